@@ -83,8 +83,8 @@ impl BodyKeys {
 
     /// The ledger says that a copy exists until then.
     fn say_backup(&self, made: Millis, expires: Millis) -> Result<[u8; 16], KeyBackupError> {
-        let files = self.files()?;
-        files.check()?;
+        let mut files = self.files()?;
+        self.be_sure(&mut files)?;
         let mut ledger = self.held().ledger.clone();
         // Those that have expired say nothing any more.
         ledger.backups.retain(|row| row.expires() > made);
@@ -165,9 +165,8 @@ fn read(from: &mut Reader<'_>) -> Result<Content, DecodeError> {
             let known = |index: u32| PatientIndex::new(index).ok();
             let patient = from.map("a patient index below 2^24", Reader::u32, known)?;
             let created = from.millis()?;
-            let mut key = Zeroizing::new([0; KEY_BYTES]);
-            key.copy_from_slice(from.take(KEY_BYTES)?);
-            let key = BodyKey(key);
+            let wide = |from: &mut Reader<'_>| from.take(KEY_BYTES).map(BodyKey::of_slice);
+            let key = from.map("a key of 32 bytes", wide, |key| key)?;
             keys.push(BackedKey { id: KeyId { patient, epoch }, created, key });
         }
     }

@@ -23,8 +23,8 @@ impl BodyKeys {
     /// key; the old wrapping key is erased.
     ///
     /// # Errors
-    /// [`KeyStoreError`]. Once the ledger says so the next open, or the same call, finishes what
-    /// failed.
+    /// [`KeyStoreError`]. Once the ledger says so what failed is finished by the next open, the
+    /// same call, or [`BodyKeys::make_ahead`].
     pub fn destroy(
         &self,
         patients: &[PatientIndex],
@@ -40,7 +40,7 @@ impl BodyKeys {
     /// The ledger says so, and the keys are dropped, and so zeroised, in memory.
     fn forget(&self, patients: &[PatientIndex], now: Millis) -> Result<usize, KeyStoreError> {
         let mut files = self.files()?;
-        files.check()?;
+        self.be_sure(&mut files)?;
         let mut ledger = self.held().ledger.clone();
         // Also of one that is drawn and not durable: whoever comes back has another.
         let last = self.held().keys.spans.keys().last().copied().unwrap_or_default();

@@ -28,6 +28,8 @@ struct Faulty {
     calls: usize,
     /// The call from which on all fail.
     fails_at: Option<usize>,
+    /// The one call that fails.
+    fails_once_at: Option<usize>,
     /// Changes of files whose names begin so wait.
     held: Option<String>,
     /// Changes that wait.
@@ -76,6 +78,12 @@ impl FaultyKeys {
     pub fn fail_at(&self, call: Option<usize>) {
         let mut state = self.state();
         state.fails_at = call.map(|call| state.calls + call);
+    }
+
+    /// The n-th change, counted from now, fails and does nothing, and no other.
+    pub fn fail_once_at(&self, call: usize) {
+        let mut state = self.state();
+        state.fails_once_at = Some(state.calls + call);
     }
 
     /// From now on changes of files whose names begin so wait in their sync, until nothing is held.
@@ -146,7 +154,8 @@ impl FaultyKeys {
         }
         state.waiting -= 1;
         state.calls += 1;
-        if state.fails_at.is_some_and(|at| state.calls >= at) {
+        let once = state.fails_once_at == Some(state.calls);
+        if once || state.fails_at.is_some_and(|at| state.calls >= at) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(state)

@@ -23,15 +23,35 @@ pub struct KeyId {
     pub patient: PatientIndex,
 }
 
-/// 32 random bytes, zeroised when dropped.
+/// 32 random bytes, zeroised when dropped. In a box, so that whatever moves it, a list that grows
+/// or a map, moves a pointer and leaves no copy behind.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct BodyKey(pub(crate) Zeroizing<[u8; KEY_BYTES]>);
+pub(crate) struct BodyKey(pub(crate) Box<Zeroizing<[u8; KEY_BYTES]>>);
 
 impl BodyKey {
-    pub(crate) fn draw() -> Result<BodyKey, Unspecified> {
-        let mut key = Zeroizing::new([0; KEY_BYTES]);
-        aws_lc_rs::rand::fill(key.as_mut_slice())?;
+    /// Filled in its place.
+    pub(crate) fn filled<E>(
+        fill: impl FnOnce(&mut [u8; KEY_BYTES]) -> Result<(), E>,
+    ) -> Result<BodyKey, E> {
+        let mut key = Box::new(Zeroizing::new([0; KEY_BYTES]));
+        fill(&mut key)?;
         Ok(BodyKey(key))
+    }
+
+    pub(crate) fn draw() -> Result<BodyKey, Unspecified> {
+        BodyKey::filled(|key| aws_lc_rs::rand::fill(key))
+    }
+
+    /// These bytes, if they are as many.
+    pub(crate) fn of_slice(bytes: &[u8]) -> Option<BodyKey> {
+        let filled = BodyKey::filled(|key| {
+            let fits = bytes.len() == key.len();
+            if fits {
+                key.copy_from_slice(bytes)
+            }
+            fits.then_some(()).ok_or(())
+        });
+        filled.ok()
     }
 }
 

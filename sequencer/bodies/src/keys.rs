@@ -49,8 +49,8 @@ struct Shared {
 /// What only a change of files needs.
 pub(crate) struct Files {
     pub(crate) wrapping: WrappingKey,
-    /// A change of the generation failed half-way: which one holds is unknown until the next open,
-    /// and what would be written to the other would be lost.
+    /// The ledger could perhaps be replaced in one place alone: what it says is unknown until it is
+    /// in both, and what would be written before would perhaps be lost.
     pub(crate) failed: bool,
     /// Drawn and not durable, in the order in which they are written. They stay after a failure, so
     /// that the next try writes the same bytes to the same place: whether the ledger counts them is
@@ -68,12 +68,6 @@ pub(crate) struct Files {
 pub(crate) struct Drawn {
     pub(crate) kept: Kept,
     pub(crate) record: TailRecord,
-}
-
-impl Files {
-    pub(crate) fn check(&self) -> Result<(), KeyStoreError> {
-        if self.failed { Err(KeyStoreError::Failed) } else { Ok(()) }
-    }
 }
 
 /// What is in memory. Every key of it is durable.
@@ -137,11 +131,11 @@ impl BodyKeys {
         let Some(Opened { mut ledger, mut keys, mut wrapping }) = Opened::read(&places)? else {
             return BodyKeys::create(places, epoch_ms);
         };
+        // First: it makes room for what follows.
+        places.erase_others(ledger.generation)?;
         places.keep_ledger(&ledger)?;
-        let destroyed = keys.behind(None).any(|(id, _)| ledger.is_destroyed(id));
-        if destroyed || ledger.tail >= TAIL_LONG {
-            // Destroying them was cut short, or an older copy of the folder was put back; or the
-            // tail grew long.
+        if keys.behind(None).any(|(id, _)| ledger.is_destroyed(id)) {
+            // Destroying them was cut short, or an older copy of the folder was put back.
             wrapping = places.keep_all(&mut ledger, &mut keys)?;
         }
         places.erase_others(ledger.generation)?;
@@ -285,6 +279,18 @@ impl BodyKeys {
         let made = self.make(&[patient], now);
         // Destroyed at this very moment it is made with the next frame.
         there().ok_or_else(|| made.err().unwrap_or(KeyStoreError::Waits))
+    }
+
+    /// The newest epoch in which the patient has a key.
+    pub fn newest(&self, patient: PatientIndex) -> Option<BodyEpoch> {
+        let held = self.held();
+        let mut epochs = held.keys.spans.keys().rev().copied();
+        epochs.find(|epoch| held.keys.get(KeyId { epoch: *epoch, patient }).is_some())
+    }
+
+    /// Whether keys of the patient were ever destroyed.
+    pub fn was_destroyed(&self, patient: PatientIndex) -> bool {
+        self.held().ledger.is_destroyed(KeyId { epoch: BodyEpoch(0), patient })
     }
 
     /// Whether the patient has a key to seal with at `now`.

@@ -46,14 +46,18 @@ impl BodyKeys {
     ) -> Result<(), KeyStoreError> {
         let mut files = self.files()?;
         if patients.is_empty() && files.pending.is_empty() {
-            // Nothing is tried, so that nothing is known of what failed before.
-            return files.check();
+            // Nothing is to be kept; whether there is room for another key is known all the same.
+            self.be_sure(&mut files)?;
+            if self.held().keys.len() < KEYS_MAX {
+                self.set_trouble(None);
+            }
+            return Ok(());
         }
         let since = files.failed_at.filter(|at| *at <= now).map(|at| now.since(at));
         if since.is_some_and(|since| since < TRIED_EVERY_MS) {
             return Err(KeyStoreError::Waits);
         }
-        let made = files.check().and_then(|()| {
+        let made = self.be_sure(&mut files).and_then(|()| {
             let drawn =
                 patients.iter().try_for_each(|one| self.draw(&mut files, *one, (used, now)));
             // Also where one could not be drawn: those before it can be had.
@@ -125,19 +129,30 @@ impl BodyKeys {
     /// Tries again to make keys that were drawn and could not be kept.
     pub(crate) fn keep_drawn(&self) -> Result<(), KeyStoreError> {
         let mut files = self.files()?;
-        files.check()?;
+        self.be_sure(&mut files)?;
         self.keep_pending(&mut files)
     }
 
-    /// Makes the keys of the next epoch for whoever has one of this, if this one is about to end,
-    /// so that the writer need not make them when it begins; and writes the files of epochs anew
-    /// once the tail grew long.
+    /// Makes the keys of the next epoch for whoever has one of this, if this one is about to end or
+    /// did while nobody looked, so that the writer need not make them one by one; and writes the
+    /// files of epochs anew once the tail grew long, or where keys that were destroyed stand in
+    /// them.
     ///
     /// # Errors
-    /// [`KeyStoreError`].
+    /// [`KeyStoreError`], once all of it was tried.
     pub fn make_ahead(&self, now: Millis) -> Result<(), KeyStoreError> {
         // Also what failed before: whoever watches learns that it goes again.
-        self.make(&[], now)?;
+        let made = self.make(&[], now).and_then(|()| self.make_late(now));
+        let is_due = {
+            let unfinished = self.files()?.unfinished;
+            unfinished || self.held().ledger.tail >= TAIL_LONG
+        };
+        // Whoever goes through all keys now writes the files as well, or does not need them.
+        let changing = self.try_changing().filter(|_| is_due);
+        changing.map_or(Ok(()), |changing| self.rewrite(&changing)).and(made)
+    }
+
+    fn make_late(&self, now: Millis) -> Result<(), KeyStoreError> {
         let late = self.held().late(now);
         for (epoch, end) in late {
             let mut last = None;
@@ -150,12 +165,7 @@ impl BodyKeys {
                 }
             }
         }
-        if self.held().ledger.tail < TAIL_LONG && !self.files()?.unfinished {
-            return Ok(());
-        }
-        // Whoever goes through all keys now writes the files as well, or does not need them.
-        let Some(changing) = self.try_changing() else { return Ok(()) };
-        self.rewrite(&changing)
+        Ok(())
     }
 }
 
@@ -188,8 +198,13 @@ impl Held {
         (epoch, span)
     }
 
-    /// The epochs that are about to end, and when.
+    /// The epochs that are about to end, and from when on their patients need another key; the
+    /// newest one and now, if it is over and none runs.
     fn late(&self, now: Millis) -> Vec<(BodyEpoch, Millis)> {
+        if self.running(now).is_none() {
+            let over = self.keys.spans.iter().rev().find(|(_, span)| span.until <= now);
+            return over.map(|(epoch, _)| (*epoch, now)).into_iter().collect();
+        }
         let late = self.keys.spans.iter().filter(|(_, span)| {
             let runs = span.from <= now && now < span.until;
             runs && span.until.since(now) <= span.until.since(span.from) / AHEAD

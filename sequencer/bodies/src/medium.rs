@@ -109,11 +109,22 @@ impl KeyMedium for KeyFolder {
     }
 
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = files::open(&self.folder.join(name), Audience::Owner)?;
-        file.write_all_at(bytes, at)?;
-        file.sync_all()?;
-        // Its first bytes come with its name, also where an earlier try made it and failed.
-        if at == 0 { files::sync_folder(&self.folder) } else { Ok(()) }
+        let path = self.folder.join(name);
+        if at > 0 {
+            // One that is gone is not made again: a hole would stand where keys stood.
+            let file = files::open_existing(&path, Audience::Owner)?;
+            file.write_all_at(bytes, at)?;
+            return file.sync_all();
+        }
+        let written = files::open(&path, Audience::Owner).and_then(|file| {
+            file.write_all_at(bytes, 0)?;
+            file.sync_all()?;
+            // Its first bytes come with its name.
+            files::sync_folder(&self.folder)
+        });
+        // A sync that failed says nothing, and a second one of the same name may say what is not
+        // so: the next try makes another file. Nothing in this one counts yet.
+        written.inspect_err(|_| drop(fs::remove_file(&path)))
     }
 
     fn erase(&self, name: &str) -> io::Result<()> {

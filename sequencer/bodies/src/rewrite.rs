@@ -26,13 +26,20 @@ impl BodyKeys {
         let copied = self.copy(changing)?;
         let ledger = self.held().ledger.clone();
         let written = self.places().write_generation(&ledger, &copied);
-        if written.is_err() {
-            // Nobody asks for what comes from now on.
-            self.files()?.meanwhile = None;
+        if let Err(error) = written.and_then(|next| self.switch(next, &copied)) {
+            let is_sure = {
+                let mut files = self.files()?;
+                // Nobody asks for what comes from now on.
+                files.meanwhile = None;
+                !files.failed
+            };
+            if is_sure {
+                // What was written of it takes room that keys need. Tried again with the next one.
+                drop(self.places().erase_others(ledger.generation));
+            }
+            return Err(error);
         }
-        let next = written?;
-        let number = next.number;
-        self.switch(next, &copied)?;
+        let number = self.held().ledger.generation;
         self.places().erase_others(number)?;
         self.files()?.unfinished = false;
         Ok(())
@@ -41,7 +48,7 @@ impl BodyKeys {
     /// A copy of all keys. Those that are made from now on are noted, until somebody takes them.
     pub(crate) fn copy(&self, _: &MutexGuard<'_, ()>) -> Result<Keys, KeyStoreError> {
         let mut files = self.files()?;
-        files.check()?;
+        self.be_sure(&mut files)?;
         files.meanwhile = Some(Vec::new());
         drop(files);
         let mut copied = Keys::default();
@@ -69,7 +76,7 @@ impl BodyKeys {
     fn switch(&self, next: NextGeneration, copied: &Keys) -> Result<(), KeyStoreError> {
         let mut files = self.files()?;
         let files = &mut *files;
-        files.check()?;
+        self.be_sure(files)?;
         let NextGeneration { number, wrapping } = next;
         let late = self.late_records(files, copied, &wrapping)?;
         let pending = rewrapped(&files.pending, &wrapping)?;
@@ -86,6 +93,20 @@ impl BodyKeys {
         files.wrapping = wrapping;
         let records = files.pending.iter_mut().map(|drawn| &mut drawn.record);
         records.zip(pending).for_each(|(record, new)| *record = new);
+        Ok(())
+    }
+
+    /// Keeps the ledger as it is held, if whether it stands in both places is unknown. Every file
+    /// that it speaks of is there: nothing was erased since, and nothing written.
+    ///
+    /// # Errors
+    /// [`KeyStoreError::Failed`] while it cannot be kept.
+    pub(crate) fn be_sure(&self, files: &mut Files) -> Result<(), KeyStoreError> {
+        if files.failed {
+            let ledger = self.held().ledger.clone();
+            self.places().keep_ledger(&ledger).map_err(|_| KeyStoreError::Failed)?;
+            files.failed = false;
+        }
         Ok(())
     }
 

@@ -214,8 +214,8 @@ impl Snapshots {
 pub enum SnapshotSays {
     /// The state that the journal makes.
     Same,
-    /// The state that the journal makes, but for digests of so many segments: frames of theirs do not
-    /// open any more, so that nobody can make those again.
+    /// The state that the journal makes, but for digests of so many segments: frames of theirs do
+    /// not open any more, so that nobody can make those again.
     SameButUnread {
         /// How many.
         segments: usize,

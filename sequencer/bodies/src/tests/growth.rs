@@ -175,26 +175,82 @@ fn a_folder_of_the_version_before_is_read_and_goes_on() {
 }
 
 #[test]
-fn a_long_tail_becomes_files_of_epochs_at_an_open_and_beside_a_writer() {
+fn a_long_tail_becomes_files_of_epochs_beside_a_writer_and_a_start_does_without() {
     let long = (0..TAIL_LONG).map(patient).collect::<Vec<_>>();
-    for beside_a_writer in [false, true] {
-        let folders = Folders::default();
-        let keys = folders.open().unwrap();
-        long.chunks(1_024).for_each(|some| keys.make(some, at(0)).unwrap());
-        let body = seal(&keys, patient(TAIL_LONG - 1), at(1));
-        assert_eq!(folders.keys.all()[TAIL].len(), 28 + long.len() * RECORD_BYTES);
-        let keys = if beside_a_writer {
-            keys.make_ahead(at(2)).unwrap();
-            keys
-        } else {
-            drop(keys);
-            folders.open().unwrap()
-        };
-        assert!(!folders.keys.all().keys().any(|name| name.ends_with(".tail")));
+    let folders = Folders::default();
+    let keys = folders.open().unwrap();
+    long.chunks(1_024).for_each(|some| keys.make(some, at(0)).unwrap());
+    let body = seal(&keys, patient(TAIL_LONG - 1), at(1));
+    drop(keys);
+    let keys = folders.open().unwrap();
+    assert_eq!(folders.keys.all()[TAIL].len(), 28 + long.len() * RECORD_BYTES);
+    keys.make_ahead(at(2)).unwrap();
+    assert!(!folders.keys.all().keys().any(|name| name.ends_with(".tail")));
+    for keys in [keys, folders.open().unwrap()] {
         assert_opens(&keys, &body);
         assert_eq!(keys.status(at(1)).keys, long.len());
-        assert_opens(&folders.open().unwrap(), &body);
     }
+}
+
+/// All keys cannot be written anew, wherever that fails: nothing of it is left, and keys are made.
+#[test]
+fn what_was_written_of_a_generation_that_failed_takes_no_room() {
+    // The wrapping key, the file of the epoch, the ledger.
+    for call in 1..=3 {
+        let folders = Folders::default();
+        let keys = folders.open().unwrap();
+        let body = seal(&keys, patient(1), at(0));
+        write_files(&keys);
+        let before = folders.keys.all();
+        let changing = keys.changing();
+        folders.keys.fail_once_at(call);
+        keys.rewrite(&changing).unwrap_err();
+        assert_eq!(folders.keys.all(), before, "call {call}");
+        drop(changing);
+        let new = seal(&keys, patient(2), at(1));
+        let keys = folders.open().unwrap();
+        [&body, &new].into_iter().for_each(|body| assert_opens(&keys, body));
+    }
+}
+
+/// The disk of the node's folder fails for a moment, and that of the keys does not.
+#[test]
+fn a_ledger_that_stood_in_one_place_alone_is_kept_in_both_once_it_can_be() {
+    let folders = Folders::default();
+    let keys = folders.open().unwrap();
+    let (body, erased) = (seal(&keys, patient(1), at(0)), seal(&keys, patient(2), at(0)));
+    folders.beside.fail_at(Some(1));
+    keys.destroy(&[patient(2)], at(1)).unwrap_err();
+    let refused = try_seal(&keys, patient(3), at(2)).unwrap_err();
+    assert!(matches!(refused, KeyStoreError::Failed), "{refused}");
+    assert_opens(&keys, &seal(&keys, patient(1), at(2)));
+    folders.beside.fail_at(None);
+    let new = seal(&keys, patient(3), at(2 + TRIED_EVERY_MS));
+    let old_wrapping = keys.wrapping_file();
+    keys.make_ahead(at(3 + TRIED_EVERY_MS)).unwrap();
+    assert!(!folders.keys.all().contains_key(&old_wrapping), "finished by itself");
+    for keys in [keys, folders.open().unwrap()] {
+        assert_eq!(open(&keys, &erased), Err(BodyError::KeyDestroyed { epoch: 1 }));
+        [&body, &new].into_iter().for_each(|body| assert_opens(&keys, body));
+    }
+}
+
+/// After a restore, or a stop over the end of an epoch, no epoch runs.
+#[test]
+fn an_epoch_that_ended_while_nobody_looked_costs_few_writes_before_the_first_frame() {
+    let folders = Folders::default();
+    let keys = folders.open().unwrap();
+    let all: Vec<_> = (0..3_000).map(patient).collect();
+    all.chunks(1_024).for_each(|some| keys.make(some, at(0)).unwrap());
+    let later = at(5 * EPOCH_MS);
+    let syncs = || wrote(&folders).iter().map(|wrote| wrote.syncs).sum::<usize>();
+    let before = syncs();
+    keys.make_ahead(later).unwrap();
+    let made = syncs();
+    assert!(made - before <= 3 * 5, "{} syncs", made - before);
+    assert!(all.iter().all(|patient| keys.has_key(*patient, later)));
+    seal(&keys, patient(7), later);
+    assert_eq!(syncs(), made);
 }
 
 /// Whoever goes through all keys hangs in a write of the next generation, or of the backup's row;

@@ -59,8 +59,8 @@ impl SnapshotHead {
     /// As many of them the state is sealed with: all but its own length.
     pub const SEALED_BYTES: usize = 8 + 4 + 32 + 16 + 8 + 8 + 32 + 8 + 8;
 
-    /// Whether a file that begins so is a snapshot without a reading that is not under its patient's
-    /// key.
+    /// Whether a file that begins so is a snapshot without a reading that is not under its
+    /// patient's key.
     pub fn seals_readings(begin: &[u8; 12]) -> bool {
         let version = SnapshotHead::VERSION.to_be_bytes();
         begin[..8] == MAGIC && begin[8..] == version

@@ -10,9 +10,9 @@
 //! many as the number of 16 KiB parts has ones in binary. The hasher of the crate keeps the same
 //! and does not hand it out.
 //!
-//! What is pending are readings. Where they are written down they are sealed, and their value stands
-//! beside them: it is all that the hash of what is there needs. So a hash whose readings were erased
-//! meanwhile is what it was, and only what comes behind them begins anew.
+//! What is pending are readings. Where they are written down they are sealed, and their value
+//! stands beside them: it is all that the hash of what is there needs. So a hash whose readings
+//! were erased meanwhile is what it was, and only what comes behind them begins anew.
 
 use blake3::Hasher;
 use blake3::hazmat::{

@@ -45,8 +45,8 @@ pub(super) struct OpenWindow {
     unread: BTreeSet<Position>,
 }
 
-/// Segments of an open window that hold a frame as it is stored, without its readings: their digests
-/// are others than those of the node that collected it.
+/// Segments of an open window that hold a frame as it is stored, without its readings: their
+/// digests are others than those of the node that collected it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
     claims: BTreeSet<Position>,
