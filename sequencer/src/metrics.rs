@@ -203,6 +203,9 @@ metrics! {
     pub snapshot_failures_total: IntCounter [], "snapshots", "Snapshots that could not be written.";
     pub journal_contradicted: IntGauge [], "boolean",
         "1 once somebody showed what the journal lacks: the node takes nothing in.";
+    pub body_keys_failing: IntGauge [], "boolean",
+        "1 while the last key of readings that was needed could not be made: frames that need a new \
+         one are refused.";
     pub journal_free_bytes: IntGauge [], "bytes",
         "Free space under the node's folder, as measured within the last tenth of a second.";
     pub journal_ahead_seconds: Gauge [], "seconds",

@@ -85,4 +85,10 @@ async fn keys_are_backed_up_and_destroyed_beside_a_running_node_and_brought_back
     node.submit(site.frame(3)).await.unwrap();
     drop(edge);
     node.stop().await.unwrap();
+    // Whoever checks the journal is told which frames nobody opens any more, and of no difference.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
+    let dir = site.layout.folder().display().to_string();
+    let output = command.args(["journal", "check", "--full", "--dir", &dir]).output().unwrap();
+    let said = check(&output, 0, "1 frames whose patients were erased");
+    assert!(said.contains("all hold") && !said.contains("another state"), "{said}");
 }

@@ -396,7 +396,6 @@ impl Desk {
         let answer = self.admission.admit(group.now(), item, &mut group);
         assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
         if !group.is_empty() {
-            self.admission.before_write().unwrap();
             let committed = self.log.append_built(group).unwrap();
             self.admission.committed(&committed);
         }

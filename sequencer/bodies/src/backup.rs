@@ -17,6 +17,7 @@ use model::{DecodeError, Interval, Millis, PatientIndex, Reader, calendar};
 use zeroize::Zeroizing;
 
 use crate::error::KeyBackupError;
+use crate::generation::Keys;
 use crate::key::{BodyEpoch, BodyKey, KEY_BYTES, KeyId};
 use crate::keys::BodyKeys;
 use crate::ledger::BACKUPS_MAX;
@@ -67,9 +68,23 @@ impl BodyKeys {
         if expires <= made {
             return Err(KeyBackupError::Past);
         }
-        self.commit()?;
         let changing = self.changing();
-        changing.check()?;
+        self.keep_drawn()?;
+        let store = self.say_backup(made, expires)?;
+        let mut keys = self.copy(&changing)?;
+        self.take_meanwhile(&mut keys)?;
+        let mut clear = MAGIC.to_vec();
+        clear.extend(store);
+        clear.extend(made.get().to_be_bytes());
+        clear.extend(expires.get().to_be_bytes());
+        let sealed = to.seal(&clear, &plain(&keys)).ok_or(KeyBackupError::Key)?;
+        Ok([clear, sealed].concat())
+    }
+
+    /// The ledger says that a copy exists until then.
+    fn say_backup(&self, made: Millis, expires: Millis) -> Result<[u8; 16], KeyBackupError> {
+        let mut files = self.files()?;
+        self.be_sure(&mut files)?;
         let mut ledger = self.held().ledger.clone();
         // Those that have expired say nothing any more.
         ledger.backups.retain(|row| row.expires() > made);
@@ -78,37 +93,30 @@ impl BodyKeys {
         }
         ledger.note_backup(made, expires);
         self.places().keep_ledger(&ledger)?;
-        let mut clear = MAGIC.to_vec();
-        clear.extend(ledger.store);
-        clear.extend(made.get().to_be_bytes());
-        clear.extend(expires.get().to_be_bytes());
-        let plain = self.plain();
+        let store = ledger.store;
         self.hold().ledger = ledger;
-        let sealed = to.seal(&clear, &plain).ok_or(KeyBackupError::Key)?;
-        Ok([clear, sealed].concat())
+        Ok(store)
     }
+}
 
-    fn plain(&self) -> Zeroizing<Vec<u8>> {
-        let held = self.held();
-        let (spans, kept) = (&held.keys.spans, &held.keys.kept);
-        let bytes = 4 + spans.len() * EPOCH_BYTES + kept.len() * KEY_ROW_BYTES;
-        // At its whole length from the start: what a growing one leaves behind is not zeroised.
-        let mut out = Zeroizing::new(Vec::with_capacity(bytes));
-        out.extend((spans.len() as u32).to_be_bytes());
-        for (epoch, span) in spans {
-            out.extend(epoch.0.to_be_bytes());
-            out.extend(span.from.get().to_be_bytes());
-            out.extend(span.until.get().to_be_bytes());
-            let of = || kept.iter().filter(|(id, _)| id.epoch == *epoch);
-            out.extend((of().count() as u32).to_be_bytes());
-            for (id, kept) in of() {
-                out.extend(id.patient.get().to_be_bytes());
-                out.extend(kept.created.get().to_be_bytes());
-                out.extend(kept.key.0.as_slice());
-            }
+fn plain(keys: &Keys) -> Zeroizing<Vec<u8>> {
+    let spans = &keys.spans;
+    let bytes = 4 + spans.len() * EPOCH_BYTES + keys.len() * KEY_ROW_BYTES;
+    // At its whole length from the start: what a growing one leaves behind is not zeroised.
+    let mut out = Zeroizing::new(Vec::with_capacity(bytes));
+    out.extend((spans.len() as u32).to_be_bytes());
+    for (epoch, span) in spans {
+        out.extend(epoch.0.to_be_bytes());
+        out.extend(span.from.get().to_be_bytes());
+        out.extend(span.until.get().to_be_bytes());
+        out.extend((keys.of(*epoch).count() as u32).to_be_bytes());
+        for (id, kept) in keys.of(*epoch) {
+            out.extend(id.patient.get().to_be_bytes());
+            out.extend(kept.created.get().to_be_bytes());
+            out.extend(kept.key.0.as_slice());
         }
-        out
     }
+    out
 }
 
 impl KeyBackup {
@@ -157,9 +165,8 @@ fn read(from: &mut Reader<'_>) -> Result<Content, DecodeError> {
             let known = |index: u32| PatientIndex::new(index).ok();
             let patient = from.map("a patient index below 2^24", Reader::u32, known)?;
             let created = from.millis()?;
-            let mut key = Zeroizing::new([0; KEY_BYTES]);
-            key.copy_from_slice(from.take(KEY_BYTES)?);
-            let key = BodyKey(key);
+            let wide = |from: &mut Reader<'_>| from.take(KEY_BYTES).map(BodyKey::of_slice);
+            let key = from.map("a key of 32 bytes", wide, |key| key)?;
             keys.push(BackedKey { id: KeyId { patient, epoch }, created, key });
         }
     }

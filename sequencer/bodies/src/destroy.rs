@@ -3,7 +3,6 @@
 use model::{Millis, PatientIndex};
 
 use crate::error::KeyStoreError;
-use crate::key::BodyEpoch;
 use crate::keys::BodyKeys;
 
 /// What was destroyed.
@@ -20,48 +19,45 @@ impl BodyKeys {
     /// in an epoch of its own.
     ///
     /// In this order: the ledger says so, in both places, and from then on no restore brings them
-    /// back; all other keys are written under a new wrapping key; the old wrapping key is erased.
+    /// back, and nobody opens a body of theirs; all other keys are written under a new wrapping
+    /// key; the old wrapping key is erased.
     ///
     /// # Errors
-    /// [`KeyStoreError`]. Once the ledger says so the next open finishes what failed; until then
-    /// no new key is made durable.
+    /// [`KeyStoreError`]. Once the ledger says so what failed is finished by the next open, the
+    /// same call, or [`BodyKeys::make_ahead`].
     pub fn destroy(
         &self,
         patients: &[PatientIndex],
         now: Millis,
     ) -> Result<Destroyed, KeyStoreError> {
-        let mut changing = self.changing();
-        changing.check()?;
-        let (mut ledger, mut keys) = {
-            let held = self.held();
-            (held.ledger.clone(), held.keys.clone())
-        };
-        let last = keys.spans.keys().last().copied().unwrap_or_default();
-        ledger.epochs_begun = ledger.epochs_begun.max(last);
-        let there = keys.kept.keys().filter(|id| patients.contains(&id.patient)).count();
-        patients.iter().for_each(|patient| ledger.destroy(*patient, now));
-        changing.failed = true;
-        if let Err(error) = self.places().keep_ledger(&ledger) {
-            // Nothing was destroyed if both copies are as they were: then everything goes on.
-            let before = self.held().ledger.clone();
-            let is_as_it_was = |found: &Option<_>| found.as_ref() == Some(&before);
-            let found = self.places().ledgers();
-            changing.failed = !found.is_ok_and(|found| found.iter().all(is_as_it_was));
-            return Err(error);
-        }
-        // In memory at once, whatever becomes of the files: nobody opens a body of theirs any more.
-        keys.kept.retain(|id, _| !patients.contains(&id.patient));
-        // What is pending of others stays so: none of it is durable before `keep_all` is done.
-        self.hold().forget(patients, ledger.clone());
-        changing.wrapping = self.places().keep_all(&mut ledger, &mut keys)?;
-        let copies_until = ledger.copies_until(now);
-        self.hold().replace(ledger, keys);
-        changing.failed = false;
-        Ok(Destroyed { keys: there, copies_until })
+        let changing = self.changing();
+        let keys = self.forget(patients, now)?;
+        self.rewrite(&changing)?;
+        let copies_until = self.held().ledger.copies_until(now);
+        Ok(Destroyed { keys, copies_until })
     }
 
-    /// The highest epoch that ever had a key.
-    pub fn epochs_begun(&self) -> BodyEpoch {
-        self.held().ledger.epochs_begun
+    /// The ledger says so, and the keys are dropped, and so zeroised, in memory.
+    fn forget(&self, patients: &[PatientIndex], now: Millis) -> Result<usize, KeyStoreError> {
+        let mut files = self.files()?;
+        self.be_sure(&mut files)?;
+        let mut ledger = self.held().ledger.clone();
+        // Also of one that is drawn and not durable: whoever comes back has another.
+        let last = self.held().keys.spans.keys().last().copied().unwrap_or_default();
+        ledger.epochs_begun = ledger.epochs_begun.max(last);
+        patients.iter().for_each(|patient| ledger.destroy(*patient, now));
+        let said = self.replace_ledger(&mut files, &ledger);
+        if said.is_err() && !files.failed {
+            // Nothing was.
+            return said.map(|()| 0);
+        }
+        // Also where it may have been said in one place: what was sealed under a key of theirs from
+        // now on could be erased by the next open, and would be acknowledged and lost.
+        files.pending.retain(|drawn| !patients.contains(&drawn.record.named.id.patient));
+        files.unfinished = true;
+        let mut held = self.hold();
+        held.ledger = ledger;
+        let removed = held.keys.remove(patients);
+        said.map(|()| removed)
     }
 }

@@ -92,9 +92,15 @@ pub enum KeyStoreError {
         /// [`crate::KEYS_MAX`].
         most: usize,
     },
-    /// A change of all keys failed half-way.
-    #[error("the key folder was changed half-way and failed: the next start finishes it")]
+    /// The ledger may stand in one place alone, and cannot be kept in both.
+    #[error("the ledger of keys cannot be kept in both places: no key is made before it is")]
     Failed,
+    /// A key could not be made a moment ago, and is not tried again yet.
+    #[error("the last key could not be made: the next one is tried in a second at most")]
+    Waits,
+    /// Somebody only looks at the folder.
+    #[error("expected the key folder open for changes, found it open for a look")]
+    LookedAt,
     /// The system gives no randomness.
     #[error("the system gives no randomness")]
     Entropy,

@@ -1,8 +1,8 @@
-//! A key folder in memory whose calls fail and whose power can be cut, for tests.
+//! A key folder in memory whose calls fail, wait and whose power can be cut, for tests.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::error::Unspecified;
 use zeroize::Zeroizing;
@@ -13,27 +13,76 @@ use crate::medium::KeyMedium;
 
 /// The folder. Clones are of the same one.
 #[derive(Clone, Default)]
-pub struct FaultyKeys(Arc<Mutex<Faulty>>);
+pub struct FaultyKeys(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<Faulty>,
+    changed: Condvar,
+}
 
 #[derive(Clone, Default)]
 struct Faulty {
     files: BTreeMap<String, Vec<u8>>,
-    /// Every state that a power cut may leave, in order.
-    images: Vec<BTreeMap<String, Vec<u8>>>,
-    /// Whether nobody asks for images: of ten thousand patients they take gigabytes.
-    forgets_images: bool,
+    /// What happened since the folder was made; behind each step power may be cut.
+    steps: Vec<Step>,
+    /// Whether nobody asks for images: of ten thousand patients the steps take gigabytes.
+    forgets_steps: bool,
     calls: usize,
     /// The call from which on all fail.
     fails_at: Option<usize>,
+    /// The one call that fails.
+    fails_once_at: Option<usize>,
+    /// Changes of files whose names begin so wait.
+    held: Option<String>,
+    /// Changes that wait.
+    waiting: usize,
+    wrote: Wrote,
     /// What keys are drawn from in the place of the system's randomness.
-    drawn: Option<Drawn>,
+    seeded: Option<Seeded>,
 }
 
 /// Bytes that follow from a seed.
 #[derive(Clone)]
-struct Drawn {
+struct Seeded {
     seed: [u8; 32],
     draws: u64,
+}
+
+/// What was written, in sum.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Wrote {
+    /// Bytes.
+    pub bytes: usize,
+    /// Syncs: two for a file that is replaced, one for one that is written in place.
+    pub syncs: usize,
+}
+
+#[derive(Clone)]
+enum Step {
+    Set(String, Vec<u8>),
+    WriteAt(String, usize, Vec<u8>),
+    Zero(String, usize),
+    Remove(String),
+}
+
+impl Step {
+    fn take(&self, files: &mut BTreeMap<String, Vec<u8>>) {
+        match self {
+            Step::Set(name, bytes) => drop(files.insert(name.clone(), bytes.clone())),
+            Step::WriteAt(name, at, bytes) => {
+                let file = files.entry(name.clone()).or_default();
+                file.resize(file.len().max(at + bytes.len()), 0);
+                file[*at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            Step::Zero(name, until) => {
+                if let Some(file) = files.get_mut(name) {
+                    file[..*until].fill(0);
+                }
+            }
+            Step::Remove(name) => drop(files.remove(name)),
+        }
+    }
 }
 
 impl FaultyKeys {
@@ -43,11 +92,45 @@ impl FaultyKeys {
         state.fails_at = call.map(|call| state.calls + call);
     }
 
+    /// The n-th change, counted from now, fails and does nothing, and no other.
+    pub fn fail_once_at(&self, call: usize) {
+        let mut state = self.state();
+        state.fails_once_at = Some(state.calls + call);
+    }
+
+    /// From now on changes of files whose names begin so wait in their sync, until nothing is held.
+    pub fn hold(&self, names: Option<&str>) {
+        self.state().held = names.map(str::to_owned);
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until so many changes wait.
+    pub fn until_waiting(&self, changes: usize) {
+        let mut state = self.state();
+        while state.waiting < changes {
+            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What was written since the folder was made.
+    pub fn wrote(&self) -> Wrote {
+        self.state().wrote
+    }
+
     /// Every state that a power cut would have left since the folder was made, oldest first.
     pub fn images(&self) -> Vec<FaultyKeys> {
-        let images = self.state().images.clone();
-        let image = |files| FaultyKeys(Arc::new(Mutex::new(Faulty { files, ..Faulty::default() })));
-        images.into_iter().map(image).collect()
+        let (steps, mut files) = (self.state().steps.clone(), BTreeMap::new());
+        let image = |files: &BTreeMap<_, _>| {
+            let image = FaultyKeys::default();
+            image.set(files.clone());
+            image
+        };
+        let mut images = vec![image(&files)];
+        for step in steps {
+            step.take(&mut files);
+            images.push(image(&files));
+        }
+        images
     }
 
     /// Changes what a file holds.
@@ -71,13 +154,20 @@ impl FaultyKeys {
     }
 
     fn state(&self) -> MutexGuard<'_, Faulty> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self) -> io::Result<MutexGuard<'_, Faulty>> {
+    fn begin(&self, name: &str) -> io::Result<MutexGuard<'_, Faulty>> {
         let mut state = self.state();
+        state.waiting += 1;
+        while state.held.as_ref().is_some_and(|held| name.starts_with(held)) {
+            self.0.changed.notify_all();
+            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.waiting -= 1;
         state.calls += 1;
-        if state.fails_at.is_some_and(|at| state.calls >= at) {
+        let once = state.fails_once_at == Some(state.calls);
+        if once || state.fails_at.is_some_and(|at| state.calls >= at) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(state)
@@ -85,12 +175,16 @@ impl FaultyKeys {
 }
 
 impl Faulty {
-    fn note(&mut self) {
-        if self.forgets_images {
-            return;
+    fn step(&mut self, step: Step) {
+        step.take(&mut self.files);
+        if !self.forgets_steps {
+            self.steps.push(step);
         }
-        let now = self.files.clone();
-        self.images.push(now);
+    }
+
+    fn wrote(&mut self, bytes: usize, syncs: usize) {
+        self.wrote.bytes += bytes;
+        self.wrote.syncs += syncs;
     }
 }
 
@@ -104,42 +198,49 @@ impl KeyMedium for FaultyKeys {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.begin()?;
-        state.note();
+        let mut state = self.begin(name)?;
         // Written beside it: a cut may leave that, whole or torn.
         let beside = format!("{name}.new");
-        state.files.insert(beside.clone(), bytes[..bytes.len() / 2].to_vec());
-        state.note();
-        state.files.remove(&beside);
-        state.files.insert(name.to_owned(), bytes.to_vec());
-        state.note();
+        state.step(Step::Set(beside.clone(), bytes[..bytes.len() / 2].to_vec()));
+        state.step(Step::Set(beside.clone(), bytes.to_vec()));
+        state.step(Step::Remove(beside));
+        state.step(Step::Set(name.to_owned(), bytes.to_vec()));
+        state.wrote(bytes.len(), 2);
+        Ok(())
+    }
+
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.begin(name)?;
+        let at = usize::try_from(at).map_err(io::Error::other)?;
+        let parts = [bytes.len() / 3, 2 * bytes.len() / 3];
+        // A cut may leave any part of it: the end without what is before, the begin without the
+        // middle.
+        for (from, until) in [(parts[1], bytes.len()), (0, parts[0]), (parts[0], parts[1])] {
+            let part = bytes[from..until].to_vec();
+            state.step(Step::WriteAt(name.to_owned(), at + from, part));
+        }
+        state.wrote(bytes.len(), 1 + usize::from(at == 0));
+        Ok(())
+    }
+
+    fn erase(&self, name: &str) -> io::Result<()> {
+        let mut state = self.begin(name)?;
+        let Some(length) = state.files.get(name).map(Vec::len) else { return Ok(()) };
+        state.step(Step::Zero(name.to_owned(), length / 2));
+        state.step(Step::Zero(name.to_owned(), length));
+        state.step(Step::Remove(name.to_owned()));
+        state.wrote(length, 2);
         Ok(())
     }
 
     fn draw(&self, bytes: &mut [u8]) -> Result<(), Unspecified> {
         let mut state = self.state();
-        let Some(Drawn { seed, draws }) = &mut state.drawn else {
+        let Some(Seeded { seed, draws }) = &mut state.seeded else {
             return aws_lc_rs::rand::fill(bytes);
         };
         *draws += 1;
         let mut hash = blake3::Hasher::new_keyed(seed);
         hash.update(&draws.to_le_bytes()).finalize_xof().fill(bytes);
-        Ok(())
-    }
-
-    fn erase(&self, name: &str) -> io::Result<()> {
-        let mut state = self.begin()?;
-        state.note();
-        let Some(bytes) = state.files.get_mut(name) else { return Ok(()) };
-        let half = bytes.len() / 2;
-        bytes[..half].fill(0);
-        state.note();
-        if let Some(bytes) = state.files.get_mut(name) {
-            bytes.fill(0);
-        }
-        state.note();
-        state.files.remove(name);
-        state.note();
         Ok(())
     }
 }
@@ -160,13 +261,13 @@ pub fn keys() -> BodyKeys {
 /// As [`keys`].
 pub fn keys_of_seed(seed: [u8; 32]) -> BodyKeys {
     let folder = FaultyKeys::default();
-    folder.state().drawn = Some(Drawn { seed, draws: 0 });
+    folder.state().seeded = Some(Seeded { seed, draws: 0 });
     opened_in(folder)
 }
 
 fn opened_in(folder: FaultyKeys) -> BodyKeys {
     let [keys, beside] = [folder, FaultyKeys::default()].map(|folder| {
-        folder.state().forgets_images = true;
+        folder.state().forgets_steps = true;
         Arc::new(folder)
     });
     let opened = BodyKeys::open(Places { keys, beside }, 366 * 24 * 3_600_000);

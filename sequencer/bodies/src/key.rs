@@ -19,21 +19,41 @@ pub struct BodyEpoch(pub u32);
 /// Names a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct KeyId {
-    /// Whose readings it seals.
-    pub patient: PatientIndex,
     /// When.
     pub epoch: BodyEpoch,
+    /// Whose readings it seals.
+    pub patient: PatientIndex,
 }
 
-/// 32 random bytes, zeroised when dropped.
+/// 32 random bytes, zeroised when dropped. In a box, so that whatever moves it, a list that grows
+/// or a map, moves a pointer and leaves no copy behind.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct BodyKey(pub(crate) Zeroizing<[u8; KEY_BYTES]>);
+pub(crate) struct BodyKey(pub(crate) Box<Zeroizing<[u8; KEY_BYTES]>>);
 
 impl BodyKey {
-    pub(crate) fn draw(medium: &dyn KeyMedium) -> Result<BodyKey, Unspecified> {
-        let mut key = Zeroizing::new([0; KEY_BYTES]);
-        medium.draw(key.as_mut_slice())?;
+    /// Filled in its place.
+    pub(crate) fn filled<E>(
+        fill: impl FnOnce(&mut [u8; KEY_BYTES]) -> Result<(), E>,
+    ) -> Result<BodyKey, E> {
+        let mut key = Box::new(Zeroizing::new([0; KEY_BYTES]));
+        fill(&mut key)?;
         Ok(BodyKey(key))
+    }
+
+    pub(crate) fn draw(medium: &dyn KeyMedium) -> Result<BodyKey, Unspecified> {
+        BodyKey::filled(|key| medium.draw(key))
+    }
+
+    /// These bytes, if they are as many.
+    pub(crate) fn of_slice(bytes: &[u8]) -> Option<BodyKey> {
+        let filled = BodyKey::filled(|key| {
+            let fits = bytes.len() == key.len();
+            if fits {
+                key.copy_from_slice(bytes)
+            }
+            fits.then_some(()).ok_or(())
+        });
+        filled.ok()
     }
 }
 

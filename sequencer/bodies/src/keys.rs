@@ -1,26 +1,34 @@
 //! The key folder, open.
+//!
+//! Three locks, taken in this order: *changing* by whoever goes through all keys, for as long as
+//! that takes; *files* by whoever writes to the files that hold, a bounded number of bytes and
+//! syncs; *held* for what is in memory, while nothing is written. The journal's writer takes the
+//! last two, and whoever opens a body the last alone: no change of all keys makes either wait.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::{fmt, mem};
 
-use model::{Interval, Millis, PatientIndex};
+use model::{Millis, PatientIndex};
 
 use crate::error::{BodyError, KeyFault, KeyStoreError};
 use crate::generation::{Kept, Keys, Places, wrapping_name};
 use crate::key::{BodyEpoch, BodyKey, KeyId};
 use crate::key_file;
 use crate::ledger::{BackupRow, LEDGER_NAME, Ledger};
-use crate::medium::KeyMedium;
 use crate::seal::{EntryPlace, GroupKey};
-use crate::wrapping::{Named, WrappingKey};
+use crate::tail::TailRecord;
+use crate::wrapping::WrappingKey;
 
-/// Keys that a folder holds at most. Memory: some 200 bytes each, 800 MiB in all; 100,000 patients
+/// Keys that a folder holds at most. Memory: some 100 bytes each, 400 MiB in all; 100,000 patients
 /// with a key a month reach it in three years. Reached: no new patient's readings are taken.
 pub const KEYS_MAX: usize = 1 << 22;
 
-/// Keys of the next epoch are made in the last part of one, this fraction of it.
-const AHEAD: u64 = 10;
+/// Records of a tail from which on the files of epochs are written anew: 7 MB.
+pub(crate) const TAIL_LONG: u32 = 1 << 16;
+
+/// Keys that are looked at in one hold of the memory's lock: some 10 microseconds.
+const WALKED_AT_ONCE: usize = 256;
 
 /// The keys of bodies: given out, made durable, destroyed. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -30,37 +38,42 @@ struct Shared {
     places: Places,
     epoch_ms: u64,
     held: RwLock<Held>,
-    /// Taken by whoever changes files, for as long as that takes. The other lock is then free.
-    changing: Mutex<Changing>,
+    /// None of a folder that is only looked at.
+    files: Option<Mutex<Files>>,
+    changing: Mutex<()>,
+    /// Why the last key that was needed could not be made; apart, so that nobody who asks waits for
+    /// a disk.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What only a change of files needs.
-pub(crate) struct Changing {
+pub(crate) struct Files {
     pub(crate) wrapping: WrappingKey,
-    /// A change of the generation failed half-way: which one holds is unknown until the next open,
-    /// and what would be written to the other would be lost.
+    /// The ledger could perhaps be replaced in one place alone: what it says is unknown until it is
+    /// in both, and what would be written before would perhaps be lost.
     pub(crate) failed: bool,
+    /// Drawn and not durable, in the order in which they are written. They stay after a failure, so
+    /// that the next try writes the same bytes to the same place: whether the ledger counts them is
+    /// unknown then, and a write that is cut must not damage what counts.
+    pub(crate) pending: Vec<Drawn>,
+    /// Keys that became durable since somebody began to copy all of them.
+    pub(crate) meanwhile: Option<Vec<KeyId>>,
+    /// When the last try failed, if none succeeded since.
+    pub(crate) failed_at: Option<Millis>,
+    /// Keys were destroyed, and still stand in files of the generation that held then.
+    pub(crate) unfinished: bool,
 }
 
-impl Changing {
-    pub(crate) fn check(&self) -> Result<(), KeyStoreError> {
-        if self.failed { Err(KeyStoreError::Failed) } else { Ok(()) }
-    }
+/// A key that is not durable yet, and its record.
+pub(crate) struct Drawn {
+    pub(crate) kept: Kept,
+    pub(crate) record: TailRecord,
 }
 
-/// What is in memory.
+/// What is in memory. Every key of it is durable.
 pub(crate) struct Held {
     pub(crate) ledger: Ledger,
     pub(crate) keys: Keys,
-    /// Given out and not durable yet.
-    pending: BTreeSet<KeyId>,
-}
-
-/// What a key is drawn from, and what wraps it.
-#[derive(Clone, Copy)]
-struct DrawnFrom<'a> {
-    medium: &'a dyn KeyMedium,
-    wrapping: &'a WrappingKey,
 }
 
 /// How the key folder stands.
@@ -85,7 +98,7 @@ pub struct KeyStatus {
 /// Says how many there are.
 impl fmt::Debug for BodyKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BodyKeys({})", self.held().keys.kept.len())
+        write!(f, "BodyKeys({})", self.held().keys.len())
     }
 }
 
@@ -115,26 +128,13 @@ impl BodyKeys {
     /// [`KeyStoreError::Lost`] where keys that were used are not there: none is drawn in their
     /// place. Also for a damaged file, which is never passed over.
     pub fn open(places: Places, epoch_ms: u64) -> Result<BodyKeys, KeyStoreError> {
-        let mut ledger = match places.ledgers()? {
-            [None, None] => return BodyKeys::create(places, epoch_ms),
-            [None, Some(_)] => return Err(KeyStoreError::Lost { name: LEDGER_NAME.to_owned() }),
-            [Some(ledger), None] => ledger,
-            [Some(ledger), Some(beside)] => ledger.merged(&beside).ok_or_else(|| {
-                let name = LEDGER_NAME.to_owned();
-                KeyStoreError::File { name, fault: KeyFault::Other }
-            })?,
+        let Some(Opened { mut ledger, mut keys, mut wrapping }) = Opened::read(&places)? else {
+            return BodyKeys::create(places, epoch_ms);
         };
-        let mut wrapping = places.wrapping(&ledger)?;
-        let mut keys = Keys::default();
-        for epoch in places.epochs(ledger.generation)? {
-            places.take_epoch(&ledger, &wrapping, (epoch, &mut keys))?;
-        }
-        check_counts(&ledger, &keys)?;
-        let last = keys.spans.keys().last().copied().unwrap_or_default();
-        ledger.epochs_begun = ledger.epochs_begun.max(last);
-        ledger.count(&keys.counts());
+        // First: it makes room for what follows.
+        places.erase_others(ledger.generation)?;
         places.keep_ledger(&ledger)?;
-        if keys.kept.keys().any(|id| ledger.is_destroyed(*id)) {
+        if keys.behind(None).any(|(id, _)| ledger.is_destroyed(id)) {
             // Destroying them was cut short, or an older copy of the folder was put back.
             wrapping = places.keep_all(&mut ledger, &mut keys)?;
         }
@@ -142,10 +142,31 @@ impl BodyKeys {
         Ok(BodyKeys::of(places, epoch_ms, Opened { ledger, keys, wrapping }))
     }
 
+    /// Reads the folder for whoever opens bodies and seals none. Nothing is written: whatever an
+    /// open would finish stays as it is, and every destroyed key is as good as gone all the same.
+    ///
+    /// # Errors
+    /// As [`BodyKeys::open`]; also where no key was ever made.
+    pub fn look(places: Places) -> Result<BodyKeys, KeyStoreError> {
+        let opened = Opened::read(&places)?;
+        let lost = || KeyStoreError::Lost { name: LEDGER_NAME.to_owned() };
+        let Opened { ledger, mut keys, .. } = opened.ok_or_else(lost)?;
+        keys.retain(|id| !ledger.is_destroyed(id));
+        let held = RwLock::new(Held { ledger, keys });
+        Ok(BodyKeys(Arc::new(Shared {
+            places,
+            epoch_ms: 1,
+            held,
+            files: None,
+            changing: Mutex::new(()),
+            trouble: Mutex::new(None),
+        })))
+    }
+
     fn create(places: Places, epoch_ms: u64) -> Result<BodyKeys, KeyStoreError> {
         // Files of keys without a ledger: a copy that is not whole. A new wrapping key over them
         // would look like theirs and open none.
-        if places.names()?.iter().any(|name| key_file::of_name(name).is_some()) {
+        if places.holds_keys()? {
             return Err(KeyStoreError::Lost { name: LEDGER_NAME.to_owned() });
         }
         let mut store = [0; 16];
@@ -162,14 +183,30 @@ impl BodyKeys {
 
     fn of(places: Places, epoch_ms: u64, opened: Opened) -> BodyKeys {
         let Opened { ledger, keys, wrapping } = opened;
-        let held = RwLock::new(Held { ledger, keys, pending: BTreeSet::new() });
-        let (epoch_ms, changing) = (epoch_ms.max(1), Changing { wrapping, failed: false });
-        let changing = Mutex::new(changing);
-        BodyKeys(Arc::new(Shared { places, epoch_ms, held, changing }))
+        let files = Files {
+            wrapping,
+            failed: false,
+            pending: Vec::new(),
+            meanwhile: None,
+            failed_at: None,
+            unfinished: false,
+        };
+        BodyKeys(Arc::new(Shared {
+            places,
+            epoch_ms: epoch_ms.max(1),
+            held: RwLock::new(Held { ledger, keys }),
+            files: Some(Mutex::new(files)),
+            changing: Mutex::new(()),
+            trouble: Mutex::new(None),
+        }))
     }
 
     pub(crate) fn places(&self) -> &Places {
         &self.0.places
+    }
+
+    pub(crate) fn epoch_ms(&self) -> u64 {
+        self.0.epoch_ms
     }
 
     /// Nothing that runs under it panics half-way.
@@ -181,90 +218,85 @@ impl BodyKeys {
         self.0.held.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn changing(&self) -> MutexGuard<'_, Changing> {
+    pub(crate) fn files(&self) -> Result<MutexGuard<'_, Files>, KeyStoreError> {
+        let files = self.0.files.as_ref().ok_or(KeyStoreError::LookedAt)?;
+        Ok(files.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
         self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`BodyKeys::changing`], unless somebody is.
+    pub(crate) fn try_changing(&self) -> Option<MutexGuard<'_, ()>> {
+        self.0.changing.try_lock().ok()
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Why the last key that was needed could not be made; nothing once one could.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Shows every key, a few at a time: whoever opens a body or makes a key comes in between. One
+    /// that is made meanwhile may be shown or not.
+    pub(crate) fn walk(&self, mut see: impl FnMut(KeyId, &Kept)) {
+        let mut last = None;
+        loop {
+            let held = self.held();
+            let mut some = held.keys.behind(last).take(WALKED_AT_ONCE).peekable();
+            if some.peek().is_none() {
+                return;
+            }
+            some.for_each(|(id, kept)| {
+                see(id, kept);
+                last = Some(id);
+            });
+        }
+    }
+
     /// The key that seals a patient's bodies in a group of the journal, which is begun at `now`.
-    /// One that is new is durable only after [`BodyKeys::commit`]: before that nothing sealed under
-    /// it may be written.
+    /// One that is new is durable on return.
     ///
     /// # Errors
-    /// [`KeyStoreError::Full`] or [`KeyStoreError::Entropy`].
+    /// [`KeyStoreError`] where a new one is needed and cannot be had: whoever has one goes on.
     pub fn group_key(
         &self,
         patient: PatientIndex,
         now: Millis,
         in_log: (&[u8; 16], &[u8; 32]),
     ) -> Result<GroupKey, KeyStoreError> {
-        {
+        let there = || {
             let held = self.held();
-            if let Some((id, kept)) = held.current(patient, now) {
-                return Ok(GroupKey::derive(id.epoch, &kept.key, in_log));
-            }
-        }
-        let (mut held, changing) = self.draws();
-        let epoch = held.epoch_for(patient, now, self.0.epoch_ms);
-        let named = Named { id: KeyId { patient, epoch }, created: now };
-        let key = held.draw(named, self.drawn_from(&changing))?;
-        Ok(GroupKey::derive(epoch, &key, in_log))
-    }
-
-    /// In this order everywhere, or two threads would wait for each other.
-    fn draws(&self) -> (RwLockWriteGuard<'_, Held>, MutexGuard<'_, Changing>) {
-        let changing = self.changing();
-        (self.hold(), changing)
-    }
-
-    fn drawn_from<'a>(&'a self, changing: &'a Changing) -> DrawnFrom<'a> {
-        DrawnFrom { medium: &*self.places().keys, wrapping: &changing.wrapping }
-    }
-
-    /// Makes every key durable that was given out: one file a new epoch, however many keys.
-    ///
-    /// # Errors
-    /// What the folder says; the keys are as before then, and the next commit tries again.
-    pub fn commit(&self) -> Result<(), KeyStoreError> {
-        if self.held().pending.is_empty() {
-            return Ok(());
-        }
-        // Until the end: nothing is drawn meanwhile, and what was is all that is pending.
-        let changing = self.changing();
-        changing.check()?;
-        let (mut ledger, pending, epochs, keys) = {
-            let held = self.held();
-            let epochs: BTreeSet<_> = held.pending.iter().map(|id| id.epoch).collect();
-            (held.ledger.clone(), held.pending.clone(), epochs.clone(), held.keys.of(&epochs))
+            let current = held.current(patient, now);
+            current.map(|(id, kept)| GroupKey::derive(id.epoch, &kept.key, in_log))
         };
-        let last = epochs.last().copied().unwrap_or_default();
-        if last > ledger.epochs_begun {
-            // First, so that no number is used again, whatever becomes of its keys.
-            ledger.epochs_begun = last;
-            self.places().keep_ledger(&ledger)?;
+        if let Some(key) = there() {
+            return Ok(key);
         }
-        for epoch in &epochs {
-            self.places().keep_epoch(&ledger, &keys, *epoch)?;
-        }
-        // Behind the files: it never speaks of a key that is not there.
-        ledger.count(&keys.counts());
-        self.places().keep_ledger(&ledger)?;
-        let mut held = self.hold();
-        held.ledger = ledger;
-        held.pending.retain(|id| !pending.contains(id));
-        Ok(())
+        let made = self.make(&[patient], now);
+        // Destroyed at this very moment it is made with the next frame.
+        there().ok_or_else(|| made.err().unwrap_or(KeyStoreError::Waits))
     }
 
-    /// Makes the keys of the next epoch for whoever has one of this, if this one is about to end:
-    /// so that the writer need not wait for them when it begins.
-    ///
-    /// # Errors
-    /// As [`BodyKeys::commit`].
-    pub fn make_ahead(&self, now: Millis) -> Result<(), KeyStoreError> {
-        {
-            let (mut held, changing) = self.draws();
-            held.draw_ahead(now, self.0.epoch_ms, self.drawn_from(&changing))?;
-        }
-        self.commit()
+    /// The newest epoch in which the patient has a key.
+    pub fn newest(&self, patient: PatientIndex) -> Option<BodyEpoch> {
+        let held = self.held();
+        let mut epochs = held.keys.spans.keys().rev().copied();
+        epochs.find(|epoch| held.keys.get(KeyId { epoch: *epoch, patient }).is_some())
+    }
+
+    /// Whether keys of the patient were ever destroyed.
+    pub fn was_destroyed(&self, patient: PatientIndex) -> bool {
+        self.held().ledger.is_destroyed(KeyId { epoch: BodyEpoch(0), patient })
+    }
+
+    /// Whether the patient has a key to seal with at `now`.
+    pub fn has_key(&self, patient: PatientIndex, now: Millis) -> bool {
+        self.held().current(patient, now).is_some()
     }
 
     /// Opens a sealed body where it stands, its tag at its end, which is cut off.
@@ -278,33 +310,39 @@ impl BodyKeys {
         sealed: &mut Vec<u8>,
     ) -> Result<(), BodyError> {
         let (SealedAt { log_id, at, clear }, epoch) = (*of, id.epoch.0);
-        let key = {
-            let held = self.held();
-            match held.keys.kept.get(&id) {
-                Some(kept) => kept.key.clone(),
-                None if held.ledger.is_destroyed(id) => {
-                    return Err(BodyError::KeyDestroyed { epoch });
-                }
-                None => return Err(BodyError::KeyAbsent { epoch }),
-            }
-        };
+        let key = self.key(id)?;
         let opened = GroupKey::derive(id.epoch, &key, (log_id, &at.salt)).open(at, clear, sealed);
         if opened { Ok(()) } else { Err(BodyError::Broken { epoch }) }
     }
 
+    /// The key of this name, or why there is none.
+    pub(crate) fn key(&self, id: KeyId) -> Result<BodyKey, BodyError> {
+        let (held, epoch) = (self.held(), id.epoch.0);
+        match held.keys.get(id) {
+            Some(kept) => Ok(kept.key.clone()),
+            None if held.ledger.is_destroyed(id) => Err(BodyError::KeyDestroyed { epoch }),
+            None => Err(BodyError::KeyAbsent { epoch }),
+        }
+    }
+
     /// How the folder stands.
     pub fn status(&self, now: Millis) -> KeyStatus {
-        let held = self.held();
-        let (keys, ledger) = (&held.keys.kept, &held.ledger);
-        let patients: BTreeSet<_> = keys.keys().map(|id| id.patient).collect();
-        let epochs: BTreeSet<_> = keys.keys().map(|id| id.epoch).collect();
+        let ledger = self.held().ledger.clone();
         let last_backup = ledger.backups.iter().max_by_key(|row| row.made_unix_ms).copied();
         let made = last_backup.map(|row| row.made());
+        let (mut patients, mut epochs) = (BTreeSet::new(), BTreeSet::new());
+        let (mut keys, mut in_no_backup) = (0, 0);
+        self.walk(|id, kept| {
+            patients.insert(id.patient);
+            epochs.insert(id.epoch);
+            keys += 1;
+            in_no_backup += usize::from(Some(kept.created) > made);
+        });
         KeyStatus {
             patients: patients.len(),
             epochs: epochs.len(),
-            keys: keys.len(),
-            in_no_backup: keys.values().filter(|kept| Some(kept.created) > made).count(),
+            keys,
+            in_no_backup,
             destroyed: ledger.destroyed(),
             last_backup,
             copies_until: ledger.copies_until(now),
@@ -315,6 +353,33 @@ impl BodyKeys {
     pub fn wrapping_file(&self) -> String {
         wrapping_name(self.held().ledger.generation)
     }
+
+    /// The highest epoch that ever had a key.
+    pub fn epochs_begun(&self) -> BodyEpoch {
+        self.held().ledger.epochs_begun
+    }
+}
+
+impl Opened {
+    /// What a folder holds; `None` of one that never held a key.
+    fn read(places: &Places) -> Result<Option<Opened>, KeyStoreError> {
+        let mut ledger = match places.ledgers()? {
+            [None, None] => return Ok(None),
+            [None, Some(_)] => return Err(KeyStoreError::Lost { name: LEDGER_NAME.to_owned() }),
+            [Some(ledger), None] => ledger,
+            [Some(ledger), Some(beside)] => ledger.merged(&beside).ok_or_else(|| {
+                let name = LEDGER_NAME.to_owned();
+                KeyStoreError::File { name, fault: KeyFault::Other }
+            })?,
+        };
+        let wrapping = places.wrapping(&ledger)?;
+        let keys = places.take_all(&ledger, &wrapping)?;
+        check_counts(&ledger, &keys)?;
+        let last = keys.spans.keys().last().copied().unwrap_or_default();
+        ledger.epochs_begun = ledger.epochs_begun.max(last);
+        ledger.count(&keys.counts());
+        Ok(Some(Opened { ledger, keys, wrapping }))
+    }
 }
 
 /// No file of keys is missing, and none is an older one with fewer: another key would be drawn
@@ -322,7 +387,7 @@ impl BodyKeys {
 fn check_counts(ledger: &Ledger, keys: &Keys) -> Result<(), KeyStoreError> {
     let there = |epoch: BodyEpoch| {
         let counts = |id: &KeyId| ledger.counts_all() || !ledger.is_destroyed(*id);
-        keys.kept.keys().filter(|id| id.epoch == epoch && counts(id)).count() as u32
+        keys.of(epoch).filter(|(id, _)| counts(id)).count() as u32
     };
     let fewer = ledger.counts().find(|(epoch, count)| there(*epoch) < *count);
     match fewer {
@@ -334,100 +399,12 @@ fn check_counts(ledger: &Ledger, keys: &Keys) -> Result<(), KeyStoreError> {
 }
 
 impl Held {
-    /// The epoch that runs: the last one that has begun, unless it is over.
-    fn running(&self, now: Millis) -> Option<(BodyEpoch, Interval)> {
-        let begun = self.keys.spans.iter().rev().find(|(_, span)| span.from <= now);
-        begun.filter(|(_, span)| now < span.until).map(|(epoch, span)| (*epoch, *span))
-    }
-
     /// The patient's own newest key that is to be used at a time. Not that of the epoch that runs:
     /// one that began early, because somebody was erased, is no reason for a new key of all others.
-    fn current(&self, patient: PatientIndex, now: Millis) -> Option<(KeyId, &Kept)> {
-        let id = |epoch| KeyId { patient, epoch };
-        let own = self.keys.kept.range(id(BodyEpoch(0))..=id(BodyEpoch(u32::MAX)));
-        let holds = |id: &KeyId| {
-            let span = self.keys.spans.get(&id.epoch);
-            span.is_some_and(|span| span.from <= now && now < span.until)
-        };
-        own.rev().find(|(id, _)| holds(id)).map(|(id, kept)| (*id, kept))
-    }
-
-    /// The epoch in which the patient may have a key; a new one begins where none runs, or where
-    /// the patient's key of it was destroyed.
-    fn epoch_for(&mut self, patient: PatientIndex, now: Millis, epoch_ms: u64) -> BodyEpoch {
-        if let Some((epoch, _)) = self.running(now)
-            && !self.ledger.is_destroyed(KeyId { patient, epoch })
-        {
-            return epoch;
-        }
-        self.begin_epoch(now, epoch_ms)
-    }
-
-    fn begin_epoch(&mut self, from: Millis, epoch_ms: u64) -> BodyEpoch {
-        let last = self.keys.spans.keys().last().copied().unwrap_or_default();
-        let epoch = BodyEpoch(last.max(self.ledger.epochs_begun).0 + 1);
-        // At the last instant of all times an epoch of one millisecond, which ends never.
-        let from = from.min(Millis::UNBOUNDED_FUTURE.before());
-        self.keys.spans.insert(epoch, Interval { from, until: from.plus(epoch_ms) });
-        epoch
-    }
-
-    fn draw(&mut self, named: Named, from: DrawnFrom<'_>) -> Result<BodyKey, KeyStoreError> {
-        let Named { id, created } = named;
-        // Drawn meanwhile by another thread.
-        if let Some(kept) = self.keys.kept.get(&id) {
-            return Ok(kept.key.clone());
-        }
-        if self.keys.kept.len() >= KEYS_MAX {
-            return Err(KeyStoreError::Full { most: KEYS_MAX });
-        }
-        let DrawnFrom { medium, wrapping } = from;
-        let key = BodyKey::draw(medium).map_err(|_| KeyStoreError::Entropy)?;
-        let wrapped = wrapping.wrap(medium, named, &key);
-        let wrapped = wrapped.map_err(|_| KeyStoreError::Entropy)?;
-        self.keys.kept.insert(id, Kept { key: key.clone(), created, wrapped });
-        self.pending.insert(id);
-        Ok(key)
-    }
-
-    fn draw_ahead(
-        &mut self,
-        now: Millis,
-        epoch_ms: u64,
-        from: DrawnFrom<'_>,
-    ) -> Result<(), KeyStoreError> {
-        let late = self.keys.spans.iter().filter(|(_, span)| {
-            let runs = span.from <= now && now < span.until;
-            runs && span.until.since(now) <= span.until.since(span.from) / AHEAD
-        });
-        let late: Vec<_> = late.map(|(epoch, span)| (*epoch, span.until)).collect();
-        for (epoch, end) in late {
-            let of_epoch = self.keys.kept.keys().filter(|id| id.epoch == epoch);
-            let ending: Vec<_> = of_epoch.map(|id| id.patient).collect();
-            for patient in ending {
-                if self.current(patient, end).is_none() {
-                    let epoch = self.epoch_for(patient, end, epoch_ms);
-                    let id = KeyId { patient, epoch };
-                    self.draw(Named { id, created: now }, from)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops, and so zeroises, the keys of these patients, whatever stands in the folder.
-    pub(crate) fn forget(&mut self, patients: &[PatientIndex], ledger: Ledger) {
-        self.ledger = ledger;
-        self.keys.kept.retain(|id, _| !patients.contains(&id.patient));
-        self.pending.retain(|id| !patients.contains(&id.patient));
-    }
-
-    /// What was replaced in the folder holds from now on.
-    pub(crate) fn replace(&mut self, ledger: Ledger, keys: Keys) {
-        self.ledger = ledger;
-        // Drops, and so zeroises, every key that is gone.
-        drop(mem::replace(&mut self.keys, keys));
-        // All of them stand in the folder.
-        self.pending.clear();
+    pub(crate) fn current(&self, patient: PatientIndex, now: Millis) -> Option<(KeyId, &Kept)> {
+        let spans = self.keys.spans.iter().rev();
+        let of_now = spans.filter(|(_, span)| span.from <= now && now < span.until);
+        let mut ids = of_now.map(|(epoch, _)| KeyId { epoch: *epoch, patient });
+        ids.find_map(|id| self.keys.get(id).map(|kept| (id, kept)))
     }
 }

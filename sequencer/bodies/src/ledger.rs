@@ -17,7 +17,9 @@ pub const LEDGER_NAME: &str = "body-keys.json";
 /// Backups that are remembered. Reached: no further one is made before one of them has expired.
 pub(crate) const BACKUPS_MAX: usize = 1_024;
 
-const SCHEMA: &str = "vitals-body-keys-1";
+const SCHEMA: &str = "vitals-body-keys-2";
+/// Of the version before, which had no tail: every key stood in the file of its epoch.
+const SCHEMA_BEFORE: &str = "vitals-body-keys-1";
 
 /// A backup of keys that was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -66,6 +68,8 @@ struct Written {
     generation: u32,
     epochs_begun: u32,
     epochs: Vec<EpochRow>,
+    #[serde(default)]
+    tail: u32,
     destroyed: Vec<DestroyedRow>,
     backups: Vec<BackupRow>,
 }
@@ -79,8 +83,11 @@ pub(crate) struct Ledger {
     pub(crate) generation: u32,
     /// The highest epoch that ever had a key.
     pub(crate) epochs_begun: BodyEpoch,
-    /// How many durable keys each epoch has at least.
+    /// How many durable keys each epoch has, in its file and in the tail together.
     counts: BTreeMap<BodyEpoch, u32>,
+    /// How many records of the generation's tail are durable. What stands behind them was never
+    /// used.
+    pub(crate) tail: u32,
     /// The generation whose files have so many.
     counted: u32,
     destroyed: BTreeMap<PatientIndex, (BodyEpoch, Millis)>,
@@ -91,8 +98,8 @@ impl Ledger {
     pub(crate) fn new(store: [u8; 16]) -> Ledger {
         let (generation, epochs_begun) = (1, BodyEpoch(0));
         let (counts, destroyed) = (BTreeMap::new(), BTreeMap::new());
-        let (counted, backups) = (generation, Vec::new());
-        Ledger { store, generation, epochs_begun, counts, counted, destroyed, backups }
+        let (counted, backups, tail) = (generation, Vec::new(), 0);
+        Ledger { store, generation, epochs_begun, counts, tail, counted, destroyed, backups }
     }
 
     /// How many keys each epoch has at least.
@@ -112,9 +119,22 @@ impl Ledger {
         self.counted = self.generation;
     }
 
-    /// Of these epochs there are so many, and of no other.
-    pub(crate) fn count_anew(&mut self, counts: BTreeMap<BodyEpoch, u32>) {
-        (self.counts, self.counted) = (counts, self.generation);
+    /// A key of this epoch stands in the tail.
+    pub(crate) fn count_one(&mut self, epoch: BodyEpoch) {
+        *self.counts.entry(epoch).or_default() += 1;
+        self.tail += 1;
+        self.epochs_begun = self.epochs_begun.max(epoch);
+    }
+
+    /// The ledger of the next generation, whose files have so many keys, of which so many stand in
+    /// its tail.
+    pub(crate) fn next(
+        &self,
+        generation: u32,
+        counts: BTreeMap<BodyEpoch, u32>,
+        tail: u32,
+    ) -> Ledger {
+        Ledger { generation, counted: generation, counts, tail, ..self.clone() }
     }
 
     pub(crate) fn is_destroyed(&self, id: KeyId) -> bool {
@@ -164,6 +184,7 @@ impl Ledger {
                     let here = self.counts.entry(*epoch).or_default();
                     *here = (*here).max(*count);
                 }
+                self.tail = self.tail.max(other.tail);
             }
         }
         for (patient, there) in &other.destroyed {
@@ -188,10 +209,12 @@ impl Ledger {
             generation: self.generation,
             epochs_begun: self.epochs_begun.0,
             epochs: self.counts().map(|(epoch, keys)| EpochRow { epoch: epoch.0, keys }).collect(),
+            tail: self.tail,
             destroyed: destroyed.collect(),
             backups: self.backups.clone(),
         };
-        let mut bytes = serde_json::to_vec_pretty(&written).expect("strings and numbers alone");
+        // In one line: it is written with every new key.
+        let mut bytes = serde_json::to_vec(&written).expect("strings and numbers alone");
         bytes.push(b'\n');
         bytes
     }
@@ -207,7 +230,12 @@ impl Ledger {
             let at = Millis::from_unix_ms(row.at_unix_ms);
             destroyed.insert(patient, (BodyEpoch(row.through_epoch), at));
         }
-        if written.schema != SCHEMA || written.generation == 0 {
+        let is_known = match written.schema.as_str() {
+            SCHEMA => true,
+            SCHEMA_BEFORE => written.tail == 0,
+            _ => false,
+        };
+        if !is_known || written.generation == 0 {
             return Err(KeyFault::Ledger);
         }
         Ok(Ledger {
@@ -215,6 +243,7 @@ impl Ledger {
             generation: written.generation,
             epochs_begun: BodyEpoch(written.epochs_begun),
             counts: written.epochs.iter().map(|row| (BodyEpoch(row.epoch), row.keys)).collect(),
+            tail: written.tail,
             counted: written.generation,
             destroyed,
             backups: written.backups,

@@ -11,8 +11,8 @@
 //! a log that nobody may change. How the bytes are laid out and why no key meets one nonce twice
 //! is written in `docs/at-rest.md` of the node.
 //!
-//! * [`BodyKeys`] is the key folder, open: it gives keys to the one writer, makes them durable
-//!   before what they seal, and destroys them.
+//! * [`BodyKeys`] is the key folder, open: it gives keys to the one writer once they are durable,
+//!   and destroys them.
 //! * [`GroupKey`] seals bodies of one patient in one group of the journal; [`BodyKeys::open_body`]
 //!   opens them, or says that the key was destroyed or is not here.
 //! * [`RecoveryKey`] is to whom backups of keys are sealed, [`RecoverySecret`] what opens them.
@@ -29,10 +29,14 @@ mod key;
 mod key_file;
 mod keys;
 mod ledger;
+mod make;
 mod medium;
 mod recovery;
+mod rest;
 mod restore;
+mod rewrite;
 mod seal;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod wrapping;
@@ -46,5 +50,6 @@ pub use keys::{BodyKeys, KEYS_MAX, KeyStatus, SealedAt};
 pub use ledger::{BackupRow, LEDGER_NAME};
 pub use medium::{KeyFolder, KeyMedium};
 pub use recovery::{RecoveryKey, RecoverySecret};
+pub use rest::RestAt;
 pub use restore::{Restored, restore};
 pub use seal::{EntryPlace, GroupKey, TAG_BYTES};

@@ -1,15 +1,16 @@
-//! Where keys are kept: a few small files, each replaced as a whole.
+//! Where keys are kept: a few small files, each replaced as a whole, and one that grows.
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::error::Unspecified;
 use files::{Audience, LockedFile};
 use zeroize::Zeroizing;
 
-/// Longest file: as many keys as there may be, and a little.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Longest file: as many keys as there may be, at 108 bytes each, and a little.
+const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// A folder of small files.
 pub trait KeyMedium: Send + Sync {
@@ -30,6 +31,13 @@ pub trait KeyMedium: Send + Sync {
     /// # Errors
     /// What the medium says; the old content or the new one is there then.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Writes these bytes in place, at the end of what was written before or over what never
+    /// counted; makes the file if there is none. One sync, and durable on return, its name as well.
+    ///
+    /// # Errors
+    /// What the medium says; of these bytes any part is there then, and of those before all.
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Overwrites a file with zeros, and removes it; durable on return. Does nothing without one.
     ///
@@ -68,6 +76,22 @@ impl KeyFolder {
         Ok(lock.map(|lock| KeyFolder { folder: folder.to_owned(), _lock: Some(lock) }))
     }
 
+    /// A folder that somebody only looks at, locked if it ever was: nothing is made there, and one
+    /// that is not there holds nothing; `None` while another process has it open.
+    ///
+    /// # Errors
+    /// What the system says; a folder that others may open is refused.
+    pub fn look(folder: &Path) -> io::Result<Option<KeyFolder>> {
+        files::check_tree(folder, &[])?;
+        let (folder, lock) = (folder.to_owned(), folder.join("lock"));
+        if !lock.try_exists()? {
+            // A copy, which no process has open.
+            return Ok(Some(KeyFolder { folder, _lock: None }));
+        }
+        let lock = files::open_locked(&lock, Audience::Owner)?;
+        Ok(lock.map(|lock| KeyFolder { folder, _lock: Some(lock) }))
+    }
+
     /// A folder that has a lock of its own: the node's, for the copy of the ledger of keys.
     pub fn beside(folder: &Path) -> KeyFolder {
         KeyFolder { folder: folder.to_owned(), _lock: None }
@@ -93,6 +117,25 @@ impl KeyMedium for KeyFolder {
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         files::replace(&self.folder.join(name), &[bytes], Audience::Owner)
+    }
+
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let path = self.folder.join(name);
+        if at > 0 {
+            // One that is gone is not made again: a hole would stand where keys stood.
+            let file = files::open_existing(&path, Audience::Owner)?;
+            file.write_all_at(bytes, at)?;
+            return file.sync_all();
+        }
+        let written = files::open(&path, Audience::Owner).and_then(|file| {
+            file.write_all_at(bytes, 0)?;
+            file.sync_all()?;
+            // Its first bytes come with its name.
+            files::sync_folder(&self.folder)
+        });
+        // A sync that failed says nothing, and a second one of the same name may say what is not
+        // so: the next try makes another file. Nothing in this one counts yet.
+        written.inspect_err(|_| drop(fs::remove_file(&path)))
     }
 
     fn erase(&self, name: &str) -> io::Result<()> {

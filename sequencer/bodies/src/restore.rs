@@ -1,18 +1,12 @@
 //! A key folder made whole again: what is whole of it, what a backup has besides, and nothing that
 //! was destroyed.
 
-use std::collections::BTreeSet;
-
-use std::collections::btree_map::Entry;
-
 use model::{Interval, Millis};
 
 use crate::backup::{BackedKey, KeyBackup};
 use crate::error::{KeyBackupError, KeyStoreError};
 use crate::generation::{Kept, Keys, Places};
-use crate::key::BodyEpoch;
 use crate::ledger::Ledger;
-use crate::wrapping::WRAPPED_BYTES;
 
 /// What a restore found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +38,7 @@ pub fn restore(
         return Err(KeyBackupError::Other);
     }
     let (mut keys, given_up) = what_is_whole(places, &ledger)?;
-    let (kept, mut brought_back, mut destroyed) = (keys.kept.len(), 0, 0);
+    let (kept, mut brought_back, mut destroyed) = (keys.len(), 0, 0);
     if let Some(KeyBackup { spans, keys: backed, made, expires, .. }) = backup {
         // The file exists until then, also where the ledger that knew it is lost.
         ledger.note_backup(made, expires);
@@ -54,9 +48,7 @@ pub fn restore(
         for BackedKey { id, created, key } in backed {
             if ledger.is_destroyed(id) {
                 destroyed += 1;
-            } else if let Entry::Vacant(vacant) = keys.kept.entry(id) {
-                // Wrapped with all others below.
-                vacant.insert(Kept { key, created, wrapped: [0; WRAPPED_BYTES] });
+            } else if keys.insert(id, Kept { key, created }) {
                 brought_back += 1;
             }
         }
@@ -84,7 +76,7 @@ fn what_is_whole(places: &Places, ledger: &Ledger) -> Result<(Keys, usize), KeyS
     let wrapping = match places.wrapping(ledger) {
         Ok(wrapping) => wrapping,
         Err(error @ KeyStoreError::Medium { .. }) => return Err(error),
-        Err(_) => return Ok((keys, epochs.len())),
+        Err(_) => return Ok((keys, places.files_of(ledger.generation)?)),
     };
     for epoch in epochs {
         match places.take_epoch(ledger, &wrapping, (epoch, &mut keys)) {
@@ -93,6 +85,10 @@ fn what_is_whole(places: &Places, ledger: &Ledger) -> Result<(Keys, usize), KeyS
             Err(_) => given_up += 1,
         }
     }
+    given_up += match places.take_tail(ledger, &wrapping, &mut keys)? {
+        None | Some(KeyStoreError::Lost { .. }) => 0,
+        Some(_) => 1,
+    };
     Ok((keys, given_up))
 }
 
@@ -104,6 +100,6 @@ fn end_epochs(keys: &mut Keys, now: Millis) {
         *span = Interval { from: span.from.min(now.before()), until: now };
     }
     // Of an epoch none of whose keys is left nothing is kept but its number.
-    let used: BTreeSet<BodyEpoch> = keys.kept.keys().map(|id| id.epoch).collect();
-    keys.spans.retain(|epoch, _| used.contains(epoch));
+    let counts = keys.counts();
+    keys.spans.retain(|epoch, _| counts.get(epoch).is_some_and(|count| *count > 0));
 }

@@ -100,7 +100,7 @@ mod tests {
     const PLACE: EntryPlace = EntryPlace { salt: [3; 32], index: 7, time: 9 };
 
     fn group_key(fill: u8, salt: [u8; 32]) -> GroupKey {
-        GroupKey::derive(BodyEpoch(1), &BodyKey(Zeroizing::new([fill; 32])), (&[1; 16], &salt))
+        GroupKey::derive(BodyEpoch(1), &BodyKey::of_slice(&[fill; 32]).unwrap(), (&[1; 16], &salt))
     }
 
     fn sealed(key: &GroupKey, at: &EntryPlace) -> Vec<u8> {
@@ -140,7 +140,7 @@ mod tests {
         // A group that is written again after it was torn has another salt.
         let again = EntryPlace { salt: [4; 32], ..PLACE };
         assert_ne!(body, sealed(&group_key(1, again.salt), &again));
-        let key_of = BodyKey(Zeroizing::new([1; 32]));
+        let key_of = BodyKey::of_slice(&[1; 32]).unwrap();
         let other_log = GroupKey::derive(BodyEpoch(1), &key_of, (&[2; 16], &PLACE.salt));
         assert_ne!(body, sealed(&other_log, &PLACE));
     }

@@ -97,7 +97,7 @@ impl WrappingKey {
         let bound = Aad::from(named.bound_to(&self.store));
         let mut opened = Zeroizing::new(sealed.to_vec());
         let key = self.cipher().open_in_place(once, bound, opened.as_mut_slice()).ok()?;
-        Some(BodyKey(Zeroizing::new(<[u8; KEY_BYTES]>::try_from(&*key).ok()?)))
+        BodyKey::of_slice(key)
     }
 }
 

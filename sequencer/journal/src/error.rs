@@ -319,13 +319,6 @@ pub enum AppendError {
         #[source]
         source: io::Error,
     },
-    /// What the group rests on is not durable; nothing was written.
-    #[error("append: what the group rests on is not kept")]
-    Unready {
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
     /// The group was built on another head; nothing was written.
     #[error("append: group built after group {expected}, found the head at group {found}")]
     Stale {

@@ -33,17 +33,10 @@ pub trait Admission: Send + 'static {
 
     /// Turns an item into entries of the group, in at most [`crate::ITEM_ENTRIES_MAX`] entries and
     /// [`crate::ITEM_BYTES_MAX`] bytes, and returns the answer, which leaves only after the sync.
-    /// An item may become no entry at all (a repetition, for example). `now` never decreases.
+    /// An item may become no entry at all (a repetition, for example). `now` never decreases. What
+    /// an entry rests on, such as a key that it is sealed under, is durable on return: if it cannot
+    /// be, the item becomes no entry, and everybody else's are written.
     fn admit(&mut self, now: Millis, item: Self::Item, out: &mut GroupBuilder) -> Self::Answer;
-
-    /// Called before a group is written: makes durable what its entries rest on, such as keys that
-    /// they are sealed under.
-    ///
-    /// # Errors
-    /// Whatever keeps it from that; the group is not written then, and the writer ends.
-    fn before_write(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 
     /// The group is durable; called before its answers leave.
     fn committed(&mut self, committed: &Committed);
@@ -396,7 +389,6 @@ impl<M: Medium, A: Admission, C: FnMut() -> Millis> WriterThread<M, A, C> {
             }
         }
         if !group.is_empty() {
-            self.admission.before_write().map_err(|source| AppendError::Unready { source })?;
             let committed = self.log.append_built(group)?;
             // Before the answers: whoever gets one may look at once for what it speaks of.
             self.admission.committed(&committed);

@@ -14,7 +14,7 @@ use sequencer::node::frame_index::IndexSays;
 use sequencer::node::loss::{AcceptedLoss, LossError, LossTerms, Offline, Shown};
 use sequencer::node::setup;
 use sequencer::node::snapshots::SnapshotSays;
-use sequencer::node::survey::{self, FullSurvey, Survey, SurveyError, WitnessSays};
+use sequencer::node::survey::{self, FullSurvey, Survey, SurveyError, UnreadFrames, WitnessSays};
 use wire::Reason;
 
 use super::given::rpc;
@@ -115,13 +115,12 @@ fn print_deployment(layout: &Layout) -> Outcome {
 fn check(args: &CheckArgs) -> Outcome {
     let layout = Layout::new(&args.folder.dir);
     args.expected.check(&layout)?;
-    let (survey, snapshots, index) = if args.full {
-        let FullSurvey { survey, snapshots, index } =
-            survey::survey_full(&layout).map_err(survey_failed)?;
-        (survey, snapshots, index)
+    let full = if args.full {
+        survey::survey_full(&layout).map_err(survey_failed)?
     } else {
-        (survey::survey(&layout).map_err(survey_failed)?, Vec::new(), IndexSays::Unused)
+        FullSurvey::of(survey::survey(&layout).map_err(survey_failed)?)
     };
+    let FullSurvey { survey, snapshots, index, erased, absent } = full;
     let Survey { groups, entries, head, term, losses, torn_bytes, witness } = survey;
     print_deployment(&layout)?;
     println!("{groups} groups, {entries} entries: all hold");
@@ -145,6 +144,8 @@ fn check(args: &CheckArgs) -> Outcome {
              and keeps them beside the journal"
         );
     }
+    print_unread(&erased, "whose patients were erased: nobody opens them any more");
+    print_unread(&absent, "whose keys are not here (sequencer keys restore)");
     let (snapshots, index) = (print_snapshots(&snapshots), print_index(index));
     // What the journal lost is graver than what a start makes anew.
     match witness {
@@ -154,10 +155,27 @@ fn check(args: &CheckArgs) -> Outcome {
     }
 }
 
+/// Names the first of them, and says how many there are.
+fn print_unread(found: &UnreadFrames, why: &str) {
+    if found.frames == 0 {
+        return;
+    }
+    let first: Vec<_> = found.first.iter().map(u64::to_string).collect();
+    let up_to = match found.frames > found.first.len() as u64 {
+        true => format!(" .. {}", found.last),
+        false => String::new(),
+    };
+    println!("{} frames {why}: at position {}{up_to}", found.frames, first.join(", "));
+}
+
 fn print_snapshots(snapshots: &[(u64, SnapshotSays)]) -> Outcome {
     for (group, says) in snapshots {
         let says = match says {
             SnapshotSays::Same => "the same state".to_owned(),
+            SnapshotSays::SameButUnread { segments } => format!(
+                "the same state, but for digests of {segments} segments whose readings do not open \
+                 any more"
+            ),
             SnapshotSays::Differs => "another state".to_owned(),
             SnapshotSays::PassedOver(why) => format!("a start passes it over: {why}"),
         };

@@ -180,6 +180,18 @@ pub(crate) const DISK_LOW: Unserved = Unserved {
     what_to_do: "Make room under the node's folder; both are taken again by themselves.",
 };
 
+pub(crate) const NO_NEW_KEYS: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "no-new-keys",
+    meaning: "The last key of readings that was needed could not be made or kept; the log says why. \
+              Frames of patients who have none, or whose epoch ended, are refused as unavailable; \
+              everything else goes on.",
+    what_to_do: "Make room on the disk of the key folder (`[keys] folder`) and of the node's, or mend \
+                 what the log names; `sequencer keys status` says how many keys there are. It is \
+                 tried again once a second with a frame that needs one, else once a minute.",
+};
+
 pub(crate) const FILES_DAMAGED: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -223,6 +235,7 @@ pub const HTTP: &[Unserved] = &[
     CLOCK_DISAGREES,
     JOURNAL_AHEAD,
     DISK_LOW,
+    NO_NEW_KEYS,
     FILES_DAMAGED,
 ];
 

@@ -4,13 +4,16 @@
 //!
 //! One request a line: `keys`, `backup-keys KEY UNIX_MS PATH`, `destroy-keys INDEX,INDEX..`.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bodies::{BodyKeys, KeyFolder, KeyMedium as _, RecoveryKey};
 use files::Audience;
 use model::{Clock as _, Millis, PatientIndex, SystemClock, with_causes};
 use serde_json::{Value, json};
+
+use crate::folder::snapshots::SnapshotHead;
 
 /// Patients whose keys one request destroys at most: it has to fit into a line.
 pub const DESTROYED_MAX: usize = 1_000;
@@ -97,16 +100,34 @@ impl KeyDesk {
     }
 }
 
-/// Erases the states that were written down: each holds the last readings of the segments that were
-/// open, under a key that is not the patient's. The journal makes them again.
+/// Erases the states that a release of before wrote down: each holds the last readings of the
+/// segments that were open, under a key that is not the patient's. The journal makes them again. In
+/// those of this release they are under the patient's own, which is destroyed.
 fn erase_states(snapshots: &Path) -> io::Result<()> {
     let folder = KeyFolder::beside(snapshots);
     let names = match folder.names() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         names => names?,
     };
-    let states = names.iter().filter(|name| name.ends_with(".snapshot"));
-    states.into_iter().try_for_each(|name| folder.erase(name))
+    for name in names.iter().filter(|name| name.ends_with(".snapshot")) {
+        if !seals_readings(&snapshots.join(name))? {
+            folder.erase(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file is a snapshot of this release, or was removed for a later one meanwhile; one
+/// that is too short for any is none.
+fn seals_readings(path: &Path) -> io::Result<bool> {
+    let mut begin = [0; 12];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    match read.map_err(|error| (error.kind(), error)) {
+        Ok(()) => Ok(SnapshotHead::seals_readings(&begin)),
+        Err((io::ErrorKind::NotFound, _)) => Ok(true),
+        Err((io::ErrorKind::UnexpectedEof, _)) => Ok(false),
+        Err((_, error)) => Err(error),
+    }
 }
 
 fn patient(text: &str) -> Option<PatientIndex> {
@@ -121,7 +142,9 @@ mod tests {
     fn requests_about_keys_are_answered_and_wrong_ones_say_what_is_expected() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("0000000000000001.snapshot");
-        files::create(&state, b"readings", Audience::Owner).unwrap();
+        files::create(&state, b"VITLSNAP\0\0\0\x01 readings", Audience::Owner).unwrap();
+        let sealed = folder.path().join("0000000000000002.snapshot");
+        files::create(&sealed, b"VITLSNAP\0\0\0\x02 sealed", Audience::Owner).unwrap();
         let desk = KeyDesk::new(bodies::fault::keys(), folder.path().to_owned());
         assert!(desk.answer("list").is_none());
         let status = desk.answer("keys").unwrap().unwrap();
@@ -135,7 +158,8 @@ mod tests {
         assert!(again.contains("found one"), "{again}");
         let destroyed = desk.answer("destroy-keys 5,6").unwrap().unwrap();
         assert_eq!(destroyed["last_copy_expires_ms"], json!(expires), "the backup is a copy");
-        assert!(!state.exists() && path.exists(), "states go, and nothing else");
+        assert!(!state.exists(), "a state with readings goes");
+        assert!(sealed.exists() && path.exists(), "and nothing else");
         for wrong in ["destroy-keys", "destroy-keys 5,", "destroy-keys 16777216", "backup-keys 1 2"]
         {
             let said = desk.answer(wrong).unwrap().unwrap_err();

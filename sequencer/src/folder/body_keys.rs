@@ -36,9 +36,9 @@ pub fn open(layout: &Layout, folder: &Path, epoch_ms: u64) -> Result<BodyKeys, K
 }
 
 /// The keys of a node that does not run, for whoever looks at its journal: none where there are
-/// none, or where a node runs. Nothing is made.
+/// none, or where a node runs. Nothing is made or changed, also not what a start would finish.
 pub fn of_stopped(layout: &Layout, folder: &Path) -> Option<BodyKeys> {
-    let is_there = layout.body_ledger().exists() && path(layout, folder).exists();
-    // How long an epoch lasts says nothing to whoever seals nothing.
-    is_there.then(|| open(layout, folder, 1).ok()).flatten()
+    let keys = Arc::new(KeyFolder::look(&path(layout, folder)).ok()??);
+    let beside = Arc::new(KeyFolder::beside(layout.folder()));
+    BodyKeys::look(Places { keys, beside }).ok()
 }

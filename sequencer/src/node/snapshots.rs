@@ -191,6 +191,15 @@ impl Snapshots {
         if ledger.closed().0 != head.closed {
             return Err(Unusable::from(SnapshotError::Damaged).into());
         }
+        let segments = ledger.shut_segments();
+        if segments > 0 {
+            tracing::warn!(
+                group,
+                segments,
+                "the last readings of open segments do not open any more: their digests stay, and \
+                 are of those and what comes behind them if more does"
+            );
+        }
         let found = self.files.medium().len(INDEX).map_err(SnapshotError::from);
         let found = found.map_err(Unusable::from)?;
         if wanted.indexed && found < end {
@@ -205,6 +214,12 @@ impl Snapshots {
 pub enum SnapshotSays {
     /// The state that the journal makes.
     Same,
+    /// The state that the journal makes, but for digests of so many segments: frames of theirs do
+    /// not open any more, so that nobody can make those again.
+    SameButUnread {
+        /// How many.
+        segments: usize,
+    },
     /// Another one, although it could be started from.
     Differs,
     /// Nothing: a start passes it over, for this reason.
@@ -274,9 +289,26 @@ impl Behind {
             return index.look(ledger.frame_nodes());
         };
         self.index_says = index.says(ledger.frame_nodes());
-        let same = ledger.freeze().to_bytes() == state;
-        let says = if same { SnapshotSays::Same } else { SnapshotSays::Differs };
+        let says = self.says(ledger, &state);
         self.said.insert(group, says);
+    }
+
+    fn says(&self, ledger: &Ledger, state: &[u8]) -> SnapshotSays {
+        let made = ledger.freeze();
+        if made.to_bytes() == state {
+            return SnapshotSays::Same;
+        }
+        // What is sealed in it is another thing where a key was destroyed since: it is compared as
+        // it is read, and digests that nobody can make again are left out.
+        let unread = ledger.unread();
+        let found = Ledger::restore(self.config.clone(), state, FrameNodes::forgotten);
+        match found {
+            Ok(found) if made.is_same_but(&found.freeze(), &unread) => match unread.segments() {
+                0 => SnapshotSays::Same,
+                segments => SnapshotSays::SameButUnread { segments },
+            },
+            _ => SnapshotSays::Differs,
+        }
     }
 
     /// What the index says up to where the last snapshot refers to it.

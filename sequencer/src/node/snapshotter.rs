@@ -83,7 +83,16 @@ impl Frozen {
     pub(super) fn of(ledger: &Ledger, place: Behind) -> Frozen {
         let Behind { group, position, journal_hash, close_group } = place;
         let (closed, body_bytes) = (ledger.closed().0, 0);
-        let head = SnapshotHead { group, position, journal_hash, closed, close_group, body_bytes };
+        let version = SnapshotHead::VERSION;
+        let head = SnapshotHead {
+            version,
+            group,
+            position,
+            journal_hash,
+            closed,
+            close_group,
+            body_bytes,
+        };
         Frozen { state: ledger.freeze(), head }
     }
 }
@@ -455,7 +464,16 @@ mod tests {
 
     fn head(group: u64, closed: u64) -> SnapshotHead {
         let (position, journal_hash) = (group * 10, [group as u8; 32]);
-        SnapshotHead { group, position, journal_hash, closed, close_group: group, body_bytes: 0 }
+        let (version, body_bytes) = (SnapshotHead::VERSION, 0);
+        SnapshotHead {
+            version,
+            group,
+            position,
+            journal_hash,
+            closed,
+            close_group: group,
+            body_bytes,
+        }
     }
 
     #[test]

@@ -150,13 +150,51 @@ pub fn survey_full(layout: &Layout) -> Result<FullSurvey, SurveyError> {
     let mut behind = behind.map_err(SurveyError::Snapshots)?;
     let mut ledger = behind.first();
     let mut entries = opened.log.iter_from(1);
+    let (mut erased, mut absent) = (UnreadFrames::default(), UnreadFrames::default());
     while let Some(found) = entries.next() {
         let (position, entry) = found?;
         absorb_next(&mut ledger, Position(position), &entry, entries.in_group())?;
+        erased.note(ledger.erased(), position);
+        absent.note(ledger.unopened(), position);
         behind.compare(&ledger, position);
     }
     let (index, snapshots) = (behind.index_says(), behind.said());
-    Ok(FullSurvey { survey: opened.told(layout)?, snapshots, index })
+    Ok(FullSurvey { survey: opened.told(layout)?, snapshots, index, erased, absent })
+}
+
+impl FullSurvey {
+    /// Of a journal whose snapshots were not asked.
+    pub fn of(survey: Survey) -> FullSurvey {
+        let (erased, absent) = (UnreadFrames::default(), UnreadFrames::default());
+        FullSurvey { survey, snapshots: Vec::new(), index: IndexSays::Unused, erased, absent }
+    }
+}
+
+/// Frames that do not open, most of them by their number alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnreadFrames {
+    /// How many.
+    pub frames: u64,
+    /// Where the first of them stand, at most [`UnreadFrames::NAMED_MAX`].
+    pub first: Vec<u64>,
+    /// Where the last one stands; 0 without any.
+    pub last: u64,
+}
+
+impl UnreadFrames {
+    /// Positions that are named.
+    pub const NAMED_MAX: usize = 16;
+
+    /// So many were found up to this position.
+    fn note(&mut self, frames: u64, position: u64) {
+        if frames == self.frames {
+            return;
+        }
+        (self.frames, self.last) = (frames, position);
+        if self.first.len() < UnreadFrames::NAMED_MAX {
+            self.first.push(position);
+        }
+    }
 }
 
 /// What a journal holds, and what its snapshots say of it.
@@ -168,6 +206,10 @@ pub struct FullSurvey {
     pub snapshots: Vec<(u64, SnapshotSays)>,
     /// The index of stored frames beside them.
     pub index: IndexSays,
+    /// Frames that nobody opens any more, because their patients were erased.
+    pub erased: UnreadFrames,
+    /// Frames whose key is not in the key folder, or all of them where that does not open.
+    pub absent: UnreadFrames,
 }
 
 /// The key folder that the configuration names; the usual one where there is no configuration.

@@ -6,6 +6,7 @@ mod around;
 mod counted;
 #[path = "../../tests/doctor.rs"]
 mod doctor;
+mod erased;
 mod files;
 mod idle;
 mod index_scrub;

@@ -157,7 +157,8 @@ impl Watch {
         let low_bytes = self.look_at_disk();
         let (disagreement, journal_ahead_until) = self.look_at_clock();
         self.keep_believed();
-        let now = Conditions { disagreement, journal_ahead_until, low_bytes };
+        let no_new_keys = self.look_at_keys();
+        let now = Conditions { disagreement, journal_ahead_until, low_bytes, no_new_keys };
         self.log(now);
         self.watched.set_conditions(now);
         self.before = now;
@@ -165,6 +166,19 @@ impl Watch {
         if let (Some(keys), None) = (&mut self.keys, disagreement) {
             keys.look(self.around.clock.read().latest);
         }
+    }
+
+    /// Whether the last key that was needed could not be made. One line when that begins.
+    fn look_at_keys(&self) -> bool {
+        let trouble = self.keys.as_ref().and_then(|ahead| ahead.keys.trouble());
+        self.watched.metrics().body_keys_failing.set(i64::from(trouble.is_some()));
+        if let (Some(error), false) = (&trouble, self.before.no_new_keys) {
+            tracing::error!(
+                error,
+                "no new key of readings can be made: frames that need one are refused until one can"
+            );
+        }
+        trouble.is_some()
     }
 
     fn look_at_disk(&mut self) -> Option<u64> {
@@ -258,6 +272,9 @@ impl Watch {
             ),
             (Some(_), None) => tracing::info!(reserve, "the disk has room again"),
             _ => {}
+        }
+        if before.no_new_keys && !now.no_new_keys {
+            tracing::info!("new keys of readings can be made again");
         }
     }
 }

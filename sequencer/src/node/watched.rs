@@ -50,6 +50,8 @@ pub struct Conditions {
     pub journal_ahead_until: Option<Millis>,
     /// Bytes that are free, if that is less than the reserve.
     pub low_bytes: Option<u64>,
+    /// Whether the last key of readings that was needed could not be made.
+    pub no_new_keys: bool,
 }
 
 /// Proofs made since the start.
@@ -216,6 +218,9 @@ impl Health for Watched {
         if let Some(free_bytes) = conditions.low_bytes {
             let detail = json!({ "free_bytes": free_bytes });
             return Some(Unready { answer: &codes::DISK_LOW, detail });
+        }
+        if conditions.no_new_keys {
+            return Some(Unready { answer: &codes::NO_NEW_KEYS, detail: json!({}) });
         }
         let files = self.metrics.batch_files_damaged.get();
         if files > 0 {

@@ -4,7 +4,8 @@ use super::error::SnapshotError;
 
 const MAGIC: [u8; 8] = *b"VITLSNAP";
 const INDEX_MAGIC: [u8; 8] = *b"VITLFIDX";
-const VERSION: u32 = 1;
+/// Of the index.
+const INDEX_VERSION: u32 = 1;
 
 /// Which journal snapshots are of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,7 +23,7 @@ impl Binding {
     pub(super) fn index_header(&self) -> [u8; Binding::INDEX_BYTES] {
         let mut bytes = [0; Binding::INDEX_BYTES];
         bytes[..8].copy_from_slice(&INDEX_MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_be_bytes());
+        bytes[8..12].copy_from_slice(&INDEX_VERSION.to_be_bytes());
         bytes[12..44].copy_from_slice(&self.genesis);
         bytes[44..60].copy_from_slice(&self.log_id);
         bytes
@@ -32,6 +33,8 @@ impl Binding {
 /// Where in the journal a snapshot stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SnapshotHead {
+    /// Which layout the state has; [`SnapshotHead::VERSION`] of one that is written.
+    pub version: u32,
     /// The group after which the state is that of the snapshot.
     pub group: u64,
     /// Position of its last entry.
@@ -47,10 +50,21 @@ pub struct SnapshotHead {
 }
 
 impl SnapshotHead {
+    /// What is written: the last readings of open segments are sealed under their patients' keys.
+    pub const VERSION: u32 = 2;
+    /// Read as well: they stand in the state as they are.
+    const VERSION_PLAIN: u32 = 1;
     /// Length of the canonical bytes.
     pub const BYTES: usize = SnapshotHead::SEALED_BYTES + 8;
     /// As many of them the state is sealed with: all but its own length.
     pub const SEALED_BYTES: usize = 8 + 4 + 32 + 16 + 8 + 8 + 32 + 8 + 8;
+
+    /// Whether a file that begins so is a snapshot without a reading that is not under its
+    /// patient's key.
+    pub fn seals_readings(begin: &[u8; 12]) -> bool {
+        let version = SnapshotHead::VERSION.to_be_bytes();
+        begin[..8] == MAGIC && begin[8..] == version
+    }
 
     pub(super) fn sealed_with(&self, of: &Binding) -> [u8; SnapshotHead::SEALED_BYTES] {
         let whole = self.encode(of);
@@ -60,7 +74,7 @@ impl SnapshotHead {
     pub(super) fn encode(&self, of: &Binding) -> [u8; SnapshotHead::BYTES] {
         let parts: [&[u8]; 10] = [
             &MAGIC,
-            &VERSION.to_be_bytes(),
+            &self.version.to_be_bytes(),
             &of.genesis,
             &of.log_id,
             &self.group.to_be_bytes(),
@@ -83,6 +97,7 @@ impl SnapshotHead {
             let (magic, version): ([u8; 8], u32) = (from.array()?, from.u32()?);
             let (genesis, log_id) = (from.array()?, from.array()?);
             let head = SnapshotHead {
+                version,
                 group: from.u64()?,
                 position: from.u64()?,
                 journal_hash: from.array()?,
@@ -90,14 +105,15 @@ impl SnapshotHead {
                 close_group: from.u64()?,
                 body_bytes: from.u64()?,
             };
-            Ok::<_, model::DecodeError>((magic, version, Binding { genesis, log_id }, head))
+            Ok::<_, model::DecodeError>((magic, Binding { genesis, log_id }, head))
         };
-        let (magic, version, binding, head) = fields().expect("as many bytes as there are fields");
+        let (magic, binding, head) = fields().expect("as many bytes as there are fields");
         if magic != MAGIC {
             return Err(SnapshotError::Magic);
         }
-        if version != VERSION {
-            return Err(SnapshotError::Version { expected: VERSION, found: version });
+        let (expected, found) = (SnapshotHead::VERSION, head.version);
+        if found != expected && found != SnapshotHead::VERSION_PLAIN {
+            return Err(SnapshotError::Version { expected, found });
         }
         if binding != *of {
             return Err(SnapshotError::Foreign);

@@ -7,6 +7,7 @@ const BINDING: Binding = Binding { genesis: [7; 32], log_id: [8; 16] };
 
 fn head(group: u64) -> SnapshotHead {
     SnapshotHead {
+        version: SnapshotHead::VERSION,
         group,
         position: 10 * group,
         journal_hash: [group as u8; 32],
@@ -50,7 +51,7 @@ fn every_changed_byte_every_cut_and_another_journals_snapshot_is_refused_by_name
         let found = own.read(5).unwrap_err();
         let expected = match at {
             0..8 => matches!(found, SnapshotError::Magic),
-            8..12 => matches!(found, SnapshotError::Version { expected: 1, .. }),
+            8..12 => matches!(found, SnapshotError::Version { expected: 2, .. }),
             12..60 => matches!(found, SnapshotError::Foreign),
             _ => matches!(found, SnapshotError::Damaged | SnapshotError::Length { .. }),
         };

@@ -254,7 +254,6 @@ impl Script {
             }
         }
         if !group.is_empty() {
-            admission.before_write().unwrap();
             let Ok(committed) = log.append_built(group) else { return false };
             admission.committed(&committed);
             acknowledged.group = committed.group;

@@ -508,7 +508,6 @@ fn fill(site: &Site, frames: u64) -> u64 {
             let answer = admission.admit(now, site.frame(sequence), &mut group);
             assert!(matches!(answer, Answer::FrameStored), "{answer:?}");
         }
-        admission.before_write().unwrap();
         let committed = log.append_built(group).unwrap();
         admission.committed(&committed);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bodies::EntryPlace;
+use bodies::{BodyEpoch, EntryPlace};
 use model::{
     Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, GatewayId, Interval, Millis,
     Position, PractitionerId, Word, with_causes,
@@ -14,8 +14,8 @@ use statement::{c1, scope};
 use thiserror::Error;
 use wire::{
     AccessRequest, Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason,
-    RefusedItem, RefusedKind, SealedFrame, SignedAccessRequest, StoredOperation, StreamKey,
-    StreamName,
+    RefusedItem, RefusedKind, SealedFrame, Sealing, SignedAccessRequest, StoredOperation,
+    StreamKey, StreamName,
 };
 
 use super::bodies::BodySeal;
@@ -25,7 +25,7 @@ use super::index::FrameNodes;
 use super::refuse::Refusing;
 use super::registry::{Assignment, Registry};
 use super::seal::EnrolmentSeal;
-use super::segment::FrameFacts;
+use super::segment::{FrameContent, FrameFacts};
 use super::streams::Streams;
 use super::window::{Begin, OpenWindow};
 use crate::window::{Cadence, OperationScope, WindowContents, WindowLimits};
@@ -78,7 +78,7 @@ struct Stored<'a> {
     of: Collected<'a>,
     stream: StreamName,
     /// What its segment's digest takes in.
-    content: &'a [u8],
+    content: FrameContent<'a>,
 }
 
 /// An entry of the journal that does not follow from those before it: the journal is from another
@@ -121,6 +121,8 @@ pub struct Ledger {
     pub(super) term: u32,
     /// Frames that were absorbed without their readings because their key was not there.
     pub(super) unopened: u64,
+    /// The same because it was destroyed.
+    pub(super) erased: u64,
 }
 
 impl Ledger {
@@ -161,12 +163,18 @@ impl Ledger {
             asked: BTreeMap::new(),
             term: 0,
             unopened: 0,
+            erased: 0,
         }
     }
 
     /// Frames that were absorbed without their readings because their key was not there.
     pub fn unopened(&self) -> u64 {
         self.unopened
+    }
+
+    /// Frames that were absorbed without their readings because their patient was erased.
+    pub fn erased(&self) -> u64 {
+        self.erased
     }
 
     /// Records and tree.
@@ -205,7 +213,8 @@ impl Ledger {
             Entry::Frame(frame) => {
                 // A session has checked what is admitted; here the bytes come from a disk.
                 let measured = measured(frame).map_err(broken)?;
-                self.absorb_plain(frame, measured, position, time).map_err(broken)?;
+                let stored = plain(frame, measured, None);
+                self.absorb_frame(stored, position, time).map_err(broken)?;
             }
             Entry::SealedFrame(_) => {
                 return Err(broken("expected a sealed frame with its place in its group".into()));
@@ -270,7 +279,10 @@ impl Ledger {
         sealed.key.signal().ok_or("expected a known signal")?;
         let opened = match self.config.bodies.open(sealed, place) {
             Ok(frame) => Some(frame),
-            Err(error) if error.is_erased() => None,
+            Err(error) if error.is_erased() => {
+                self.erased += 1;
+                None
+            }
             Err(error) if error.is_absent() => {
                 self.unopened += 1;
                 None
@@ -278,40 +290,35 @@ impl Ledger {
             // Damage, which is reported and not passed over.
             Err(error) => return Err(with_causes(&error)),
         };
-        let content = opened.as_ref().map(|frame| &frame.frame().as_bytes()[..]);
+        let read = opened.as_ref().map(|frame| &frame.frame().as_bytes()[..]);
+        let content = FrameContent {
+            bytes: read.unwrap_or(sealed.stored()),
+            epoch: Some(BodyEpoch(sealed.sealing.body_epoch)),
+            is_read: read.is_some(),
+        };
         let of = Collected {
             gateway: &sealed.gateway,
             key: &sealed.key,
             measured: sealed.sealing.measured,
         };
-        let (stream, content) = (sealed.stream(), content.unwrap_or(sealed.stored()));
-        self.absorb_frame(Stored { of, stream, content }, at.position, at.time)
+        self.absorb_frame(Stored { of, stream: sealed.stream(), content }, at.position, at.time)
     }
 
-    /// As [`Ledger::absorb`], of a frame whose readings were checked and found to be measured so.
+    /// As [`Ledger::absorb`], of a frame whose readings were checked and found to be measured so,
+    /// and that was sealed.
     pub(super) fn absorb_measured(
         &mut self,
         entry: &FrameEntry,
-        measured: Interval,
+        sealing: Sealing,
         position: Position,
         time: Millis,
     ) -> Result<(), BrokenEntry> {
         let broken = |detail: String| BrokenEntry { position: position.0, detail };
-        self.absorb_plain(entry, measured, position, time).map_err(broken)?;
+        let epoch = Some(BodyEpoch(sealing.body_epoch));
+        let stored = plain(entry, sealing.measured, epoch);
+        self.absorb_frame(stored, position, time).map_err(broken)?;
         self.last_time = self.last_time.max(time);
         Ok(())
-    }
-
-    fn absorb_plain(
-        &mut self,
-        entry: &FrameEntry,
-        measured: Interval,
-        position: Position,
-        at: Millis,
-    ) -> Result<(), String> {
-        let of = Collected { gateway: &entry.gateway, key: &entry.key, measured };
-        let content = &entry.frame().as_bytes()[..];
-        self.absorb_frame(Stored { of, stream: entry.stream(), content }, position, at)
     }
 
     fn absorb_frame(
@@ -504,6 +511,13 @@ impl Ledger {
         let window = std::mem::replace(&mut self.window, next);
         Ok(window.close(t1, position, &self.consent))
     }
+}
+
+/// A frame whose readings are at hand.
+fn plain(entry: &FrameEntry, measured: Interval, epoch: Option<BodyEpoch>) -> Stored<'_> {
+    let of = Collected { gateway: &entry.gateway, key: &entry.key, measured };
+    let content = FrameContent { bytes: entry.frame().as_bytes(), epoch, is_read: true };
+    Stored { of, stream: entry.stream(), content }
 }
 
 /// When the readings of a frame were measured; each is checked.

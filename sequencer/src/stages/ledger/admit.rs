@@ -1,7 +1,6 @@
 //! The ledger as the journal's admission: decides, appends, absorbs, and delivers when durable.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 
 use bodies::EntryPlace;
@@ -10,7 +9,7 @@ use model::{Interval, Millis, Position};
 use thiserror::Error;
 use wire::{
     DecodeError, Entry, FrameEntry, GroupIdentity, Holder, PlacedEntry, RefusalCount, SealedFrame,
-    receipts_of_group,
+    Sealing, receipts_of_group,
 };
 
 use super::absorb::Ledger;
@@ -122,12 +121,11 @@ impl<D: Deliver> LedgerAdmission<D> {
             }
             *items += 1;
         }
-        let position = self.write(&entry, measured, time, out);
-        let unavailable = |why: NotWritten| Ground::NotAppended(why.to_string());
-        let position = Position(position.map_err(unavailable)?);
-        let closed = match (&entry, measured) {
-            (Entry::Frame(frame), Some(measured)) => {
-                self.ledger.absorb_measured(frame, measured, position, time).map(|()| None)
+        let written = self.write(&entry, measured, time, out);
+        let Written { position, sealing } = written.map_err(Ground::from)?;
+        let closed = match (&entry, sealing) {
+            (Entry::Frame(frame), Some(sealing)) => {
+                self.ledger.absorb_measured(frame, sealing, position, time).map(|()| None)
             }
             _ => self.ledger.absorb(&entry, position, time),
         };
@@ -139,6 +137,9 @@ impl<D: Deliver> LedgerAdmission<D> {
             self.close_group = out.number();
         }
         self.closed.extend(closed);
+        if let Entry::StreamOpen { descriptor, .. } = &entry {
+            self.bodies.expect(descriptor.key.patient);
+        }
         self.group.push(PlacedEntry { position, time, entry });
         Ok(position)
     }
@@ -150,23 +151,25 @@ impl<D: Deliver> LedgerAdmission<D> {
         measured: Option<Interval>,
         time: Millis,
         out: &mut GroupBuilder,
-    ) -> Result<journal::Position, NotWritten> {
+    ) -> Result<Written, NotWritten> {
         let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
         let index = out.len() as u32;
         // Without a salt the group is not written, whatever is in it.
         let salt = *out.salt().ok_or(NotWritten::NoSalt)?;
         let place = EntryPlace { salt, index, time: time.get() };
-        out.append_with(kind, time.get(), |record| {
+        let mut sealing = None;
+        let position = out.append_with(kind, time.get(), |record| {
             let before = record.len();
             match (entry, measured) {
                 (Entry::Frame(frame), Some(measured)) => {
-                    self.bodies.write((frame, measured), &place, record)?;
+                    sealing = Some(self.bodies.write((frame, measured), &place, record)?);
                 }
                 _ => entry.write(record).map_err(NotWritten::Body)?,
             }
             self.gate.written(record.len() - before);
-            Ok(())
-        })
+            Ok::<_, NotWritten>(())
+        });
+        Ok(Written { position: Position(position?), sealing })
     }
 
     /// Who has a receipt for it.
@@ -227,6 +230,22 @@ impl<D: Deliver> LedgerAdmission<D> {
             return Answer::Refused(ground.into());
         }
         with_position(answer, position)
+    }
+}
+
+/// Where an entry stands, and how its readings are sealed if it is a frame.
+struct Written {
+    position: Position,
+    sealing: Option<Sealing>,
+}
+
+impl From<NotWritten> for Ground {
+    fn from(why: NotWritten) -> Ground {
+        match why {
+            // Why not is the operator's to know: it names files.
+            NotWritten::Sealed(NotSealed::Key(_)) => Ground::NoKey,
+            why => Ground::NotAppended(why.to_string()),
+        }
     }
 }
 
@@ -317,10 +336,6 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         answer
     }
 
-    fn before_write(&mut self) -> io::Result<()> {
-        self.bodies.commit().map_err(io::Error::other)
-    }
-
     fn committed(&mut self, committed: &Committed) {
         let identity = GroupIdentity {
             scope: self.ledger.config.scope,
@@ -330,6 +345,7 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
         };
         let group = std::mem::take(&mut self.group);
         self.items.clear();
+        self.bodies.end_group();
         // Before anything is delivered: whoever gets a receipt or an answer may look at once.
         self.view.publish(&self.ledger, &group);
         let receipts = receipts_of_group(identity, &group);

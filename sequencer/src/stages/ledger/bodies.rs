@@ -1,13 +1,14 @@
 //! Readings are sealed where their frame is written into its group, and opened by whoever reads one
 //! back: this is the one door to them.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bodies::{
-    BodyEpoch, BodyError, BodyKeys, EntryPlace, GroupKey, KeyId, KeyStoreError, SealedAt,
+    BodyEpoch, BodyError, BodyKeys, EntryPlace, GroupKey, KeyId, KeyStoreError, RestAt, SealedAt,
 };
-use model::{Interval, Millis, PatientIndex};
+use model::{DeviceId, Interval, Millis, PatientIndex, Position};
 use thiserror::Error;
 use wire::{FrameEntry, FrameError, SealedFrame, Sealing};
 
@@ -23,6 +24,17 @@ impl fmt::Debug for BodySeal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BodySeal({:?})", self.keys)
     }
+}
+
+/// Whose last readings of an open segment are written down, and where they stand.
+#[derive(Clone, Copy)]
+pub(super) struct RestOf<'a> {
+    pub(super) patient: PatientIndex,
+    /// Of the segment's first frame.
+    pub(super) epoch: BodyEpoch,
+    /// Of its last one.
+    pub(super) position: Position,
+    pub(super) device: &'a DeviceId,
 }
 
 /// A sealed frame that is not to be had.
@@ -75,15 +87,46 @@ impl BodySeal {
         keys.open_body(id, &of, &mut readings)?;
         Ok(frame.with_readings(&readings)?)
     }
+
+    /// The last readings of an open segment, sealed; nothing where their key is not here.
+    pub(super) fn seal_rest(&self, of: &RestOf<'_>, rest: &[u8]) -> Option<Vec<u8>> {
+        let id = KeyId { patient: of.patient, epoch: of.epoch };
+        self.keys.as_ref()?.seal_rest(id, &self.rest_at(of), rest)
+    }
+
+    /// What [`BodySeal::seal_rest`] sealed.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    pub(super) fn open_rest(&self, of: &RestOf<'_>, sealed: &[u8]) -> Result<Vec<u8>, BodyError> {
+        let id = KeyId { patient: of.patient, epoch: of.epoch };
+        let absent = BodyError::KeyAbsent { epoch: of.epoch.0 };
+        self.keys.as_ref().ok_or(absent)?.open_rest(id, &self.rest_at(of), sealed)
+    }
+
+    fn rest_at<'a>(&'a self, of: &RestOf<'a>) -> RestAt<'a> {
+        let (position, device) = (of.position.0, of.device.as_str().as_bytes());
+        RestAt { log_id: &self.log_id, position, device }
+    }
 }
+
+/// Patients whose first frame is expected, at most; those of others get a key of their own.
+const EXPECTED_MAX: usize = 1_024;
 
 /// Seals on the writer thread. Holds the keys of the group that is being filled: a patient's is
 /// derived once for all its frames there.
+///
+/// A new key is durable before the frame that needs it is in the group, and not only before the
+/// group is written: where it cannot be had, that frame alone is refused, and not everybody's.
 pub(super) struct BodyWriter {
     seal: BodySeal,
     salt: [u8; 32],
     /// At most one for each entry of a group.
     group: BTreeMap<PatientIndex, GroupKey>,
+    /// Whose stream was opened: when thousands of monitors come at once, the first frame makes the
+    /// keys of all of them, with one write. One whose patient never consents has a key that seals
+    /// nothing.
+    expected: BTreeSet<PatientIndex>,
 }
 
 /// Why a frame cannot be sealed.
@@ -99,16 +142,24 @@ pub(super) enum NotSealed {
 
 impl BodyWriter {
     pub(super) fn new(seal: BodySeal) -> BodyWriter {
-        BodyWriter { seal, salt: [0; 32], group: BTreeMap::new() }
+        let (group, expected) = (BTreeMap::new(), BTreeSet::new());
+        BodyWriter { seal, salt: [0; 32], group, expected }
     }
 
-    /// Appends the body of a frame to the record, its readings sealed there.
+    /// Frames of this patient are to come.
+    pub(super) fn expect(&mut self, patient: PatientIndex) {
+        if self.expected.len() < EXPECTED_MAX {
+            self.expected.insert(patient);
+        }
+    }
+
+    /// Appends the body of a frame to the record, its readings sealed there, and says how.
     pub(super) fn write(
         &mut self,
         frame: (&FrameEntry, Interval),
         at: &EntryPlace,
         record: &mut Vec<u8>,
-    ) -> Result<(), NotSealed> {
+    ) -> Result<Sealing, NotSealed> {
         let (frame, measured) = frame;
         let key = self.group_key(frame.key.patient, at)?;
         let begin = record.len();
@@ -117,7 +168,7 @@ impl BodyWriter {
         let (before, readings) = record.split_at_mut(readings_at);
         let tag = key.seal(at, &before[begin..], readings);
         record.extend_from_slice(&tag);
-        Ok(())
+        Ok(sealing)
     }
 
     fn group_key(
@@ -131,19 +182,23 @@ impl BodyWriter {
         }
         let keys = self.seal.keys.as_ref().ok_or(NotSealed::Keyless)?;
         Ok(match self.group.entry(patient) {
-            std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(free) => {
                 let now = Millis::new(at.time).unwrap_or(Millis::UNBOUNDED_FUTURE);
+                if !keys.has_key(patient, now) {
+                    let others = std::mem::take(&mut self.expected);
+                    let all: Vec<_> = [patient].into_iter().chain(others).collect();
+                    // What fails is told below, of this patient; of the others with their frames.
+                    drop(keys.make(&all, now));
+                }
                 let in_log = (&self.seal.log_id, &at.salt);
                 free.insert(keys.group_key(patient, now, in_log)?)
             }
         })
     }
 
-    /// Makes the keys durable that the group's frames are sealed under.
-    pub(super) fn commit(&mut self) -> Result<(), KeyStoreError> {
-        // Also whatever was destroyed meanwhile: no key outlives its group here.
+    /// The group is written: no key outlives it here, also none that was destroyed meanwhile.
+    pub(super) fn end_group(&mut self) {
         self.group.clear();
-        self.seal.keys.as_ref().map_or(Ok(()), BodyKeys::commit)
     }
 }

@@ -54,3 +54,4 @@ pub use seal::{EnrolmentSeal, SealError};
 pub use state::LedgerState;
 pub use surroundings::Surroundings;
 pub use view::{LedgerView, Status};
+pub use window::Unread;

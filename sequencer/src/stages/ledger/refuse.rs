@@ -75,6 +75,11 @@ pub(super) enum Ground {
     SignedAhead { until: Millis },
     #[error("expected room on the node's disk; send the same again later")]
     NoRoom,
+    #[error(
+        "expected a new key to seal these readings under, found none to be had now; send the same \
+         again later"
+    )]
+    NoKey,
     #[error("expected a registered gateway, and a device of it with its patient")]
     Unassigned,
     #[error("{}", .0.sentence())]
@@ -130,6 +135,7 @@ impl Ground {
             | Ground::EndsBeforeJournal { .. }
             | Ground::SignedAhead { .. }
             | Ground::NoRoom
+            | Ground::NoKey
             | Ground::GroupFull
             | Ground::NotAppended(_) => Refusing::AnswerOnly,
         }
@@ -155,6 +161,7 @@ impl Ground {
             | Ground::JournalAhead { .. }
             | Ground::EndsBeforeJournal { .. }
             | Ground::NoRoom
+            | Ground::NoKey
             | Ground::NotAppended(_) => RejectCode::Unavailable,
         }
     }
@@ -258,6 +265,7 @@ mod tests {
             (Ground::EndsBeforeJournal { last: Millis::default() }, Refusing::AnswerOnly),
             (Ground::SignedAhead { until: Millis::default() }, Refusing::AnswerOnly),
             (Ground::NoRoom, Refusing::AnswerOnly),
+            (Ground::NoKey, Refusing::AnswerOnly),
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),

@@ -1,11 +1,13 @@
 //! Open segments: what one device sent of one patient in this window, until it is cut.
 
+use bodies::{BodyEpoch, BodyError, TAG_BYTES};
 use model::{
-    Categories, Claim, ClaimKind, DecodeError, Digest, Interval, Label, Millis, Party,
+    Categories, Claim, ClaimKind, DecodeError, DeviceId, Digest, Interval, Label, Millis, Party,
     PatientIndex, Position, Purpose, Reader, Word,
 };
 use statement::batch::{SegmentEntry, SegmentFrames, SegmentKey};
 
+use super::bodies::{BodySeal, RestOf};
 use super::content::ContentHash;
 
 /// What a frame adds to a segment.
@@ -49,19 +51,41 @@ impl FrameFacts {
     }
 }
 
+/// The bytes of a frame, as its segment's digest takes them in.
+#[derive(Clone, Copy)]
+pub(super) struct FrameContent<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Under which of its patient's keys it is sealed; none of one from before frames were.
+    pub(super) epoch: Option<BodyEpoch>,
+    /// Whether its readings are in them: not where their key is not here.
+    pub(super) is_read: bool,
+}
+
 /// A segment that still grows. Memory: 18 KiB.
 #[derive(Clone)]
 pub(super) struct OpenSegment {
     claim: Claim,
     content: ContentHash,
+    /// That of the first frame. The last bytes are written down under its key, the oldest of all
+    /// that may have sealed them: whoever destroys a patient's keys destroys every one until then.
+    epoch: Option<BodyEpoch>,
+    /// Whether a frame was taken in as it is stored. Of this run alone.
+    is_unread: bool,
+}
+
+/// Codes of how the last bytes are written down.
+mod rest {
+    pub(super) const PLAIN: u8 = 0;
+    pub(super) const SEALED: u8 = 1;
+    pub(super) const GONE: u8 = 2;
 }
 
 impl OpenSegment {
     /// Begins with a first frame.
-    pub(super) fn begin(facts: &FrameFacts, frame: &[u8]) -> OpenSegment {
-        let mut segment = OpenSegment { claim: facts.claim(), content: ContentHash::new() };
-        segment.content.update(frame);
-        segment
+    pub(super) fn begin(facts: &FrameFacts, frame: FrameContent<'_>) -> OpenSegment {
+        let (claim, mut content) = (facts.claim(), ContentHash::new());
+        content.update(frame.bytes);
+        OpenSegment { claim, content, epoch: frame.epoch, is_unread: !frame.is_read }
     }
 
     /// The claim this segment would have with one more frame; `None` if the frame is of another
@@ -87,9 +111,35 @@ impl OpenSegment {
     }
 
     /// Takes one more frame; `claim` is what [`OpenSegment::claim_with`] gave for it.
-    pub(super) fn extend(&mut self, claim: Claim, frame: &[u8]) {
+    pub(super) fn extend(&mut self, claim: Claim, frame: FrameContent<'_>) {
         self.claim = claim;
-        self.content.update(frame);
+        self.is_unread |= !frame.is_read;
+        if self.content.shut().is_some() {
+            // What was shut stands as a hash from now on.
+            self.epoch = frame.epoch;
+        }
+        self.content.update(frame.bytes);
+    }
+
+    /// Whether a frame was taken in as it is stored, without its readings.
+    pub(super) fn is_unread(&self) -> bool {
+        self.is_unread
+    }
+
+    /// Whether its last readings were not to be had when it was read.
+    pub(super) fn is_shut(&self) -> bool {
+        self.content.shut().is_some()
+    }
+
+    /// Its last readings are written in the clear, for a comparison.
+    pub(super) fn forget_epoch(&mut self) {
+        self.epoch = None;
+    }
+
+    /// Nothing of its content, for a comparison that leaves it out.
+    pub(super) fn blank(&mut self) {
+        (self.content, self.epoch) = (ContentHash::new(), None);
+        self.content.update(&[0]);
     }
 
     /// Cuts the segment: its claim, with the digest of its frames under the record's key, and its
@@ -100,10 +150,32 @@ impl OpenSegment {
         (Claim { digest, ..self.claim }, SegmentEntry::new(digest, bytes))
     }
 
-    /// Canonical bytes: the claim of what is in it, and its hash so far.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Canonical bytes: the claim of what is in it, its hash so far, and its last bytes, sealed.
+    pub(super) fn write(&self, device: &DeviceId, seal: &BodySeal, out: &mut Vec<u8>) {
         out.extend(self.claim.to_bytes());
         self.content.write(out);
+        out.extend(self.epoch.map_or(0, |epoch| epoch.0).to_be_bytes());
+        let sealed = match (self.content.rest(), self.epoch) {
+            (Some(rest), None) => {
+                out.push(rest::PLAIN);
+                return out.extend(rest);
+            }
+            (Some(rest), Some(epoch)) => seal.seal_rest(&self.rest_of(epoch, device), rest),
+            (None, _) => self.content.shut().and_then(|shut| shut.sealed.clone()),
+        };
+        match sealed {
+            Some(sealed) => {
+                out.push(rest::SEALED);
+                out.extend(sealed);
+            }
+            // Its key was destroyed, or is not here.
+            None => out.push(rest::GONE),
+        }
+    }
+
+    fn rest_of<'a>(&self, epoch: BodyEpoch, device: &'a DeviceId) -> RestOf<'a> {
+        let Claim { patient, position, .. } = self.claim;
+        RestOf { patient, epoch, position, device }
     }
 
     /// Reads the segment of a patient.
@@ -112,13 +184,76 @@ impl OpenSegment {
     /// [`DecodeError`] if there is none.
     pub(super) fn read(
         patient: PatientIndex,
+        device: &DeviceId,
+        seal: &BodySeal,
         from: &mut Reader<'_>,
     ) -> Result<OpenSegment, DecodeError> {
-        // Else its claim would be cut under the key of one record and name another.
-        let own = |claim: Claim| (claim.patient == patient).then_some(claim);
-        let claim = from.map("the claim of a segment's own patient", Claim::read, own)?;
-        Ok(OpenSegment { claim, content: ContentHash::read(from)? })
+        let claim = read_claim(patient, from)?;
+        let content = ContentHash::read(from)?;
+        let epoch = from.u32()?;
+        let epoch = (epoch > 0).then_some(BodyEpoch(epoch));
+        let segment = OpenSegment { claim, content, epoch, is_unread: false };
+        segment.read_rest(device, seal, from)
     }
+
+    /// As version 1 wrote it. Its last bytes stay as they are until it is cut.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if there is none.
+    pub(super) fn read_plain(
+        patient: PatientIndex,
+        from: &mut Reader<'_>,
+    ) -> Result<OpenSegment, DecodeError> {
+        let claim = read_claim(patient, from)?;
+        let content = ContentHash::read_plain(from)?;
+        Ok(OpenSegment { claim, content, epoch: None, is_unread: false })
+    }
+
+    fn read_rest(
+        self,
+        device: &DeviceId,
+        seal: &BodySeal,
+        from: &mut Reader<'_>,
+    ) -> Result<OpenSegment, DecodeError> {
+        let offset = from.offset();
+        let wrong = |expected| DecodeError::Field { offset, expected };
+        let bytes = self.content.shut().map_or(0, |shut| shut.bytes as usize);
+        let content = match (from.u8()?, self.epoch) {
+            (rest::PLAIN, None) => {
+                let rest = from.take(bytes)?;
+                let opened = self.content.opened(rest);
+                opened.ok_or(wrong("the last bytes of a segment with their own value"))?
+            }
+            (rest::SEALED, Some(epoch)) => {
+                let sealed = from.take(bytes + TAG_BYTES)?;
+                match seal.open_rest(&self.rest_of(epoch, device), sealed) {
+                    Ok(rest) => {
+                        let opened = self.content.opened(&rest);
+                        opened.ok_or(wrong("the last bytes of a segment with their own value"))?
+                    }
+                    Err(BodyError::Broken { .. }) => {
+                        return Err(wrong(
+                            "the last bytes of a segment, under their patient's key",
+                        ));
+                    }
+                    // Erased, or to be had once the key is put back: what they add to the hash
+                    // stands beside them.
+                    Err(BodyError::KeyDestroyed { .. } | BodyError::KeyAbsent { .. }) => {
+                        self.content.kept_shut(Some(sealed.to_vec()))
+                    }
+                }
+            }
+            (rest::GONE, Some(_)) => self.content,
+            _ => return Err(wrong("last bytes that are sealed, gone, or of an unsealed frame")),
+        };
+        Ok(OpenSegment { content, ..self })
+    }
+}
+
+fn read_claim(patient: PatientIndex, from: &mut Reader<'_>) -> Result<Claim, DecodeError> {
+    // Else its claim would be cut under the key of one record and name another.
+    let own = |claim: Claim| (claim.patient == patient).then_some(claim);
+    from.map("the claim of a segment's own patient", Claim::read, own)
 }
 
 /// Prints lengths only.
@@ -161,10 +296,11 @@ mod tests {
         for sizes in sizes {
             let frames: Vec<Vec<u8>> =
                 sizes.iter().enumerate().map(|(n, size)| vec![n as u8; *size]).collect();
-            let mut segment = OpenSegment::begin(&facts, &frames[0]);
+            let content = |bytes| FrameContent { bytes, epoch: None, is_read: true };
+            let mut segment = OpenSegment::begin(&facts, content(&frames[0]));
             for frame in &frames[1..] {
                 let claim = segment.claim_with(&facts).unwrap();
-                segment.extend(claim, frame);
+                segment.extend(claim, content(frame));
             }
             let content = *blake3::hash(&frames.concat()).as_bytes();
             let bytes = frames.concat().len() as u64;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use model::{BatchNumber, DecodeError, Digest, Millis, Position, PractitionerId, Reader};
 
 use super::absorb::{AskedBefore, Ledger, LedgerConfig};
+use super::bodies::BodySeal;
 use super::codec::{
     NAME_BYTES_MIN, read_flag, read_map, read_name, write_count, write_name, write_time,
 };
@@ -20,10 +21,13 @@ use super::consent::Consent;
 use super::index::{DamagedNode, FrameNodes, Look};
 use super::registry::Registry;
 use super::streams::Streams;
-use super::window::OpenWindow;
+use super::window::codec::Beside;
+use super::window::{OpenWindow, Unread};
 
 /// First byte of a state: a change of any layout in it is another version.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The one before, in which the last readings of open segments stand in the clear.
+const VERSION_PLAIN: u8 = 1;
 /// Bytes of a request that was decided, beside its practitioner's name.
 const ASKED_BYTES: usize = 8 + 8 + 31 + 8 + 1;
 
@@ -38,6 +42,8 @@ pub struct LedgerState {
     last_time: Millis,
     term: u32,
     index_end: u64,
+    /// Seals the last readings of open segments, each under its patient's key.
+    bodies: BodySeal,
 }
 
 impl Ledger {
@@ -53,6 +59,7 @@ impl Ledger {
             last_time: self.last_time,
             term: self.term,
             index_end: self.streams.nodes().end(),
+            bodies: self.config.bodies.clone(),
         }
     }
 
@@ -66,13 +73,19 @@ impl Ledger {
         nodes: impl FnOnce(u64) -> FrameNodes,
     ) -> Result<Ledger, DecodeError> {
         let mut from = Reader::new(state);
-        let known = |version: u8| (version == VERSION).then_some(());
-        from.map("a state of version 1", Reader::u8, known)?;
+        let known = |version: u8| match version {
+            VERSION => Some(false),
+            VERSION_PLAIN => Some(true),
+            _ => None,
+        };
+        let is_plain = from.map("a state of version 1 or 2", Reader::u8, known)?;
         let (last_time, term, index_end) = (from.millis()?, from.u32()?, from.u64()?);
         let registry = Arc::new(Registry::read(&mut from)?);
         let consent = Arc::new(Consent::read(&mut from)?);
         let streams = Streams::read(nodes(index_end), &mut from)?;
-        let window = OpenWindow::read(config.scope, &consent, &mut from)?;
+        let (scope, bodies) = (config.scope, &config.bodies);
+        let beside = Beside { scope, consent: &consent, bodies, is_plain };
+        let window = OpenWindow::read(beside, &mut from)?;
         let asked = read_map(NAME_BYTES_MIN + ASKED_BYTES, &mut from, read_asked)?;
         from.finish()?;
         let new = Ledger::indexed(config, streams.nodes().clone());
@@ -83,6 +96,17 @@ impl Ledger {
     /// close.
     pub fn open_segments(&self) -> usize {
         self.window.open_segments()
+    }
+
+    /// Open segments whose last readings were erased, or whose key is not here. Their digest stays
+    /// what it is; where a further frame comes to one it is of its hash so far and that frame.
+    pub fn shut_segments(&self) -> usize {
+        self.window.shut_segments()
+    }
+
+    /// Segments of the open window that hold a frame as it is stored.
+    pub fn unread(&self) -> Unread {
+        self.window.unread()
     }
 
     /// The last window that is closed; 0 before the first.
@@ -109,8 +133,18 @@ impl LedgerState {
         self.index_end
     }
 
+    /// Whether both are the same, but for digests and contents of these segments.
+    pub fn is_same_but(&self, other: &LedgerState, unread: &Unread) -> bool {
+        let bytes = |state: &LedgerState| state.bytes_with(&state.window.without(unread));
+        bytes(self) == bytes(other)
+    }
+
     /// Canonical bytes. Some tens of milliseconds for ten thousand patients.
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.bytes_with(&self.window)
+    }
+
+    fn bytes_with(&self, window: &OpenWindow) -> Vec<u8> {
         let mut out = vec![VERSION];
         write_time(self.last_time, &mut out);
         out.extend(self.term.to_be_bytes());
@@ -118,7 +152,7 @@ impl LedgerState {
         self.registry.write(&mut out);
         self.consent.write(&mut out);
         self.streams.write(&mut out);
-        self.window.write(&mut out);
+        window.write(&self.bodies, &mut out);
         write_count(self.asked.len(), &mut out);
         for ((practitioner, nonce), before) in &self.asked {
             write_name(practitioner.as_str(), &mut out);

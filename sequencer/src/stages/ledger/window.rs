@@ -1,18 +1,19 @@
 //! The open window: operations and claims since the last close.
 
-mod codec;
+pub(super) mod codec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    BatchNumber, ChainScope, Claim, DeviceId, Millis, PatientIndex, Position, Window, limits,
+    BatchNumber, ChainScope, Claim, DeviceId, Digest, Millis, PatientIndex, Position, Window,
+    limits,
 };
 use statement::batch::{RefusedAccess, SegmentEntry, SegmentKey, sort_segments};
 use statement::c2;
 
 use super::consent::Consent;
 use super::refused::RefusedAccesses;
-use super::segment::{FrameFacts, OpenSegment};
+use super::segment::{FrameContent, FrameFacts, OpenSegment};
 use crate::window::{AppliedOperation, PatientState, WindowContents, WindowLimits};
 
 /// Where a window begins, and in which deployment.
@@ -40,6 +41,23 @@ pub(super) struct OpenWindow {
     refused: RefusedAccesses,
     open: BTreeMap<(PatientIndex, DeviceId), OpenSegment>,
     first: Option<Millis>,
+    /// Claims of segments that a frame was taken into as it is stored. Of this run alone.
+    unread: BTreeSet<Position>,
+}
+
+/// Segments of an open window that hold a frame as it is stored, without its readings: their
+/// digests are others than those of the node that collected it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unread {
+    claims: BTreeSet<Position>,
+    open: BTreeSet<(PatientIndex, DeviceId)>,
+}
+
+impl Unread {
+    /// How many.
+    pub fn segments(&self) -> usize {
+        self.claims.len() + self.open.len()
+    }
 }
 
 impl OpenWindow {
@@ -54,6 +72,7 @@ impl OpenWindow {
             refused: RefusedAccesses::default(),
             open: BTreeMap::new(),
             first: None,
+            unread: BTreeSet::new(),
         }
     }
 
@@ -85,6 +104,39 @@ impl OpenWindow {
         self.open.len()
     }
 
+    /// Open segments whose last readings were not to be had when they were read.
+    pub(super) fn shut_segments(&self) -> usize {
+        self.open.values().filter(|segment| segment.is_shut()).count()
+    }
+
+    /// What was taken in as it is stored.
+    pub(super) fn unread(&self) -> Unread {
+        let open = self.open.iter().filter(|(_, segment)| segment.is_unread());
+        let open = open.map(|(key, _)| key.clone()).collect();
+        Unread { claims: self.unread.clone(), open }
+    }
+
+    /// The same without the digests and contents of these segments.
+    pub(super) fn without(&self, unread: &Unread) -> OpenWindow {
+        let mut window = self.clone();
+        let (none, mut digests) = (Digest([0; 31]), BTreeSet::new());
+        for claim in window.claims.iter_mut().filter(|it| unread.claims.contains(&it.position)) {
+            digests.insert(std::mem::replace(&mut claim.digest, none).0);
+        }
+        for segment in window.segments.iter_mut().filter(|it| digests.contains(&it.digest.0)) {
+            // Its length, too, is that of what is stored.
+            *segment = SegmentEntry::new(none, 0);
+        }
+        for (key, segment) in &mut window.open {
+            match unread.open.contains(key) {
+                true => segment.blank(),
+                // As it is read, and not as it is sealed.
+                false => segment.forget_epoch(),
+            }
+        }
+        window
+    }
+
     pub(super) fn is_full(&self, limits: &WindowLimits) -> bool {
         self.operations.len() >= limits.operations_max
             || self.claims.len() + self.open.len() >= limits.claims_max
@@ -97,7 +149,7 @@ impl OpenWindow {
         consent: &Consent,
         device: &DeviceId,
         facts: &FrameFacts,
-        frame: &[u8],
+        frame: FrameContent<'_>,
     ) {
         // By device and not by stream: one claim covers all that a device sends, so that a window
         // has few claims however many signals there are.
@@ -144,7 +196,11 @@ impl OpenWindow {
             let record = consent.record(key.0).expect("a frame is covered by a record, for ever");
             // The same key before and after any operation: none changes a record's view key.
             let key = SegmentKey::derive(&record.view_key, self.begin.scope);
+            let is_unread = segment.is_unread();
             let (claim, entry) = segment.cut(&key);
+            if is_unread {
+                self.unread.insert(claim.position);
+            }
             self.claims.push(claim);
             self.segments.push(entry);
         }

@@ -5,6 +5,7 @@ mod authentic;
 mod blocks;
 mod client;
 mod encrypted;
+mod erased;
 mod floods;
 mod history;
 mod idle;

@@ -163,6 +163,8 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 const LOG_ID: [u8; 16] = [5; 16];
+/// Permits that a patient of a node begins with, and so the nonce of the next operation.
+const PERMITS: u32 = 2;
 
 fn open_log(folder: &tempfile::TempDir) -> Log<FileMedium> {
     let medium = FileMedium::open(&folder.path().join("log")).unwrap();
@@ -272,13 +274,6 @@ impl Node {
                 fingerprint: self.gateway.fingerprint(),
                 valid,
             },
-            RegistryRecord::Device {
-                id: device(),
-                organisation: hospital(),
-                patient: patient(),
-                signals: vec![ECG],
-                gateways: vec![gateway_id()],
-            },
             RegistryRecord::Practitioner {
                 id: doctor(),
                 organisation,
@@ -289,18 +284,28 @@ impl Node {
         ] {
             self.change_registry(RegistryChange::Add(record)).await;
         }
+        self.admit_patient(&stream_key()).await;
+        self.nonce = PERMITS;
+    }
+
+    /// The device is the gateway's and the patient's, who is enrolled with a permit to collect and
+    /// one to read.
+    pub(super) async fn admit_patient(&self, of: &StreamKey) {
+        let (id, organisation, gateways) = (of.device.clone(), hospital(), vec![gateway_id()]);
+        let (patient, signals) = (of.patient, vec![of.signal]);
+        let record = RegistryRecord::Device { id, organisation, patient, signals, gateways };
+        self.change_registry(RegistryChange::Add(record)).await;
         let enrol = Action::Enrol {
             key_hash: key_hash(&patient_key()),
             view_key: Word::from_u64(11),
             salt: Word::from_u64(12),
         };
-        self.operate(signed(0, enrol, &registrar())).await;
-        let collect = rule(scope::device(&device()), ClaimKind::Collect);
+        self.operate(sign(patient, 0, enrol, &registrar())).await;
+        let collect = rule(scope::device(&of.device), ClaimKind::Collect);
         let read = rule(scope::practitioner(&doctor()), ClaimKind::Access);
-        for (slot, rule) in [(0, collect), (1, read)] {
+        for (slot, rule) in (0..).zip([collect, read]) {
             let write = Action::Write { slot: RuleSlot::Permit(slot), rule };
-            let operation = self.sign(write);
-            self.operate(operation).await;
+            self.operate(sign(patient, slot.into(), write, &patient_key())).await;
         }
     }
 
@@ -505,9 +510,13 @@ impl Node {
 }
 
 /// The same keys for every node of the process.
-pub(super) fn body_seal() -> BodySeal {
+pub(super) fn body_keys() -> &'static BodyKeys {
     static KEYS: LazyLock<BodyKeys> = LazyLock::new(bodies::fault::keys);
-    BodySeal::new(KEYS.clone(), LOG_ID)
+    &KEYS
+}
+
+fn body_seal() -> BodySeal {
+    BodySeal::new(body_keys().clone(), LOG_ID)
 }
 
 fn ledger_config() -> LedgerConfig {

@@ -1,5 +1,7 @@
 //! The open window as canonical bytes.
 
+use std::collections::BTreeSet;
+
 use ark_bn254::Fr;
 use model::{BatchNumber, ChainScope, Claim, DecodeError, DeviceId, Position, Reader, Record};
 use statement::batch::SegmentEntry;
@@ -9,6 +11,7 @@ use statement::tree::{ARITY, DEPTH, Path};
 use wire::SignedAccessRequest;
 
 use super::{Begin, OpenWindow};
+use crate::stages::ledger::bodies::BodySeal;
 use crate::stages::ledger::codec::{
     NAME_BYTES_MIN, read_list, read_map, read_name, read_option, write_count, write_name,
     write_option, write_time,
@@ -21,9 +24,21 @@ use crate::window::AppliedOperation;
 /// Least bytes of an operation: the record before may be none.
 const OPERATION_BYTES_MIN: usize = SignedOperation::BYTES + 8 + 1 + (DEPTH * ARITY + 1) * 32;
 
+/// What a window is read beside.
+#[derive(Clone, Copy)]
+pub(in crate::stages::ledger) struct Beside<'a> {
+    /// Its deployment.
+    pub(in crate::stages::ledger) scope: ChainScope,
+    pub(in crate::stages::ledger) consent: &'a Consent,
+    /// What opens the last readings of open segments.
+    pub(in crate::stages::ledger) bodies: &'a BodySeal,
+    /// Whether those stand in the clear, as version 1 wrote them.
+    pub(in crate::stages::ledger) is_plain: bool,
+}
+
 impl OpenWindow {
     /// Canonical bytes; chain and contract are the ledger's.
-    pub(in crate::stages::ledger) fn write(&self, out: &mut Vec<u8>) {
+    pub(in crate::stages::ledger) fn write(&self, bodies: &BodySeal, out: &mut Vec<u8>) {
         let Begin { number, t0, position_in, .. } = self.begin;
         out.extend(number.0.to_be_bytes());
         write_time(t0, out);
@@ -47,7 +62,7 @@ impl OpenWindow {
         for ((patient, device), segment) in &self.open {
             out.extend(patient.get().to_be_bytes());
             write_name(device.as_str(), out);
-            segment.write(out);
+            segment.write(device, bodies, out);
         }
     }
 
@@ -56,10 +71,10 @@ impl OpenWindow {
     /// # Errors
     /// [`DecodeError`] if they are none.
     pub(in crate::stages::ledger) fn read(
-        scope: ChainScope,
-        consent: &Consent,
+        beside: Beside<'_>,
         from: &mut Reader<'_>,
     ) -> Result<OpenWindow, DecodeError> {
+        let Beside { scope, consent, bodies, is_plain } = beside;
         let first = |number: u64| (number > 0).then_some(BatchNumber(number));
         let number = from.map("a window's number from 1 on", Reader::u64, first)?;
         let t0 = from.millis()?;
@@ -79,8 +94,13 @@ impl OpenWindow {
                 let known = |patient| consent.record(patient).map(|_| patient);
                 let patient = from.map("a patient with a record", read_patient, known)?;
                 let device = read_name(DeviceId::new, from)?;
-                Ok(((patient, device), OpenSegment::read(patient, from)?))
+                let segment = match is_plain {
+                    true => OpenSegment::read_plain(patient, from)?,
+                    false => OpenSegment::read(patient, &device, bodies, from)?,
+                };
+                Ok(((patient, device), segment))
             })?,
+            unread: BTreeSet::new(),
         })
     }
 }

@@ -50,8 +50,18 @@ pub(crate) fn stream_key() -> StreamKey {
     StreamKey { device: device(), patient: patient(), signal: ECG }
 }
 
+/// Another patient's stream, of a monitor of theirs.
+pub(crate) fn stream_of(index: u32) -> StreamKey {
+    let device = DeviceId::new(&format!("monitor-{index}")).unwrap();
+    StreamKey { device, patient: PatientIndex::new(index).unwrap(), signal: ECG }
+}
+
 pub(crate) fn descriptor() -> Descriptor {
-    Descriptor { key: stream_key(), period: None, epoch: EpochNumber(1) }
+    descriptor_of(stream_key())
+}
+
+pub(crate) fn descriptor_of(key: StreamKey) -> Descriptor {
+    Descriptor { key, period: None, epoch: EpochNumber(1) }
 }
 
 /// A day before and after now.
@@ -119,9 +129,17 @@ pub(crate) fn sign(
 
 /// The doctor's request for everything of a category.
 pub(crate) fn request(nonce: u64, categories: Category) -> SignedAccessRequest {
+    request_of(patient(), nonce, categories)
+}
+
+pub(crate) fn request_of(
+    patient: PatientIndex,
+    nonce: u64,
+    categories: Category,
+) -> SignedAccessRequest {
     let request = AccessRequest {
         scope: chain_scope(),
-        patient: patient(),
+        patient,
         practitioner: doctor(),
         organisation: hospital(),
         care_team: None,
