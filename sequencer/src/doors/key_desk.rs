@@ -86,8 +86,10 @@ impl KeyDesk {
         let patients = patients.ok_or_else(|| {
             format!("expected 1 to {DESTROYED_MAX} patient indices below 2^24, with commas between")
         })?;
-        let destroyed = self.keys.destroy(&patients, now).map_err(|error| with_causes(&error))?;
+        let destroyed = self.keys.destroy(&patients, now);
+        // Also where that failed half-way: it is finished without anybody asking again.
         let erased = erase_states(&self.snapshots);
+        let destroyed = destroyed.map_err(|error| with_causes(&error))?;
         erased.map_err(|error| {
             format!("the keys are destroyed, and a snapshot cannot be erased: {error}; ask again")
         })?;

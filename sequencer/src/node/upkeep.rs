@@ -124,8 +124,11 @@ struct KeysAhead {
 
 impl KeysAhead {
     fn look(&mut self, now: Millis) {
+        // The first before anybody is let in: an epoch may have ended while the node was down, and
+        // the writer would make a key with each patient's next frame.
+        let is_due = self.looks.is_multiple_of(KEYS_EVERY);
         self.looks = self.looks.wrapping_add(1);
-        if !self.looks.is_multiple_of(KEYS_EVERY) {
+        if !is_due {
             return;
         }
         match self.keys.make_ahead(now) {

@@ -88,6 +88,16 @@ impl BodySeal {
         Ok(frame.with_readings(&readings)?)
     }
 
+    /// The newest of the patient's keys; nothing without one.
+    pub(super) fn newest(&self, patient: PatientIndex) -> Option<BodyEpoch> {
+        self.keys.as_ref()?.newest(patient)
+    }
+
+    /// Whether keys of the patient were ever destroyed.
+    pub(super) fn was_destroyed(&self, patient: PatientIndex) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.was_destroyed(patient))
+    }
+
     /// The last readings of an open segment, sealed; nothing where their key is not here.
     pub(super) fn seal_rest(&self, of: &RestOf<'_>, rest: &[u8]) -> Option<Vec<u8>> {
         let id = KeyId { patient: of.patient, epoch: of.epoch };

@@ -114,8 +114,9 @@ impl OpenSegment {
     pub(super) fn extend(&mut self, claim: Claim, frame: FrameContent<'_>) {
         self.claim = claim;
         self.is_unread |= !frame.is_read;
-        if self.content.shut().is_some() {
-            // What was shut stands as a hash from now on.
+        // Of one that began with an unsealed frame the first that is sealed; and what was shut
+        // stands as a hash from now on.
+        if self.epoch.is_none() || self.content.shut().is_some() {
             self.epoch = frame.epoch;
         }
         self.content.update(frame.bytes);
@@ -196,17 +197,24 @@ impl OpenSegment {
         segment.read_rest(device, seal, from)
     }
 
-    /// As version 1 wrote it. Its last bytes stay as they are until it is cut.
+    /// As version 1 wrote it, its last bytes in the clear. From now on they are under the newest
+    /// key of the patient, and gone where keys of theirs were ever destroyed: they may be of those.
+    /// Of a patient without a key every frame stands unsealed in the journal as well.
     ///
     /// # Errors
     /// [`DecodeError`] if there is none.
     pub(super) fn read_plain(
         patient: PatientIndex,
+        seal: &BodySeal,
         from: &mut Reader<'_>,
     ) -> Result<OpenSegment, DecodeError> {
         let claim = read_claim(patient, from)?;
         let content = ContentHash::read_plain(from)?;
-        Ok(OpenSegment { claim, content, epoch: None, is_unread: false })
+        let (content, epoch) = match seal.was_destroyed(patient) {
+            true => (content.kept_shut(None), None),
+            false => (content, seal.newest(patient)),
+        };
+        Ok(OpenSegment { claim, content, epoch, is_unread: false })
     }
 
     fn read_rest(
@@ -243,7 +251,7 @@ impl OpenSegment {
                     }
                 }
             }
-            (rest::GONE, Some(_)) => self.content,
+            (rest::GONE, _) => self.content,
             _ => return Err(wrong("last bytes that are sealed, gone, or of an unsealed frame")),
         };
         Ok(OpenSegment { content, ..self })

@@ -299,7 +299,7 @@ fn a_state_of_version_1_is_read_as_it_stands() {
     let plain = ledger.freeze().to_bytes();
     let read = restored(&as_version_1(&plain, bytes), &body_seal());
     assert_eq!(read.shut_segments(), 0);
-    assert!(read.freeze().to_bytes() == plain, "the same state");
+    assert!(read.freeze().is_same_but(&ledger.freeze(), &Unread::default()), "the same state");
     let live = restored(&ward.ledger().freeze().to_bytes(), &body_seal());
     assert_eq!(closed_by(read, &ward), closed_by(live, &ward));
 }
@@ -323,4 +323,30 @@ fn a_state_is_the_same_but_for_segments_whose_frames_do_not_open_any_more() {
     ward.permit(3, rule(scope::practitioner(&doctor()), ClaimKind::Access));
     let later = absorbed(&ward, seal).0;
     assert!(!later.freeze().is_same_but(&found.freeze(), &later.unread()));
+}
+
+#[test]
+fn what_version_1_held_in_the_clear_goes_under_its_patients_key_or_is_gone_with_it() {
+    let Faulty { mut ward, keys, seal, .. } = faulty();
+    let item = ward.frame_item(1);
+    let Item::Frame { frame, .. } = &item else { panic!("a frame") };
+    let stored = frame.stored().as_bytes().to_vec();
+    let readings = &stored[wire::HEADER_BYTES..];
+    assert!(matches!(ward.submit(item), Answer::FrameStored));
+    let mut ledger = absorbed(&ward, seal.clone()).0;
+    let expected = closed_by(absorbed(&ward, seal.clone()).0, &ward);
+    ledger.window = ledger.window.without(&Unread::default());
+    let before = as_version_1(&ledger.freeze().to_bytes(), stored.len());
+    assert!(contains(&before, readings), "as version 1 wrote it");
+    let after = restored(&before, &seal).freeze().to_bytes();
+    assert!(!contains(&after, readings));
+    assert_eq!(closed_by(restored(&after, &seal), &ward), expected);
+    keys.destroy(&[patient()], at(ward.now)).unwrap();
+    for state in [&before, &after] {
+        let read = restored(state, &seal);
+        let again = read.freeze().to_bytes();
+        assert!(!contains(&again, readings));
+        assert_eq!((read.shut_segments(), restored(&again, &seal).shut_segments()), (1, 1));
+        assert_eq!(closed_by(read, &ward), expected, "its digest stays");
+    }
 }

@@ -95,7 +95,7 @@ impl OpenWindow {
                 let patient = from.map("a patient with a record", read_patient, known)?;
                 let device = read_name(DeviceId::new, from)?;
                 let segment = match is_plain {
-                    true => OpenSegment::read_plain(patient, from)?,
+                    true => OpenSegment::read_plain(patient, bodies, from)?,
                     false => OpenSegment::read(patient, &device, bodies, from)?,
                 };
                 Ok(((patient, device), segment))
