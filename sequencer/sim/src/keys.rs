@@ -26,7 +26,7 @@ pub(crate) fn chain_scope() -> ChainScope {
 /// Where the contract is: a function of who deploys it, as which transaction.
 pub(crate) fn contract() -> Address {
     static CONTRACT: LazyLock<Address> =
-        LazyLock::new(|| settling_key().address().create(KEYS_BEFORE));
+        LazyLock::new(|| Address::create(&settling_key().address(), KEYS_BEFORE));
     *CONTRACT
 }
 

@@ -51,8 +51,8 @@ fn the_node_names_no_wallet() {
     assert!(wrong.is_empty(), "expected no wallet or key of a patient:\n{}", wrong.join("\n"));
 }
 
-/// Disks that fail on purpose, and keys that follow from a seed, stand in libraries because tests of
-/// several crates and the simulation share them: no program names them.
+/// Disks that fail on purpose, and keys that follow from a seed, stand in libraries because tests
+/// of several crates and the simulation share them: no program names them.
 #[test]
 fn no_program_names_a_disk_that_fails_or_a_key_of_a_seed() {
     let is_program = |file: &File| {

@@ -65,7 +65,11 @@ pub fn ledger_config() -> LedgerConfig {
 /// If one that is read has another encoding than its bytes.
 pub fn ledger_state(bytes: &[u8]) {
     if let Ok(ledger) = Ledger::restore(ledger_config(), bytes, FrameNodes::forgotten) {
-        assert_eq!(ledger.freeze().to_bytes(), bytes, "one state, one encoding");
+        let again = ledger.freeze().to_bytes();
+        // A state of the version before is written as one of this.
+        if bytes.first() == again.first() {
+            assert_eq!(again, bytes, "one state, one encoding");
+        }
     }
 }
 
