@@ -170,8 +170,8 @@ mod tests {
     async fn a_wait_that_was_given_up_ends_no_later_one() {
         let clock = AlarmClock::start().expect("a thread");
         let alarm = clock.alarm();
-        let given_up = tokio::time::timeout(Duration::ZERO, alarm.wait_until(in_millis(1))).await;
-        assert!(given_up.is_err());
+        // Over before it is looked at on a machine that is slow, and then there is nothing to ring.
+        drop(tokio::time::timeout(Duration::ZERO, alarm.wait_until(in_millis(1))).await);
         let at = in_millis(20);
         alarm.wait_until(at).await;
         assert!(Instant::now() >= at);
