@@ -1,6 +1,6 @@
 //! The part of a node between its journal and its stages, without threads: snapshots are written
 //! and windows are taken by whoever steps them. For a simulation, where one order decides all that
-//! happens; a node has the same parts on threads of their own ([`core`](super::core)).
+//! happens; a node has the same parts on threads of their own (`node::core`).
 
 use std::io;
 use std::sync::Arc;
