@@ -21,6 +21,9 @@ const STEP_BYTES_MAX: u64 = 4 << 20;
 pub(crate) struct Ahead {
     /// Held while a file is made, so that only one is.
     state: Mutex<State>,
+    /// Bytes of all files up to and with the one that groups go into; changed under the lock, and
+    /// read without it: a file is being made for as long as the log fills the one before.
+    total: AtomicU64,
     room: OnceLock<Room>,
     /// Whether the writer waits: a file that is being made ends there for it.
     wanted: AtomicBool,
@@ -48,8 +51,6 @@ struct State {
     last: FileNumber,
     /// How long it is.
     last_length: u64,
-    /// Bytes of all files up to and with it.
-    total: u64,
     /// The next one, once it is durable.
     ready: Option<NextFile>,
     /// Whether it could not be made: it is not tried again behind the same file.
@@ -117,18 +118,11 @@ pub struct FileCounts {
     pub reused: u64,
 }
 
-impl State {
-    /// As long as the whole log, within the limits of the medium.
-    fn next_length(&self, lengths: FileLengths) -> u64 {
-        self.total.clamp(lengths.least, lengths.most.max(lengths.least))
-    }
-}
-
 impl Ahead {
     /// Behind the file `last`, with which the log has `total` bytes.
     pub(crate) fn new(last: NextFile, total: u64) -> Ahead {
         let NextFile { number: last, length: last_length } = last;
-        let state = State { last, last_length, total, ready: None, given_up: false };
+        let state = State { last, last_length, ready: None, given_up: false };
         let progress = Progress {
             filled: AtomicU64::new(0),
             wake_at: AtomicU64::new(u64::MAX),
@@ -137,6 +131,7 @@ impl Ahead {
         };
         Ahead {
             state: Mutex::new(state),
+            total: AtomicU64::new(total),
             room: OnceLock::new(),
             wanted: AtomicBool::new(false),
             progress,
@@ -215,7 +210,7 @@ impl Ahead {
             return Ok(());
         }
         let lengths = medium.file_lengths();
-        let mut length = state.next_length(lengths);
+        let mut length = self.next_length(lengths);
         let spare = self.spare.take(medium, length);
         // The room of one that is kept is the log's already.
         let has_room = |length| spare.is_some() || self.has_room(length);
@@ -268,7 +263,8 @@ impl Ahead {
         };
         (state.last, state.last_length, state.given_up) = (next.number, next.length, false);
         self.progress.filled.store(0, Ordering::SeqCst);
-        state.total = state.total.saturating_add(next.length);
+        let total = self.total.load(Ordering::SeqCst).saturating_add(next.length);
+        self.total.store(total, Ordering::SeqCst);
         Ok(next)
     }
 
@@ -280,15 +276,19 @@ impl Ahead {
         file: FileNumber,
         length: u64,
     ) -> io::Result<()> {
-        let lengths = medium.file_lengths();
-        // While one is being made nobody knows: it is looked at when it is taken.
-        let least = self.try_state().map_or(0, |state| state.next_length(lengths));
+        let least = self.next_length(medium.file_lengths());
         self.spare.remove(medium, Leaving { file, bytes: length, least })
     }
 
     /// Whether a file that is being made ends where it is.
     fn must_end(&self, stop: &AtomicBool) -> bool {
         stop.load(Ordering::SeqCst) || self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// How long the next file is to be: as long as the whole log, within the medium's limits.
+    fn next_length(&self, lengths: FileLengths) -> u64 {
+        let total = self.total.load(Ordering::SeqCst);
+        total.clamp(lengths.least, lengths.most.max(lengths.least))
     }
 
     fn has_room(&self, length: u64) -> bool {
@@ -469,6 +469,33 @@ mod tests {
         assert_eq!(span.filled_at(LENGTH), LENGTH / 4 * 3);
         assert_eq!(ahead.take(&medium).expect("ready"), NextFile { number: 2, length: LENGTH });
         assert_eq!(ahead.counts(), FileCounts::default());
+    }
+
+    #[test]
+    fn a_file_that_leaves_while_the_next_one_is_made_is_kept_only_if_it_is_long_enough() {
+        const LENGTH: u64 = 8 << 20;
+        let (ahead, stop, (stepped, steps)) =
+            (behind(3, LENGTH), AtomicBool::new(false), channel());
+        let files = [(1, 4_096), (2, LENGTH as usize)];
+        let files = files.map(|(number, bytes)| (FileName::Log(number), vec![1; bytes]));
+        let medium = FaultMedium::holding(files.into_iter().collect())
+            .with_lengths(4_096, LENGTH)
+            .on_sync(move |_| _ = stepped.send(()));
+        let span = Span { length: LENGTH, before: LENGTH };
+        ahead.note_filled(span.filled_at(STEP_BYTES_MIN));
+        let (short, long) = thread::scope(|scope| {
+            scope.spawn(|| ahead.prepare(&medium, Pacing::WithLog, &stop));
+            // The maker has the lock, and waits for the log to grow.
+            let _ = steps.recv_timeout(Duration::from_secs(60));
+            let short = ahead.remove_for_next(&medium, 1, 4_096);
+            let has_spare = || medium.files().contains_key(&FileName::Spare);
+            let short = (short.is_ok(), has_spare());
+            let long = (ahead.remove_for_next(&medium, 2, LENGTH).is_ok(), has_spare());
+            stop.store(true, Ordering::SeqCst);
+            ahead.wake();
+            (short, long)
+        });
+        assert_eq!((short, long), ((true, false), (true, true)));
     }
 
     #[test]
