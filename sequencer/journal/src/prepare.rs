@@ -222,7 +222,12 @@ impl Ahead {
         let span = Span { length, before: state.last_length };
         let due = |at| match pacing {
             Pacing::AtOnce => (!self.must_end(stop)).then_some(length),
-            Pacing::WithLog => self.wait_until_due(at, span, stop),
+            // Asked anew before each step: it may be hours since the first, and what was free then
+            // is somebody else's by now.
+            Pacing::WithLog => {
+                let due = self.wait_until_due(at, span, stop);
+                due.filter(|_| has_room(length - at))
+            }
         };
         let made = match has_room(length) {
             true => make(medium, Making { next, spare }, &due),
@@ -468,6 +473,28 @@ mod tests {
         assert_eq!(early, 0, "steps before they were due, or none when they were");
         assert_eq!(span.filled_at(LENGTH), LENGTH / 4 * 3);
         assert_eq!(ahead.take(&medium).expect("ready"), NextFile { number: 2, length: LENGTH });
+        assert_eq!(ahead.counts(), FileCounts::default());
+    }
+
+    #[test]
+    fn a_file_ends_where_the_room_for_the_rest_of_it_is_gone() {
+        const LENGTH: u64 = 8 << 20;
+        let (ahead, never) = (behind(1, LENGTH), AtomicBool::new(false));
+        let (steps, counted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let medium = FaultMedium::default().with_lengths(4_096, LENGTH).on_sync({
+            let steps = Arc::clone(&steps);
+            move |_| _ = steps.fetch_add(1, Ordering::Relaxed)
+        });
+        let asked = Arc::clone(&counted);
+        ahead.ask_room(Room(Box::new(move |bytes| {
+            asked.store(bytes, Ordering::Relaxed);
+            steps.load(Ordering::Relaxed) == 0
+        })));
+        ahead.note_filled(LENGTH);
+        ahead.prepare(&medium, Pacing::WithLog, &never).expect("made");
+        assert_eq!(counted.load(Ordering::Relaxed), LENGTH - STEP_BYTES_MAX, "what is left");
+        let next = ahead.take(&medium).expect("ready");
+        assert_eq!(next, NextFile { number: 2, length: STEP_BYTES_MAX });
         assert_eq!(ahead.counts(), FileCounts::default());
     }
 
