@@ -29,8 +29,8 @@ use sequencer::stages::ledger::{Answer, LedgerAdmission};
 use support::{Nowhere, Site};
 use ward::Ward;
 
-/// Frames of a group: what a busy node has in one.
-const GROUP: u64 = 4_096;
+/// Frames of a group: one holder sends them all, and has no more in one receipt.
+const GROUP: u64 = wire::limits::RECEIPT_ITEMS_MAX as u64;
 const STARTS: usize = 5;
 /// States that are frozen, each behind some frames.
 const FREEZES: usize = 50;
