@@ -202,18 +202,129 @@ pub(crate) const FILES_DAMAGED: Unserved = Unserved {
                  scrub_every_ms`, tries again. A start of the node looks at once.",
 };
 
+/// The one request that brings something.
+const OPERATIONS: &[&str] = &["/operations"];
+
+pub(crate) const OPERATION_MALFORMED: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 400,
+    code: "operation-malformed",
+    meaning: "The bytes are no signed operation; `detail` says what was expected.",
+    what_to_do: "Send the bytes of one signed operation (`SPEC.md`, section 9), whole and nothing else.",
+};
+
+pub(crate) const SOURCE_UNKNOWN: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 400,
+    code: "source-unknown",
+    meaning: "`[http] forwarded` is set, and the last value of `x-forwarded-for` is no address.",
+    what_to_do: "The operator has the proxy append the address of its client to that header.",
+};
+
+pub(crate) const OPERATION_NOT_TAKEN: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 403,
+    code: "operation-not-taken",
+    meaning: "The patient's key did not sign it, or its nonce is not the next, or it is valid no more, \
+              or there is no such patient: which one is not said to strangers.",
+    what_to_do: "Sign it anew for this deployment, with the patient's key and the next nonce \
+                 (`vitals log` shows which took effect).",
+};
+
+pub(crate) const OPERATION_SLOW: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 408,
+    code: "operation-slow",
+    meaning: "The bytes did not come within 10 s.",
+    what_to_do: "Send them again.",
+};
+
+pub(crate) const OPERATION_REFUSED: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 409,
+    code: "operation-refused",
+    meaning: "It is signed well, and refused: `detail` has the code and the rule, as over QUIC.",
+    what_to_do: "Look the code up under [reject codes](#reject-codes).",
+};
+
+pub(crate) const OPERATION_LONG: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 413,
+    code: "operation-long",
+    meaning: "The body is longer than any signed operation, or did not come whole.",
+    what_to_do: "Send one operation, of `bytes_max` bytes at most.",
+};
+
+pub(crate) const OPERATION_TYPE: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 415,
+    code: "operation-type",
+    meaning: "The body is not said to be bytes; `detail` says what was expected.",
+    what_to_do: "Send `content-type: application/octet-stream`.",
+};
+
+pub(crate) const OPERATIONS_TOO_OFTEN: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 429,
+    code: "operations-too-often",
+    meaning: "The network, or the patient over it, sent more than [`[ingest.rates]`]\
+              (configuration.md#ingestrates) allows. Stops, revocations and denies count apart.",
+    what_to_do: "Wait a minute, or send it over another connection; a wallet's QUIC connection has \
+                 rates of its own.",
+};
+
+pub(crate) const OPERATION_UNRECEIPTED: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 500,
+    code: "operation-unreceipted",
+    meaning: "It took effect at `position`, and its receipt cannot be given; the log says why.",
+    what_to_do: "Send the same bytes again: nothing takes effect twice, and the receipt is the same.",
+};
+
+pub(crate) const OPERATIONS_BUSY: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 503,
+    code: "operations-busy",
+    meaning: "Too many operations are on their way to the disk.",
+    what_to_do: "Send it again in some seconds.",
+};
+
+pub(crate) const OPERATIONS_CLOSED: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 503,
+    code: "operations-closed",
+    meaning: "The node starts, stops, is held, or its journal failed: nothing is taken now.",
+    what_to_do: "Ask `GET /readyz` why, and send it again later.",
+};
+
+pub(crate) const OPERATION_UNACKNOWLEDGED: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 504,
+    code: "operation-unacknowledged",
+    meaning: "It was not durable within 15 s; it may still take effect.",
+    what_to_do: "Send the same bytes again: nothing takes effect twice, and the answer is its receipt.",
+};
+
 /// What the HTTP service answers other than the thing asked for, by status.
 pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
+    OPERATION_MALFORMED,
+    SOURCE_UNKNOWN,
+    OPERATION_NOT_TAKEN,
     PATH_UNKNOWN,
     BATCH_UNKNOWN,
     Unserved {
         requests: ANY,
         status: 405,
         code: "",
-        meaning: "The path is served, but to GET and HEAD only.",
-        what_to_do: "Use GET: nothing is changed through HTTP.",
+        meaning: "The path is served, but not to this method.",
+        what_to_do: "Use POST for `/operations`, and GET for everything else.",
     },
+    OPERATION_SLOW,
+    OPERATION_REFUSED,
+    OPERATION_LONG,
+    OPERATION_TYPE,
+    OPERATIONS_TOO_OFTEN,
     Unserved {
         requests: ANY,
         status: 431,
@@ -224,6 +335,7 @@ pub const HTTP: &[Unserved] = &[
     CORRUPT,
     STORE,
     INTERNAL,
+    OPERATION_UNRECEIPTED,
     STAGE_FAILED,
     HISTORY,
     STARTING,
@@ -237,6 +349,9 @@ pub const HTTP: &[Unserved] = &[
     DISK_LOW,
     NO_NEW_KEYS,
     FILES_DAMAGED,
+    OPERATIONS_BUSY,
+    OPERATIONS_CLOSED,
+    OPERATION_UNACKNOWLEDGED,
 ];
 
 /// Requests that change the registry.

@@ -12,6 +12,7 @@ use super::upkeep::{self, Around};
 use super::watched::Watched;
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
+use crate::doors::http::DoorPlace;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
@@ -28,6 +29,8 @@ pub(super) struct Common {
     /// Sees that what is started runs.
     pub(super) guard: Guard,
     pub(super) watched: Watched,
+    /// Where operations over HTTP are taken, once they are.
+    pub(super) operations: DoorPlace,
 }
 
 /// Begins with the clock: what is written from here on has a time. A node whose journal lacks
@@ -49,6 +52,7 @@ pub(super) fn common(
         stop: watch::Sender::new(false),
         guard: Guard::new(watched.failures().clone()),
         watched,
+        operations: DoorPlace::default(),
     };
     if let Some(contradiction) = opened.lacks {
         common.watched.hold().set(contradiction);

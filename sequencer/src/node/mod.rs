@@ -84,12 +84,12 @@ use self::upkeep::{Around, Upkeep};
 use self::witness::WitnessThread;
 use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
-use crate::doors::http::HttpService;
+use crate::doors::http::{DoorPlace, HttpService};
 use crate::doors::key_desk::KeyDesk;
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{GuardedTask, UnplannedEnd, panic_of_task};
-use crate::stages::ingest::{Admit, AdmitError, IngestServer};
+use crate::stages::ingest::{Admit, AdmitError, IngestServer, OperationDoor};
 use crate::stages::ledger::{Answer, Item, Status};
 use crate::stages::prove::ProverKeys;
 
@@ -114,12 +114,19 @@ pub struct Node {
     stop: watch::Sender<bool>,
     core: Core,
     ingest: IngestServer,
+    operations: Operations,
     /// None only while the node starts.
     http: Option<HttpService>,
     admin: AdminDoor,
     embedded: Option<EmbeddedChain>,
     tasks: Vec<GuardedTask>,
     upkeep: Upkeep,
+}
+
+/// Signed operations over HTTP: where the door is found, and the door.
+struct Operations {
+    place: DoorPlace,
+    door: Arc<OperationDoor>,
 }
 
 /// A node that answers over HTTP, and does nothing else yet.
@@ -202,13 +209,14 @@ impl Node {
         let timer = start::start_timer(&core, &common);
         let certificates = start::start_certificates(&core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
+        let operations = start::open_operations(&opened, &core, &common);
         let settle = SettleLimits::new(&opened.chain.reach, &opened.config.settle);
         let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
         let scrub = start::start_scrub(&opened, &core, &common);
         let archiving = start::start_archiving(&opened, &core, &common);
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
         let pin = start::pinner(&opened, &core, &common);
-        let Common { stop, guard, watched, around, .. } = common;
+        let Common { stop, guard, watched, around, operations: door_place, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
         let endpoints = Endpoints { ingest: ingest.local_addr(), http, rpc: url, fingerprint };
@@ -233,6 +241,7 @@ impl Node {
             stop,
             core,
             ingest,
+            operations: Operations { place: door_place, door: operations },
             http: None,
             admin,
             embedded,
@@ -252,6 +261,8 @@ impl Node {
         // stops, what the writer closed is proven if time allows. The settler need not be last:
         // what it leaves is settled after the next start.
         drop(self.admin);
+        self.operations.place.close();
+        drop(self.operations);
         self.ingest.stop().await;
         // Else the counts of the running minute would be lost; if the writer failed they are.
         drop(self.core.admit.count_refusals().await);
@@ -324,8 +335,10 @@ impl Node {
     /// # Errors
     /// [`NodeError`] that names the value or file; then nothing changed.
     pub fn reload(&mut self, config: &Config) -> Result<Reloaded, NodeError> {
-        let Node { layout, around, settle, ingest, running, watched, .. } = self;
-        let taken_over = Reach { layout, around, settle, ingest, running }.take_over(config);
+        let Node { layout, around, settle, ingest, running, watched, operations, .. } = self;
+        let operations = &operations.door;
+        let reach = Reach { layout, around, settle, ingest, operations, running };
+        let taken_over = reach.take_over(config);
         if taken_over.is_ok() {
             watched.metrics().config_reloads_total.inc();
         }

@@ -13,7 +13,7 @@ use crate::folder::authority::ServerTls;
 use crate::folder::layout::Layout;
 use crate::folder::validity;
 use crate::setting::Applies;
-use crate::stages::ingest::IngestServer;
+use crate::stages::ingest::{IngestServer, OperationDoor};
 
 /// What became of a configuration that was read again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub(super) struct Reach<'a> {
     pub(super) around: &'a Around,
     pub(super) settle: &'a SettleLimits,
     pub(super) ingest: &'a IngestServer,
+    pub(super) operations: &'a OperationDoor,
     /// What holds.
     pub(super) running: &'a mut Config,
 }
@@ -50,6 +51,7 @@ impl Reach<'_> {
         // Taken over, they fill every bucket: no gift for whoever has just emptied one.
         if self.running.ingest.rates != config.ingest.rates {
             self.ingest.set_rates(&config.ingest.rates);
+            self.operations.set_rates(&config.ingest.rates);
         }
         self.around.reserve.set_reserve_bytes(config.journal.reserve_bytes);
         self.settle.set(&config.settle);

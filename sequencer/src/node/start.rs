@@ -30,14 +30,16 @@ use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
 use crate::guard::{GuardedTask, Stage};
-use crate::stages::ingest::{IngestServer, Listen, ResetKey, Services};
+use crate::stages::ingest::{DoorParts, IngestServer, Listen, OperationDoor, ResetKey, Services};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 
 /// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
 pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpService, NodeError> {
     common.watched.set_starting(Some(Starting::default()));
     let (store, metrics) = (opened.store.clone(), common.watched.metrics().clone());
-    let shown = Shown { store, metrics, health: Arc::new(common.watched.clone()) };
+    let (operations, forwarded) = (common.operations.clone(), opened.config.http.forwarded);
+    let health = Arc::new(common.watched.clone());
+    let shown = Shown { store, metrics, health, operations, forwarded };
     Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
 }
 
@@ -178,6 +180,18 @@ pub(super) fn start_ingest(
         resets: ResetKey::new(secrets::open_or_draw(&opened.layout.quic_key())?),
     };
     Ok(IngestServer::start(listen, ingest.limits.clone(), ingest.rates.clone(), services)?)
+}
+
+/// From now on signed operations are taken over HTTP, too.
+pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> Arc<OperationDoor> {
+    let parts = DoorParts {
+        admit: core.admit.clone(),
+        view: core.view.clone(),
+        hub: core.hub.clone(),
+        clock: common.clock.clone(),
+        observe: Arc::new(common.watched.clone()),
+    };
+    common.operations.open(OperationDoor::new(parts, &opened.config.ingest.rates))
 }
 
 pub(super) fn start_settler(

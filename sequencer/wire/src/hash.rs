@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::{Digest, GatewayId, PractitionerId};
+use model::{Digest, GatewayId, PractitionerId, Word};
 use sha3::{Digest as _, Keccak256};
 
 /// keccak256 of the parts one after the other.
@@ -78,6 +78,12 @@ impl Holder {
     pub fn new(role: Role, common_name: &str) -> Holder {
         // All before the name has a fixed length, so no two pairs give the same bytes.
         Holder(keccak(&[b"vitals holder v1", &[role as u8], common_name.as_bytes()]))
+    }
+
+    /// Whoever has the key with this hash: keccak256("vitals signer v1" || key hash, big-endian).
+    /// The holder of what was signed and came without a certificate.
+    pub fn signer(key_hash: &Word) -> Holder {
+        Holder(keccak(&[b"vitals signer v1", &key_hash.to_bytes()]))
     }
 
     /// A gateway.

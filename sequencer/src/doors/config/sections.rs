@@ -315,7 +315,13 @@ settings! {
     pub struct HttpSection in "http" {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
         "address", Allowed::Words("a loopback address; port 0 takes a free one") => {
-            sets: "Where batch files, metrics and health are served; a proxy before it adds TLS.",
+            sets: "Where batch files, metrics and health are served, and signed operations taken; \
+                   a proxy before it adds TLS.",
+        }
+        forwarded: bool = false; "yes or no", Allowed::Words("`true` or `false`") => {
+            sets: "Whether the last address of `x-forwarded-for` says where a signed operation comes \
+                   from, which its rate is charged to. Without it all that comes through a proxy is \
+                   one source; with it and no proxy, everybody chooses a source.",
         }
     }
 }

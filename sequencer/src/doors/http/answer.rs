@@ -8,11 +8,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use model::BatchNumber;
 use serde_json::{Value, json};
 
+use super::operations::{self, DoorPlace};
 use super::places::{FilePlace, Held, Place};
 use crate::doors::codes::{self, Unserved};
 use crate::folder::store::{Store, StoreError};
@@ -57,6 +58,10 @@ pub struct Shown {
     pub metrics: Arc<Metrics>,
     /// What `/healthz` and `/readyz` ask.
     pub health: Arc<dyn Health>,
+    /// Where signed operations go.
+    pub operations: DoorPlace,
+    /// Whether a proxy says where a request comes from.
+    pub forwarded: bool,
 }
 
 /// Which file of a batch.
@@ -67,7 +72,7 @@ enum File {
 }
 
 /// Not the answer asked for, and what else is to be said.
-struct Failed(&'static Unserved, Value);
+pub(super) struct Failed(pub(super) &'static Unserved, pub(super) Value);
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
@@ -96,6 +101,7 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/batches", get(batches))
         .route("/batches/{number}", get(public))
         .route("/batches/{number}/private", get(private))
+        .route("/operations", post(operations::take))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -104,7 +110,7 @@ pub(super) fn router(shown: Shown) -> Router {
 }
 
 /// Runs what reads or writes the disk off the runtime's threads.
-async fn run_blocking<T: Send + 'static>(
+pub(super) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
     // The task is never cancelled, so that it did not end means that it panicked.

@@ -1,11 +1,12 @@
-//! What the node shows: batch files, metrics, health. Read-only, HTTP/1.1, meant for loopback or
-//! for a proxy that adds TLS and names.
+//! What the node shows: batch files, metrics, health; and what it takes from whoever signed it.
+//! HTTP/1.1, meant for loopback or for a proxy that adds TLS and names.
 //!
 //! | path | answer |
 //! | --- | --- |
 //! | `GET /batches` | JSON: numbers of the last assembled and the last settled batch |
 //! | `GET /batches/{n}` | the public file |
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
+//! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
 //! | `GET /readyz` | 200 while all is taken in, the chain answers and stages get on, else 503 |
@@ -18,6 +19,7 @@
 //! and say so to caches; a damaged one is answered with 500 and not served.
 
 mod answer;
+mod operations;
 mod places;
 mod serve;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use answer::{Health, Shown, Unready};
+pub use operations::DoorPlace;
 pub(super) use places::FILES_MAX;
 
 use crate::guard::{Guard, GuardedTask, Stage};
@@ -60,8 +63,8 @@ pub struct HttpService {
 impl HttpService {
     /// Binds `address` (port 0 takes a free one) and serves.
     ///
-    /// Limits: 64 connections that have or wait for a file, of which 16 have one; 64 others, of
-    /// which the one that waits longest gives way to a new one; 16 KiB of request head with 32
+    /// Limits: 64 connections that have or wait for a file, of which 16 have one; 64 whose operation
+    /// was signed well and is not durable yet; 64 others, of which the one that waits longest gives way to a new one; 16 KiB of request head with 32
     /// headers within 10 s; two minutes for a connection. Memory: 16 files of up to 64 MiB.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Places of connections: whoever is slow gives way, and files never take the places of health.
+//! Places of connections: whoever is slow gives way, and files and operations never take the places
+//! of health.
 //!
 //! A connection that waits for its request costs little and may be anybody's, so a new one takes
 //! the place of the one that has waited longest: a question for health or metrics, which is asked
@@ -18,6 +19,8 @@ pub(super) const CONNECTIONS_MAX: usize = 64;
 pub(in crate::doors) const FILES_MAX: usize = 16;
 /// Connections that have a file or wait for one.
 pub(super) const READERS_MAX: usize = 64;
+/// Connections whose operation was signed well and is not durable yet.
+pub(super) const WRITERS_MAX: usize = 64;
 
 /// All places.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ struct Open {
     /// Connections that may have to give way, the one that waits longest first.
     waiting: BTreeMap<u64, Arc<Notify>>,
     readers: usize,
+    writers: usize,
 }
 
 impl Places {
@@ -86,11 +90,17 @@ impl Place {
 
     /// A place for a file; `None` if too many wait already, or none comes free in time.
     pub(super) async fn take_file(self: &Arc<Place>, wait: Duration) -> Option<FilePlace> {
-        let reader = Reader::new(Arc::clone(self))?;
+        let reader = Kept::new(Arc::clone(self), What::File)?;
         let files = Arc::clone(&self.places.files);
         let permit = timeout(wait, files.acquire_owned()).await.ok()?;
         let permit = permit.expect("nobody closes the semaphore");
         Some(FilePlace { _reader: reader, _permit: permit })
+    }
+
+    /// Lets this connection give way to nobody, for an operation that was signed well; `None` if too
+    /// many do already.
+    pub(super) fn keep(self: &Arc<Place>) -> Option<Kept> {
+        Kept::new(Arc::clone(self), What::Operation)
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<u64>> {
@@ -106,32 +116,52 @@ impl Drop for Place {
     }
 }
 
-/// A connection that has a file or waits for one; it gives way to nobody meanwhile.
-#[derive(Debug)]
-struct Reader {
-    place: Arc<Place>,
+/// What a connection gives way to nobody for.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    /// It has a file or waits for one.
+    File,
+    /// Its operation is on its way to the disk.
+    Operation,
 }
 
-impl Reader {
-    fn new(place: Arc<Place>) -> Option<Reader> {
+impl Open {
+    fn kept(&mut self, what: What) -> (&mut usize, usize) {
+        match what {
+            What::File => (&mut self.readers, READERS_MAX),
+            What::Operation => (&mut self.writers, WRITERS_MAX),
+        }
+    }
+}
+
+/// A connection that gives way to nobody meanwhile.
+#[derive(Debug)]
+pub(super) struct Kept {
+    place: Arc<Place>,
+    what: What,
+}
+
+impl Kept {
+    fn new(place: Arc<Place>, what: What) -> Option<Kept> {
         {
             let (mut open, mut turn) = (place.places.open(), place.turn());
-            if open.readers >= READERS_MAX {
+            let (kept, most) = open.kept(what);
+            if *kept >= most {
                 return None;
             }
-            open.readers += 1;
+            *kept += 1;
             if let Some(turn) = turn.take() {
                 open.waiting.remove(&turn);
             }
         }
-        Some(Reader { place })
+        Some(Kept { place, what })
     }
 }
 
-impl Drop for Reader {
+impl Drop for Kept {
     fn drop(&mut self) {
         let (mut open, mut turn) = (self.place.places.open(), self.place.turn());
-        open.readers -= 1;
+        *open.kept(self.what).0 -= 1;
         // For the next request, behind all that wait.
         *turn = Some(open.wait(&self.place.give_way));
     }
@@ -140,7 +170,7 @@ impl Drop for Reader {
 /// The place of a file; whoever has its bytes has it too.
 #[derive(Debug)]
 pub(super) struct FilePlace {
-    _reader: Reader,
+    _reader: Kept,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -185,6 +215,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_signed_well_is_pushed_out_by_nobody_and_bounded() {
+        let places = Places::new();
+        let sends: Vec<_> = (0..=WRITERS_MAX).map(|_| places.enter()).collect();
+        let mut kept: Vec<_> = sends.iter().map(Place::keep).collect();
+        assert!(kept.pop().is_some_and(|last| last.is_none()), "one too many");
+        let strangers: Vec<_> = (0..2 * CONNECTIONS_MAX).map(|_| places.enter()).collect();
+        assert!(!sends[..WRITERS_MAX].iter().any(|place| must_give_way(place)));
+        assert!(strangers.iter().any(|place| must_give_way(place)));
+        drop(kept);
+        assert_eq!(places.open().writers, 0);
+    }
+
+    #[tokio::test]
     async fn files_have_their_own_places_and_their_own_end() {
         let places = Places::new();
         let readers: Vec<_> = (0..READERS_MAX).map(|_| places.enter()).collect();
@@ -196,7 +239,8 @@ mod tests {
         assert!(readers[FILES_MAX].take_file(Duration::ZERO).await.is_none());
         drop(files.pop());
         assert!(readers[FILES_MAX].take_file(Duration::ZERO).await.is_some());
-        let waiting: Vec<_> = readers.iter().map(|place| Reader::new(Arc::clone(place))).collect();
+        let waiting: Vec<_> =
+            readers.iter().map(|it| Kept::new(Arc::clone(it), What::File)).collect();
         assert_eq!(waiting.iter().flatten().count(), READERS_MAX - files.len());
         assert!(places.enter().take_file(Duration::ZERO).await.is_none(), "refused at once");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use super::operations::Peer;
 use super::places::{Place, Places};
 use crate::guard::spawn_request;
 
@@ -34,13 +35,13 @@ pub(super) async fn accept(listener: TcpListener, router: Router, mut stop: watc
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
         // Taken in always: for one too many the slowest gives way.
-        let (place, router, stop, open) =
-            (places.enter(), router.clone(), stop.clone(), open.clone());
+        let router = router.clone().layer(Extension(Peer(from.ip())));
+        let (place, stop, open) = (places.enter(), stop.clone(), open.clone());
         spawn_request("http", async move {
             serve_connection(stream, place, router, stop).await;
             drop(open);

@@ -48,7 +48,10 @@ impl Bench {
         store.save_batch(&batch, at(2000)).unwrap();
         let (metrics, stages) = (Metrics::new(), Stages::default());
         let health = Arc::new(stages.clone());
-        let shown = Shown { store: store.clone(), metrics: metrics.clone(), health };
+        let (operations, forwarded) = (DoorPlace::default(), false);
+        let (store, metrics) = (store.clone(), metrics.clone());
+        let shown =
+            Shown { store: store.clone(), metrics: metrics.clone(), health, operations, forwarded };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let service = HttpService::start(any, shown, &Guard::new(Failures::new())).await.unwrap();
         Bench { service, store, metrics, stages, batch, folder }
@@ -211,4 +214,26 @@ async fn slow_strangers_keep_nobody_from_health_and_metrics() {
         }
         drop(strangers);
     }
+}
+
+#[tokio::test]
+async fn an_operation_is_bytes_of_a_bounded_length_and_waits_for_the_node() {
+    let bench = Bench::new().await;
+    let post = |kind: &str, length: usize| {
+        let body = "x".repeat(length);
+        format!(
+            "POST /operations HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+    };
+    for (kind, length, status, code) in [
+        ("text/plain", 100, 415, "operation-type"),
+        ("application/octet-stream", 1025, 413, "operation-long"),
+        ("application/octet-stream", 1024, 503, "operations-closed"),
+    ] {
+        let (found, _, body) = bench.send(&post(kind, length)).await;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((found, body["error"].as_str()), (status, Some(code)), "{kind} {length}");
+    }
+    assert_eq!(bench.get("/operations").await.0, 405);
 }

@@ -25,16 +25,24 @@ use super::observe::{Observe, Observed};
 /// Where datagrams come from, as far as one sender can choose: an address of IPv4, and of IPv6 the
 /// 64 bits that a site is given.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Network(IpAddr);
+pub(super) struct Network(IpAddr);
 
 impl Network {
-    fn of(address: IpAddr) -> Network {
+    pub(super) fn of(address: IpAddr) -> Network {
         match address.to_canonical() {
             IpAddr::V6(address) => {
                 let host_bits = u128::from(u64::MAX);
                 Network(IpAddr::V6((u128::from(address) & !host_bits).into()))
             }
             address => Network(address),
+        }
+    }
+
+    /// The address with all bits that a sender can choose at zero; of IPv4 the mapped one.
+    pub(super) fn octets(self) -> [u8; 16] {
+        match self.0 {
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
         }
     }
 }

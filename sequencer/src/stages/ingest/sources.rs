@@ -62,10 +62,10 @@ impl AllBuckets {
     }
 }
 
-/// An operation, and the connection that it came on.
+/// An operation, and where it came from.
 pub(super) struct Asking<'a> {
     pub(super) holder: Holder,
-    pub(super) operation: &'a wire::SignedOperation,
+    pub(super) signed: &'a SignedOperation,
     /// Stops, revocations and denies of this connection that came to nothing here.
     pub(super) vain: &'a mut u32,
 }
@@ -126,9 +126,9 @@ impl Sources {
     /// Looks at an operation before it takes a place of the writer's queue.
     ///
     /// # Errors
-    /// What the peer is told: Busy if its certificate, or the patient, asks too often; Malformed,
-    /// or Signature if the key that may do this did not sign it; Nonce or Validity if it comes
-    /// again after it took effect or ended. An index without a record is answered as a wrong
+    /// What the peer is told: Busy if its certificate, or the patient, asks too often; Signature if
+    /// the key that may do this did not sign it; Nonce or Validity if it comes again after it took
+    /// effect or ended. An index without a record is answered as a wrong
     /// signature is, after the same work.
     pub(super) fn examine(
         &self,
@@ -136,16 +136,14 @@ impl Sources {
         view: &LedgerView,
         clock: &dyn Clock,
     ) -> Result<Urgency, RejectCode> {
-        let Asking { holder, operation, vain } = asking;
-        let signed =
-            SignedOperation::from_bytes(operation.as_bytes()).map_err(|_| RejectCode::Malformed)?;
+        let Asking { holder, signed, vain } = asking;
         let urgency = Urgency::of(&signed.operation.action);
         let protects = urgency == Urgency::Protecting;
         let is_free = protects && *vain < self.buckets().tries;
         if !is_free && !self.buckets().sent.of(urgency).take(holder, clock.now()) {
             return Err(RejectCode::Busy);
         }
-        let outcome = check_signed(&signed, view, clock.now()).and_then(|()| {
+        let outcome = check_signed(signed, view, clock.now()).and_then(|()| {
             let key = (signed.operation.patient, holder);
             let taken = self.buckets().signed.of(urgency).take(key, clock.now());
             taken.then_some(urgency).ok_or(RejectCode::Busy)

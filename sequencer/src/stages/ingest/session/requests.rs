@@ -30,8 +30,11 @@ impl Session {
         }
         let (sources, clock) = (&self.shared.sources, self.services.clock.as_ref());
         // Here, on the connection's own task: junk takes no place before the writer.
-        let asking =
-            Asking { holder: requester, operation: &operation, vain: &mut self.vain_operations };
+        let Ok(signed) = statement::operation::SignedOperation::from_bytes(operation.as_bytes())
+        else {
+            return self.reject_request(request, digest, RejectCode::Malformed);
+        };
+        let asking = Asking { holder: requester, signed: &signed, vain: &mut self.vain_operations };
         let urgency = match sources.examine(asking, &self.services.view, clock) {
             Ok(urgency) => urgency,
             Err(code) => return self.reject_request(request, digest, code),

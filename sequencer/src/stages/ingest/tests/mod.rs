@@ -4,6 +4,7 @@ mod amplification;
 mod authentic;
 mod blocks;
 mod client;
+mod door;
 mod encrypted;
 mod erased;
 mod floods;

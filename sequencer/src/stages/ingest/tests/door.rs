@@ -1,0 +1,160 @@
+//! Signed operations without a connection: whoever signed is heard, and nobody else learns a thing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Action, ManualClock, PatientIndex, RejectCode};
+use wire::{Holder, SignedOperation, SignedReceipt};
+
+use super::support::{Node, junk, key_hash, now, patient_key, sign};
+use crate::stages::ingest::{
+    Asked, DoorError, DoorParts, IngestConfig, OperationDoor, RateConfig, Stored,
+};
+
+const WAIT: Duration = Duration::from_secs(60);
+
+fn home() -> IpAddr {
+    "192.0.2.1".parse().unwrap()
+}
+
+/// A node on whose clock no time passes, so that no bucket fills again.
+async fn start() -> (Node, OperationDoor) {
+    let clock = ManualClock::fixed(now());
+    let node = Node::start_at(IngestConfig::default(), Arc::new(()), clock).await;
+    let parts = DoorParts {
+        admit: node.admit.clone(),
+        view: node.view.clone(),
+        hub: node.hub.clone(),
+        clock: Arc::clone(&node.clock) as _,
+        observe: Arc::new(()),
+    };
+    let door = OperationDoor::new(parts, &RateConfig::default());
+    (node, door)
+}
+
+async fn hand_in(
+    door: &OperationDoor,
+    from: IpAddr,
+    operation: &SignedOperation,
+) -> Result<Stored, DoorError> {
+    match door.examine(from, operation.as_bytes().clone())? {
+        Asked::New(examined) => door.submit(examined, WAIT).await,
+        Asked::Stored(stored) => Ok(stored),
+    }
+}
+
+/// What a stranger is told of it.
+async fn told(door: &OperationDoor, operation: &SignedOperation) -> String {
+    hand_in(door, home(), operation).await.expect_err("expected a refusal").to_string()
+}
+
+fn check(node: &Node, receipt: &SignedReceipt, operation: &SignedOperation) {
+    receipt.verify(node.hub.signer()).unwrap();
+    assert_eq!(receipt.receipt.holder, Holder::signer(&key_hash(&patient_key())));
+    let digests: Vec<_> =
+        receipt.receipt.items().operations.iter().map(|item| item.digest).collect();
+    assert_eq!(digests, [operation.digest()]);
+}
+
+#[tokio::test]
+async fn who_signed_gets_a_receipt_and_the_same_again() {
+    let (mut node, door) = start().await;
+    let stop = node.sign(Action::Stop);
+    let stored = hand_in(&door, home(), &stop).await.unwrap();
+    let receipt = door.receipt(stored).unwrap();
+    check(&node, &receipt, &stop);
+    // Whoever did not hear the answer: from anywhere, and nothing is journaled again.
+    let head = node.journal.head();
+    let elsewhere = "2001:db8::1".parse().unwrap();
+    let again = hand_in(&door, elsewhere, &stop).await.unwrap();
+    assert_eq!((again, node.journal.head()), (stored, head));
+    assert_eq!(door.receipt(again).unwrap().to_bytes(), receipt.to_bytes());
+}
+
+#[tokio::test]
+async fn what_nobody_waited_for_has_its_receipt_later() {
+    let (mut node, door) = start().await;
+    let stop = node.sign(Action::Stop);
+    let held = node.hold_writer();
+    let Asked::New(examined) = door.examine(home(), stop.as_bytes().clone()).unwrap() else {
+        panic!("it is new");
+    };
+    let late = door.submit(examined, Duration::ZERO).await.unwrap_err();
+    assert!(matches!(late, DoorError::Unacknowledged { .. }), "{late}");
+    // Once more while the first still waits: both come to the same.
+    let Asked::New(twice) = door.examine(home(), stop.as_bytes().clone()).unwrap() else {
+        panic!("nothing took effect yet");
+    };
+    drop(held);
+    let stored = door.submit(twice, WAIT).await.unwrap();
+    check(&node, &door.receipt(stored).unwrap(), &stop);
+    assert_eq!(hand_in(&door, home(), &stop).await.unwrap(), stored);
+}
+
+#[tokio::test]
+async fn a_stranger_hears_one_answer_whatever_is_wrong() {
+    let (mut node, door) = start().await;
+    let stop = node.sign(Action::Stop);
+    hand_in(&door, home(), &stop).await.unwrap();
+    let head = node.journal.head();
+    let nobody = PatientIndex::new(4_000).unwrap();
+    let wrong = [
+        ("no record", sign(nobody, 0, Action::Stop, &patient_key())),
+        ("another key", junk(7)),
+        ("a nonce that was used", sign(super::support::patient(), 0, Action::Stop, &patient_key())),
+    ];
+    let one = told(&door, &wrong[0].1).await;
+    for (why, operation) in &wrong {
+        assert_eq!(told(&door, operation).await, one, "{why}");
+    }
+    assert_eq!(one, DoorError::NotTaken.to_string());
+    assert_eq!(node.journal.head(), head, "nothing of it is journaled");
+    // Whoever has the key is told more: a stop that is signed well, twice ahead of the next nonce.
+    node.sign(Action::Stop);
+    let ahead = node.sign(Action::Stop);
+    let refused = hand_in(&door, home(), &ahead).await.unwrap_err();
+    assert!(matches!(refused, DoorError::Refused { code: RejectCode::Nonce, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn junk_of_a_network_keeps_no_stop_of_it_out() {
+    let (mut node, door) = start().await;
+    let head = node.journal.head();
+    let permit = node.sign_permit(2);
+    let mut looked_at = 0;
+    for nonce in 0..900 {
+        match hand_in(&door, home(), &permit.forged(nonce)).await {
+            Err(DoorError::NotTaken) => looked_at += 1,
+            Err(DoorError::TooOften) => {}
+            other => panic!("expected a refusal, found {other:?}"),
+        }
+    }
+    assert_eq!(looked_at, RateConfig::default().operations_burst);
+    assert_eq!(node.journal.head(), head);
+    let ordinary = permit.signed();
+    assert!(matches!(hand_in(&door, home(), &ordinary).await, Err(DoorError::TooOften)));
+    node.take_back();
+    let stop = node.sign(Action::Stop);
+    hand_in(&door, home(), &stop).await.unwrap();
+    // And from then on not even bytes of that network are decoded; another one is heard.
+    for _ in 0..200 {
+        drop(door.examine(home(), vec![7; 1024].into()));
+    }
+    let unread = door.examine(home(), vec![7; 1024].into()).map(|_| ()).unwrap_err();
+    assert!(matches!(unread, DoorError::TooOften), "{unread}");
+    let elsewhere = "192.0.2.2".parse().unwrap();
+    let decoded = door.examine(elsewhere, vec![7; 1024].into()).map(|_| ()).unwrap_err();
+    assert!(matches!(decoded, DoorError::Malformed(_)), "{decoded}");
+    door.set_rates(&RateConfig::default());
+    assert!(hand_in(&door, home(), &stop).await.is_ok(), "every bucket is full again");
+}
+
+#[tokio::test]
+async fn a_door_of_a_held_or_failed_node_takes_nothing() {
+    let (mut node, door) = start().await;
+    let stop = node.sign(Action::Stop);
+    node.break_writer();
+    let failed = hand_in(&door, home(), &stop).await.unwrap_err();
+    assert!(matches!(failed, DoorError::Admit(_)), "{failed}");
+}
