@@ -6,6 +6,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::thread::JoinHandle;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use sequencer::doors::config::Config;
+use sequencer::folder::layout::Layout;
+use x509_parser::extensions::GeneralName;
+
 use crate::support::Site;
 
 fn sequencer(args: &[&str]) -> Output {
@@ -193,6 +199,30 @@ async fn a_node_refuses_limits_that_exceed_the_machine_and_a_filter_that_is_none
         .output()
         .unwrap();
     check(&loud, 2, "RUST_LOG");
+}
+
+#[test]
+fn init_makes_the_servers_certificate_for_the_names_of_a_configuration_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(&dir.path().join("node"));
+    let folder = layout.folder().display().to_string();
+    let init = || sequencer(&["init", "--dir", &folder]);
+    check(&init(), 0, "");
+    let mut config = Config::read(&layout.config()).unwrap();
+    config.ingest.server_names = vec!["node.ward.example".into(), "192.0.2.7".into()];
+    std::fs::write(layout.config(), config.to_toml()).unwrap();
+    // As `keys.md` says of a certificate that ended.
+    std::fs::remove_dir_all(layout.server()).unwrap();
+    check(&init(), 0, "");
+    let der = CertificateDer::from_pem_file(layout.server().join("cert.pem")).unwrap();
+    let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
+    let names = certificate.subject_alternative_name().unwrap().unwrap();
+    let expected =
+        [GeneralName::DNSName("node.ward.example"), GeneralName::IPAddress(&[192, 0, 2, 7])];
+    assert_eq!(names.value.general_names, expected);
+
+    std::fs::write(layout.config(), "[ingest]\nserver_names = []\n").unwrap();
+    check(&init(), 2, "ingest.server_names");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ mod reload;
 mod reset;
 mod restart;
 mod sealed;
+mod service;
 #[allow(dead_code, reason = "each crate's tests need a part of it")]
 #[path = "../../circuits/statement/src/batch/small.rs"]
 mod small;

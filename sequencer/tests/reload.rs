@@ -21,6 +21,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(site: &Site) -> Program {
+        Program::start_with(site, &[])
+    }
+
+    /// With these variables in its environment.
+    pub(crate) fn start_with(site: &Site, variables: &[(&str, &str)]) -> Program {
         write_config(site);
         let mut child = Command::new(env!("CARGO_BIN_EXE_sequencer"))
             .args(["run", "--config"])
@@ -28,6 +33,8 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env_remove("RUST_LOG")
+            .env_remove("NOTIFY_SOCKET")
+            .envs(variables.iter().copied())
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
@@ -39,9 +46,14 @@ impl Program {
         Program { child, ingest, log, _stdout: stdout }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end, which is to be a success.
+    pub(crate) fn ended_well(&mut self) {
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// The next line of the log that says this.
@@ -125,7 +137,7 @@ fn a_hangup_takes_over_what_is_live_names_what_is_not_and_ends_nothing() {
         (&"vitals-status-1".into(), &0.into())
     );
     program.signal("-TERM");
-    assert!(program.child.wait().unwrap().success());
+    program.ended_well();
     assert_eq!(sequencer(&site, &["status"]).status.code(), Some(3));
 }
 

@@ -15,6 +15,7 @@ mod outcome;
 mod registry;
 mod reload;
 mod renewals;
+mod service;
 mod status;
 
 use std::path::PathBuf;

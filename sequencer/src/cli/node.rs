@@ -19,6 +19,7 @@ use super::outcome::{
     Expected, LogLevel, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
 };
 use super::reload::{Again, Signals, Wish};
+use super::service::{Notice, ServiceManager};
 
 #[derive(Args)]
 pub(crate) struct InitArgs {
@@ -65,7 +66,11 @@ pub(crate) struct RunArgs {
 /// Makes a folder.
 pub(crate) fn init(args: &InitArgs) -> Outcome {
     let layout = Layout::new(&args.folder.dir);
-    let config = memory::fitted(Config::default());
+    // What stands there already says what is made: above all the names in the server's certificate.
+    let config = match layout.config().try_exists().map_err(failed)? {
+        true => Config::read(&layout.config()).map_err(usage)?,
+        false => memory::fitted(Config::default()),
+    };
     setup::init(&layout, &config, SystemClock.now()).map_err(failed)?;
     let account = setup::settlement_signer(&layout).map_err(failed)?.address();
     println!("{}: ready; next: sequencer deploy --registrar 0x...", args.folder.dir.display());
@@ -182,13 +187,16 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
     let keys = Arc::new(keys.map_err(failed)?);
     let again = Again { config: Some(args.config), rpc: args.rpc, log };
-    runtime.block_on(async {
+    let manager = ServiceManager::of_environment();
+    let work = async {
         let clock: Arc<dyn Clock> = Arc::new(MachineClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
         let provided = Provided { chain, keys, clock, space: None };
-        let node = Node::start(&folder, &config, provided).await.map_err(failed)?;
-        run_until_stopped(node, &again, &mut signals).await
-    })
+        let listening = Node::listen(&folder, &config, provided).await.map_err(failed)?;
+        let started = manager.told_of(listening.follow_start(), listening.start()).await;
+        run_until_stopped(started.map_err(failed)?, &again, &mut signals, &manager).await
+    };
+    runtime.block_on(manager.alive_during(work))
 }
 
 /// Runs the development node in a temporary folder until a signal.
@@ -198,18 +206,26 @@ fn dev(log: LogLevel, size: DevSize) -> Outcome {
     let runtime = runtime()?;
     let mut signals = Signals::listen(&runtime)?;
     let again = Again { config: None, rpc: None, log };
-    runtime.block_on(async {
+    let manager = ServiceManager::of_environment();
+    let work = async {
         let node = sequencer::demo::dev(&dir, size).await.map_err(failed)?;
-        run_until_stopped(node, &again, &mut signals).await
-    })
+        run_until_stopped(node, &again, &mut signals, &manager).await
+    };
+    runtime.block_on(manager.alive_during(work))
 }
 
 /// Runs until a signal or a failure, then stops gracefully.
-async fn run_until_stopped(mut node: Node, again: &Again, signals: &mut Signals) -> Outcome {
+async fn run_until_stopped(
+    mut node: Node,
+    again: &Again,
+    signals: &mut Signals,
+    manager: &ServiceManager,
+) -> Outcome {
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
     signals.catch_stops()?;
+    manager.tell(Notice::Ready).await;
     let outcome = loop {
         let wish = tokio::select! {
             wish = signals.next() => wish,
@@ -217,9 +233,15 @@ async fn run_until_stopped(mut node: Node, again: &Again, signals: &mut Signals)
         };
         match wish {
             Wish::Stop => break Ok(()),
-            Wish::ReadAgain => again.read(&mut node),
+            Wish::ReadAgain => {
+                manager.tell(Notice::Reloading).await;
+                again.read(&mut node);
+                // Also where the files were not accepted: all is as before.
+                manager.tell(Notice::Ready).await;
+            }
         }
     };
+    manager.tell(Notice::Stopping).await;
     // After a failed stage as well: what the others have under way is still made durable.
     eprintln!("stopping: what is admitted is made durable, closed windows are proven");
     tokio::select! {

@@ -143,6 +143,11 @@ impl Listening {
         self.http.local_addr()
     }
 
+    /// Follows how far the start is; none once the node takes in.
+    pub fn follow_start(&self) -> watch::Receiver<Option<Starting>> {
+        self.common.watched.follow_starting()
+    }
+
     /// Starts every stage.
     ///
     /// # Errors

@@ -96,6 +96,11 @@ impl Watched {
         *self.starting.borrow()
     }
 
+    /// Follows it.
+    pub(super) fn follow_starting(&self) -> watch::Receiver<Option<Starting>> {
+        self.starting.subscribe()
+    }
+
     pub(super) fn set_starting(&self, starting: Option<Starting>) {
         self.starting.send_replace(starting);
     }
