@@ -17,6 +17,7 @@ mod commands;
 mod convert;
 mod decoders;
 mod degraded;
+mod deploy;
 mod doctor;
 mod drill;
 mod elsewhere;
