@@ -2,8 +2,8 @@
 //! `manifests`: one list of versions and features, nothing declared in vain. `weight`: what a
 //! program must not link. `tidy`: what a text must not hold. `functions`: what the code must not
 //! do. `disk`: who opens files. `signatures`: what a function takes and gives. `links`: what pages
-//! point at. `words`: one word, one thing. `spawns`: who starts what runs beside its caller.
-//! `pauses`: what a test waits for.
+//! point at. `index`: one list of all pages. `words`: one word, one thing. `spawns`: who starts
+//! what runs beside its caller. `pauses`: what a test waits for.
 
 mod cargo;
 mod circles;
@@ -11,6 +11,7 @@ mod code;
 mod disk;
 mod edges;
 mod functions;
+mod index;
 mod links;
 mod manifests;
 mod pauses;
