@@ -1,0 +1,409 @@
+// Reads from a node of the base chain what the statement compares: JSON-RPC over one address of
+// this page's server. Every answer has a limit and a time; what the chain did not answer is a
+// `ChainError`, what it answered wrongly is `Broken`, as in the auditor.
+
+import {
+  BATCH_SETTLED,
+  addressOf,
+  answerWords,
+  callData,
+  decodeSettleCall,
+  decodeSettled,
+  smallNumber,
+} from "./statement/abi.js";
+import { DecodeError, fromHex, toHex } from "./statement/bytes.js";
+import { Broken, item } from "./statement/broken.js";
+import { checkContractCode, isInstance } from "./statement/deployment.js";
+import { wordOf } from "./statement/field.js";
+import { HeaderError } from "./statement/header.js";
+import { keccak } from "./statement/hashes.js";
+import { MILLIS_END, UNIX_EPOCH_MS } from "./statement/limits.js";
+import { PointError, decodeKey, wordsOfCode } from "./statement/proof.js";
+import { FetchError, fetchBytes } from "./fetch.js";
+
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+const LOG_BLOCKS_MAX = 10_000n;
+/** Most blocks that are searched, and most batches that are kept: a page is no archive. */
+const BLOCKS_MAX = 1_000_000_000n;
+const SETTLED_MAX = 100_000;
+/** Questions that are under way at once. */
+const AT_ONCE = 6;
+/** How often the past is read again because it moved meanwhile. */
+const ATTEMPTS = 5;
+
+/** Something that the chain's node did not deliver. `kind` is for programs, the rest for people. */
+export class ChainError extends Error {
+  constructor(kind, message) {
+    super(message);
+    Object.assign(this, { name: "ChainError", kind });
+  }
+}
+
+/** A node of the chain behind an address. */
+export class Chain {
+  #url;
+  #fetch;
+  #next = 1;
+  #blocks = LOG_BLOCKS_MAX;
+
+  constructor(url, options = {}) {
+    this.#url = url;
+    this.#fetch = options.fetch;
+  }
+
+  /** The answer to one question. */
+  async call(method, params = []) {
+    const id = this.#next++;
+    const answer = await this.#post({ jsonrpc: "2.0", id, method, params });
+    if (answer === null || typeof answer !== "object" || answer.id !== id) {
+      throw new ChainError("malformed", `the node gives no answer to question ${id}, ${method}`);
+    }
+    if (answer.error !== undefined) {
+      const { code, message } = answer.error ?? {};
+      throw new ChainError("refused", `the node answers ${method} with error ${code}: ${message}`);
+    }
+    return answer.result;
+  }
+
+  async #post(question) {
+    let bytes;
+    try {
+      bytes = await fetchBytes(this.#url, {
+        fetch: this.#fetch,
+        bytesMax: ANSWER_BYTES_MAX,
+        init: {
+          method: "POST",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify(question),
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof FetchError)) throw error;
+      throw new ChainError(error.kind, `the chain's node is not available: ${error.message}`);
+    }
+    try {
+      return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    } catch {
+      throw new ChainError("malformed", "the chain's node answers with no JSON");
+    }
+  }
+
+  async chainId() {
+    return quantity(await this.call("eth_chainId"), "chain id");
+  }
+
+  async code(address) {
+    return hex(await this.call("eth_getCode", [toHex(address), "latest"]), "code");
+  }
+
+  /** A block by number or tag; `undefined` if the node has none. */
+  async block(which) {
+    const name = typeof which === "bigint" ? toQuantity(which) : which;
+    const block = await this.call("eth_getBlockByNumber", [name, false]);
+    if (block === null) return undefined;
+    const seconds = quantity(block.timestamp, "a block's time");
+    return {
+      number: quantity(block.number, "a block's number"),
+      hash: toHex(hex(block.hash, "a block's hash", 32)),
+      time: seconds * 1000n + UNIX_EPOCH_MS,
+    };
+  }
+
+  /** The words that a view of a contract answers with. */
+  async view({ contract, at = "latest" }, [signature, count, words]) {
+    const call = { to: toHex(contract), data: callData(signature, words) };
+    return answerWords(hex(await this.call("eth_call", [call, at]), signature), count);
+  }
+
+  /** Every `BatchSettled` of a contract in a range of blocks, in ranges that the node serves. */
+  async settledBetween(contract, [first, last], tell = () => {}) {
+    if (last - first > BLOCKS_MAX) {
+      throw new ChainError("beyond", `expected at most ${BLOCKS_MAX} blocks to search`);
+    }
+    const events = new Map();
+    for (let from = first; from <= last;) {
+      const end = from + this.#blocks - 1n;
+      const to = end < last ? end : last;
+      let logs;
+      try {
+        logs = await this.call("eth_getLogs", [
+          {
+            address: toHex(contract),
+            topics: [BATCH_SETTLED],
+            fromBlock: toQuantity(from),
+            toBlock: toQuantity(to),
+          },
+        ]);
+      } catch (error) {
+        // Nodes serve so many blocks, logs or bytes at once, and each says so in its own way.
+        if (!(error instanceof ChainError) || to === from) throw error;
+        this.#blocks = (to - from + 1n) / 2n;
+        continue;
+      }
+      addEvents(events, logs, contract);
+      tell(to - first + 1n, last - first + 1n);
+      from = to + 1n;
+    }
+    return [...events.values()].sort((a, b) => (a.header.number < b.header.number ? -1 : 1));
+  }
+}
+
+function addEvents(events, logs, contract) {
+  if (!Array.isArray(logs)) throw new ChainError("malformed", "the node gives no list of logs");
+  for (const log of logs) {
+    // Some nodes know no filter; and what a reorganisation took back is not settled.
+    const isOurs =
+      log?.topics?.[0] === BATCH_SETTLED &&
+      !log.removed &&
+      String(log.address).toLowerCase() === toHex(contract);
+    if (!isOurs) continue;
+    const event = readEvent(log);
+    const place = `${event.block} ${event.blockHash} ${event.logIndex}`;
+    const known = events.get(place);
+    if (known !== undefined && known.raw !== event.raw) {
+      throw new ChainError(
+        "contradiction",
+        `the chain's node gives two different logs at index ${event.logIndex} of block ` +
+          `${event.block}: ask another node`,
+      );
+    }
+    events.set(place, event);
+    if (events.size > SETTLED_MAX) {
+      throw new ChainError("beyond", `expected at most ${SETTLED_MAX} settled batches`);
+    }
+  }
+}
+
+function readEvent(log) {
+  return asAnswer(item.header("event"), () => {
+    const topics = log.topics.map((topic) => fromHex(topic, 32));
+    return {
+      ...decodeSettled(topics, fromHex(log.data)),
+      transaction: toHex(fromHex(log.transactionHash, 32)),
+      block: quantity(log.blockNumber, "a log's block"),
+      blockHash: toHex(fromHex(log.blockHash, 32)),
+      logIndex: quantity(log.logIndex, "a log's index"),
+      raw: `${log.topics.join()} ${log.data} ${log.transactionHash}`,
+    };
+  });
+}
+
+/**
+ * What the chain says about a deployment. `artefact` holds the template of the contract's code.
+ * Throws `ChainError` for another chain, `Broken` for other code.
+ */
+export async function readConstants(chain, file, artefact) {
+  const { chainId, contract } = file.scope;
+  const found = await chain.chainId();
+  // The chain before the contract: on another chain the address means nothing.
+  if (found !== chainId) {
+    throw new ChainError(
+      "other-chain",
+      `the node is of another chain: expected chain id ${chainId}, found ${found}`,
+    );
+  }
+  const code = await chain.code(contract);
+  if (code.length === 0) {
+    throw new ChainError(
+      "no-contract",
+      `expected a settlement contract at ${toHex(contract)}, found no code; the node may be behind`,
+    );
+  }
+  const runtimeHash = keccak(code);
+  if (toHex(runtimeHash) !== toHex(file.runtimeHash)) checkContractCode(false);
+  checkContractCode(isInstance(code, artefact.template));
+  const of = { contract };
+  const what = item.deployment("constants");
+  const [sequencer, registrar, signer, time] = await Promise.all([
+    chain.view(of, ["sequencer()", 1]),
+    chain.view(of, ["registrar()", 1]),
+    chain.view(of, ["receiptSigner()", 1]),
+    chain.view(of, ["genesisTime()", 1]),
+  ]);
+  const keys = [];
+  for (const record of file.keys) keys.push(await readKey(chain, contract, record));
+  return asAnswer(what, () => ({
+    sequencer: addressOf(sequencer[0]),
+    registrar: canonical(registrar[0]),
+    receiptSigner: addressOf(signer[0]),
+    runtimeHash,
+    genesisTime: smallNumber(time[0]),
+    keys,
+  }));
+}
+
+async function readKey(chain, contract, record) {
+  const [code, circuit] = await chain.view({ contract }, ["keys(bytes32)", 2, [record.id]]);
+  const address = addressOf(code);
+  // Of an id that it was never given the contract has no code, and no words to compare.
+  if (address.every((byte) => byte === 0)) {
+    throw new Broken({
+      item: item.key(record.shape, "id"),
+      expected: "an id that the contract accepts",
+      found: toHex(record.id),
+    });
+  }
+  const what = item.key(record.shape, "words on chain");
+  const words = wordsOfCode(await chain.code(address));
+  return asAnswer(what, () => {
+    if (words === undefined) throw new DecodeError("expected a verifying key, found none");
+    return { code: address, circuit: Number(smallNumber(circuit)), key: decodeKey(words) };
+  });
+}
+
+/** What the contract stores after a block. */
+export async function readState(chain, contract, blockHash) {
+  const at = { blockHash };
+  const names = [
+    "number()",
+    "root()",
+    "headHash()",
+    "lastT1()",
+    "journalPosition()",
+    "latenessMax()",
+  ];
+  const answers = await Promise.all(names.map((name) => chain.view({ contract, at }, [name, 1])));
+  const [number, root, headHash, lastT1, position, lateness] = answers.map(([word]) => word);
+  return asAnswer(item.head("state"), () => ({
+    number: smallNumber(number),
+    root: canonical(root),
+    headHash,
+    lastT1: expectMillis(smallNumber(lastT1)),
+    journalPosition: smallNumber(position),
+    latenessMaxMs: smallNumber(lateness),
+  }));
+}
+
+/**
+ * Events and state up to one block. `known` are batches that an earlier reading gave: they are
+ * taken over if the last of them is still where it was.
+ */
+export async function readHistory(chain, file, known = [], tell = () => {}) {
+  let [kept, why] = [known, ""];
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const reading = await readOnce(chain, file, kept, tell);
+    if (reading.moved === undefined) return reading;
+    kept = [];
+    why = reading.moved;
+  }
+  throw new ChainError("moved", `the chain was read ${ATTEMPTS} times, and ${why}`);
+}
+
+async function readOnce(chain, file, known, tell) {
+  const { contract } = file.scope;
+  const head = await chain.block("latest");
+  if (head === undefined) throw new ChainError("malformed", "the chain's node names no head");
+  const state = await readState(chain, contract, head.hash);
+  const first = known.length === 0 ? file.block : known[known.length - 1].block;
+  const toBlocks = (done, of) => tell("blocks", Number(done), Number(of));
+  const events = await chain.settledBetween(contract, [first, head.number], toBlocks);
+  const behind = withoutKnown(known, events);
+  if (behind === undefined) return { moved: "the past of the chain is another" };
+  const fresh = await readTimes(chain, behind, tell);
+  if (fresh.moved !== undefined) return fresh;
+  // All of it is the past of this block: was it taken back, some of it may be, too.
+  const still = await chain.block(head.number);
+  if (still?.hash !== head.hash) return { moved: "its head was reorganised away meanwhile" };
+  const settled = [...known, ...fresh.settled];
+  const missing = settled.findIndex(({ header }, at) => header.number !== BigInt(at) + 1n);
+  if (missing === -1 && BigInt(settled.length) < state.number) {
+    return { moved: `batch ${settled.length + 1} has no event, of ${state.number} settled` };
+  }
+  return { head, state, settled, finalBlock: await finalBlock(chain) };
+}
+
+/** The events behind those that are known; `undefined` unless these are all where they were. */
+function withoutKnown(known, events) {
+  if (known.length === 0) return events;
+  const last = known[known.length - 1];
+  const again = events.filter(({ header }) => header.number <= last.header.number);
+  const isThere = again.some(
+    ({ raw, blockHash }) => raw === last.raw && blockHash === last.blockHash,
+  );
+  return isThere ? events.filter(({ header }) => header.number > last.header.number) : undefined;
+}
+
+/** Times come from blocks: the lateness in the event is what is to be checked. */
+async function readTimes(chain, events, tell) {
+  const blocks = new Map();
+  const numbers = [...new Set(events.map(({ block }) => block))];
+  for (let at = 0; at < numbers.length; at += AT_ONCE) {
+    const some = numbers.slice(at, at + AT_ONCE);
+    const found = await Promise.all(some.map((number) => chain.block(number)));
+    some.forEach((number, i) => blocks.set(number, found[i]));
+    tell("headers", Math.min(at + AT_ONCE, numbers.length), numbers.length);
+  }
+  const moved = events.find(({ block, blockHash }) => blocks.get(block)?.hash !== blockHash);
+  if (moved !== undefined) {
+    return {
+      moved: `block ${moved.block}, in which batch ${moved.header.number} settled, is another`,
+    };
+  }
+  return {
+    settled: events.map((event) => ({ ...event, blockTime: blocks.get(event.block).time })),
+  };
+}
+
+async function finalBlock(chain) {
+  try {
+    return (await chain.block("finalized"))?.number ?? 0n;
+  } catch (error) {
+    // Not every node knows the tag: then nothing is final.
+    if (error instanceof ChainError && error.kind === "refused") return 0n;
+    throw error;
+  }
+}
+
+/** Gas of a transaction, and the headers and chunks that it settled. */
+export async function readTransaction(chain, hash) {
+  const [receipt, transaction] = await Promise.all([
+    chain.call("eth_getTransactionReceipt", [hash]),
+    chain.call("eth_getTransactionByHash", [hash]),
+  ]);
+  if (receipt === null || transaction === null) {
+    throw new ChainError("refused", `the node does not have transaction ${hash}`);
+  }
+  const batches = decodeSettleCall(hex(transaction.input, "a transaction's data"));
+  return { gas: quantity(receipt.gasUsed, "gas"), batches };
+}
+
+/** What is no answer of the contract is broken, whatever exactly it is. */
+function asAnswer(what, read) {
+  try {
+    return read();
+  } catch (error) {
+    const isOdd = [DecodeError, HeaderError, PointError].some((of) => error instanceof of);
+    if (!isOdd) throw error;
+    const expected = "an answer of the settlement contract";
+    throw new Broken({ item: what, expected, found: error.message });
+  }
+}
+
+function canonical(word) {
+  const found = wordOf(word);
+  if (found !== undefined) return found;
+  throw new DecodeError("expected a field element below the BN254 scalar order, found another");
+}
+
+function expectMillis(time) {
+  if (time < MILLIS_END) return time;
+  throw new DecodeError(`expected milliseconds since 1900 below 2^44, found ${time}`);
+}
+
+function toQuantity(number) {
+  return `0x${number.toString(16)}`;
+}
+
+/** A number as JSON-RPC writes it, below 2^64. */
+function quantity(text, what) {
+  if (typeof text === "string" && /^0x[0-9a-fA-F]{1,16}$/.test(text)) return BigInt(text);
+  throw new ChainError("malformed", `the chain's node gives no number as ${what}`);
+}
+
+function hex(text, what, length) {
+  try {
+    return fromHex(text, length);
+  } catch {
+    throw new ChainError("malformed", `the chain's node gives no bytes as ${what}`);
+  }
+}

@@ -1,0 +1,57 @@
+// What the node serves: how many batches there are, and their public files. Nothing it delivers is
+// believed.
+
+import { FetchError, fetchBytes } from "./fetch.js";
+import { BATCH_FILE_BYTES_MAX } from "./statement/limits.js";
+
+const LIST_BYTES_MAX = 64 * 1024;
+const JSON_BYTES_MAX = 1 << 20;
+const FILE_TIMEOUT_MS = 120_000;
+const BATCHES_MAX = 2 ** 53;
+
+/** Something that the node did not deliver. */
+export class NodeError extends Error {
+  constructor(kind, message) {
+    super(message);
+    Object.assign(this, { name: "NodeError", kind });
+  }
+}
+
+/** A JSON document of this page's server. */
+export async function fetchJson(path, options = {}) {
+  const bytes = await get(path, path, { bytesMax: JSON_BYTES_MAX, ...options });
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new NodeError("malformed", `${path}: expected JSON, found something else`);
+  }
+}
+
+/** Numbers of the last assembled and the last settled batch, by the node's word. */
+export async function fetchBatches(options = {}) {
+  const { schema, assembled, settled } = await fetchJson("/batches", {
+    bytesMax: LIST_BYTES_MAX,
+    ...options,
+  });
+  const isCount = (n) => Number.isSafeInteger(n) && n >= 0 && n < BATCHES_MAX;
+  if (schema !== "vitals-batches-1" || !isCount(assembled) || !isCount(settled)) {
+    throw new NodeError("malformed", "/batches: expected schema vitals-batches-1 with two numbers");
+  }
+  return { assembled, settled };
+}
+
+/** The public file of a batch, at most one byte longer than any may be: the decoder names that. */
+export async function fetchFile(number, options = {}) {
+  const what = `the public file of batch ${number}`;
+  const limits = { bytesMax: BATCH_FILE_BYTES_MAX + 1, timeoutMs: FILE_TIMEOUT_MS };
+  return await get(`/batches/${number}`, what, { ...limits, ...options });
+}
+
+async function get(path, what, options) {
+  try {
+    return await fetchBytes(path, options);
+  } catch (error) {
+    if (!(error instanceof FetchError)) throw error;
+    throw new NodeError(error.kind, `${what} is not available: ${error.message}`);
+  }
+}

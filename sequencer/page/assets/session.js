@@ -1,0 +1,364 @@
+// What a page knows of one deployment: the chain's word, checked, and what was verified so far.
+// Answers are plain values that cross to the page as they are.
+
+import { Chain, ChainError, readConstants, readHistory, readTransaction } from "./chain.js";
+import { fetchBatches, fetchFile, fetchJson } from "./node.js";
+import { after, checkBatch } from "./statement/batch.js";
+import { fromHex, toHex } from "./statement/bytes.js";
+import { checkDeployment, codeHash, readDeployment } from "./statement/deployment.js";
+import { FileError, decodeFile } from "./statement/file.js";
+import { HEADER_WORDS, headerWords } from "./statement/header.js";
+import { checkHead, checkHeaders } from "./statement/headers.js";
+import { checkJournal } from "./statement/journal.js";
+import { UNIX_EPOCH_MS } from "./statement/limits.js";
+
+const TRUSTS = ["operator", "verifier", "wallet"];
+const CHAINS_MAX = 8;
+/** A batch counts as late so much after its window ended, as for the auditor. */
+const LATE_AFTER_MS = 600_000n;
+/** Most files that are read for the last journal group before a batch. */
+const TAIL_FILES_MAX = 4;
+/** Most transactions whose gas is kept. */
+const TRANSACTIONS_MAX = 1000;
+
+export class Session {
+  #served;
+  #file;
+  #artefact;
+  #chains = [];
+  #context;
+  #constants;
+  #history;
+  #lateness;
+  #assembled = 0;
+  #tails = new Map();
+  #transactions = new Map();
+
+  /** `fetch` is given by tests. */
+  constructor(options = {}) {
+    this.options = options;
+  }
+
+  async act(act, given, tell) {
+    switch (act) {
+      case "open":
+        return await this.open(tell);
+      case "refresh":
+        return await this.refresh(tell);
+      case "costs":
+        return await this.costs(given.numbers);
+      case "detail":
+        return await this.detail(given.number);
+      case "verify":
+        return await this.verify(given.number, tell);
+      case "compare":
+        return await this.compare(given.number, tell);
+      default:
+        throw new Error(`no such act: ${act}`);
+    }
+  }
+
+  /** Reads what the server says of itself, the deployment, and the chain; checks these. */
+  async open(tell) {
+    tell("open", 0, 1);
+    this.#served = readServed(await fetchJson("/page.json", this.options));
+    this.#file = readDeployment(await fetchJson("/deployment.json", this.options));
+    this.#artefact = readArtefact(await fetchJson("/contract.json", this.options));
+    this.#chains = Array.from(
+      { length: this.#served.chains },
+      (_, at) => new Chain(`/chain/${at + 1}`, this.options),
+    );
+    this.#history = undefined;
+    tell("deployment", 0, 1);
+    this.#constants = await readConstants(this.#chains[0], this.#file, this.#artefact);
+    this.#context = checkDeployment(this.#file, this.#constants, this.#artefact);
+    return await this.refresh(tell);
+  }
+
+  /** Reads what is new on the chain, and follows all headers from genesis again. */
+  async refresh(tell) {
+    if (this.#context === undefined) return await this.open(tell);
+    const known = this.#history?.settled ?? [];
+    const history = await readHistory(this.#chains[0], this.#file, known, tell);
+    this.#lateness = this.#checkHistory(history);
+    this.#forgetReplaced(history);
+    this.#history = history;
+    let node = {};
+    try {
+      node = await fetchBatches(this.options);
+      this.#assembled = node.assembled;
+    } catch (error) {
+      // What the chain says stands without the node; the page says that its files are away.
+      if (error.name !== "NodeError") throw error;
+      node = { fault: error.message };
+    }
+    return this.#overview(node);
+  }
+
+  #checkHistory({ settled, state }) {
+    const lateness = checkHeaders(this.#context.genesis, settled, LATE_AFTER_MS);
+    const last =
+      settled.length === 0
+        ? this.#context.genesis
+        : after(settled[settled.length - 1].header, undefined);
+    checkHead(state, last, lateness);
+    return lateness;
+  }
+
+  /** A batch that a reorganisation replaced is another: what was verified of it is void. */
+  #forgetReplaced({ settled }) {
+    for (const [number, { hash }] of this.#tails) {
+      const header = settled[number - 1];
+      if (header === undefined || toHex(header.headerHash) !== hash) this.#tails.delete(number);
+    }
+  }
+
+  #overview(node) {
+    const { head, settled, finalBlock } = this.#history;
+    const rows = settled.map((one) => rowOf(one, finalBlock));
+    for (let number = settled.length + 1; number <= this.#assembled; number++) {
+      rows.push({ number, state: "assembled" });
+    }
+    const { scope, setup, keys } = this.#file;
+    return {
+      trust: this.#served.trust,
+      chains: this.#served.chains,
+      chainId: String(scope.chainId),
+      contract: toHex(scope.contract),
+      fingerprint: this.#context.fingerprint,
+      setup: this.#context.devInsecure ? "dev-insecure" : setup,
+      keys: keys.map(({ shape, circuit, id }) => ({ shape, circuit, id: toHex(id) })),
+      roles: {
+        sequencer: toHex(this.#file.sequencer),
+        receiptSigner: toHex(this.#file.receiptSigner),
+      },
+      head: { block: Number(head.number), time: unixMs(head.time) },
+      lateness: { maxMs: Number(this.#lateness.maxMs), batches: this.#lateness.lateBatches },
+      rows,
+      node,
+    };
+  }
+
+  /** Gas and proofs of batches, from the transactions that settled them. */
+  async costs(numbers) {
+    const found = [];
+    for (const number of numbers) {
+      const one = this.#settled(number);
+      const { gas, batches } = await this.#transaction(one.transaction);
+      const own = batches.find(({ header }) => header.number === one.header.number);
+      const proofs = own === undefined ? undefined : own.operations.length + own.claims.length;
+      found.push({ number, gas: Number(gas), shared: batches.length, proofs });
+    }
+    return found;
+  }
+
+  async #transaction(hash) {
+    if (!this.#transactions.has(hash)) {
+      if (this.#transactions.size >= TRANSACTIONS_MAX) this.#transactions.clear();
+      this.#transactions.set(hash, await readTransaction(this.#chains[0], hash));
+    }
+    return this.#transactions.get(hash);
+  }
+
+  #settled(number) {
+    const one = this.#history?.settled[number - 1];
+    if (one !== undefined) return one;
+    throw new ChainError("refused", `batch ${number} is not settled on the chain`);
+  }
+
+  /** Header words of the chain, and what the node's file holds, of which nothing is checked yet. */
+  async detail(number) {
+    const one = this.#history?.settled[number - 1];
+    const detail = { number, keys: this.#shapes(), file: await this.#describeFile(number) };
+    if (one === undefined) return detail;
+    return {
+      ...detail,
+      row: rowOf(one, this.#history.finalBlock),
+      transaction: one.transaction,
+      block: Number(one.block),
+      hash: toHex(one.headerHash),
+      words: headerWords(one.header).map((word, at) => {
+        const { field, name, type } = HEADER_WORDS[at];
+        const value = typeof type === "number" ? String(one.header[field]) : toHex(word);
+        return { name, value, isTime: field === "t0" || field === "t1" };
+      }),
+    };
+  }
+
+  #shapes() {
+    return Object.fromEntries(this.#file.keys.map(({ id, shape }) => [toHex(id), shape]));
+  }
+
+  async #describeFile(number) {
+    try {
+      const bytes = await fetchFile(number, this.options);
+      const file = decodeFile(bytes);
+      return describeFile(file, bytes.length, this.#shapes());
+    } catch (error) {
+      if (error.name !== "NodeError" && !(error instanceof FileError)) throw error;
+      return { fault: error.message };
+    }
+  }
+
+  /**
+   * Verifies a settled batch: its file against the header that the chain has, down to each proof.
+   * Everything above the file was checked when the chain was read.
+   */
+  async verify(number, tell) {
+    const one = this.#settled(number);
+    tell("fetch", 0, 1);
+    const bytes = await fetchFile(number, this.options);
+    const begin = performance.now();
+    const previous = await this.#previous(number);
+    const of = { context: this.#context, previous, header: one.header };
+    const { tail, gaps, proofs, file } = checkBatch(of, bytes, tell);
+    const ms = performance.now() - begin;
+    // Without its predecessor's last group, a lost group before its own would not show.
+    const isLinked = previous.tail !== undefined;
+    if (isLinked) this.#tails.set(number, { tail, hash: toHex(one.headerHash) });
+    return {
+      number,
+      ms,
+      proofs,
+      gaps,
+      isLinked,
+      bytes: bytes.length,
+      groups: file.groups.length,
+      segments: file.segments.length,
+      headers: this.#history.settled.length,
+      keys: this.#file.keys.length,
+      block: Number(one.block),
+      fingerprint: this.#context.fingerprint,
+      devInsecure: this.#context.devInsecure,
+    };
+  }
+
+  async #previous(number) {
+    if (number === 1) return this.#context.genesis;
+    const known = this.#tails.get(number - 1)?.tail;
+    const tail = known ?? (await this.#findTail(number - 1));
+    return after(this.#settled(number - 1).header, tail);
+  }
+
+  /**
+   * The last journal group of a batch that was not checked here: of its file the groups alone, which
+   * the two headers around them pin. A batch without groups ends with those of the one before.
+   */
+  async #findTail(number) {
+    for (let at = number; at > 0 && number - at < TAIL_FILES_MAX; at--) {
+      const { header } = this.#settled(at);
+      const before = at === 1 ? this.#context.genesis : after(this.#settled(at - 1).header);
+      try {
+        const { groups } = decodeFile(await fetchFile(at, this.options));
+        const { tail } = checkJournal({ previous: before, header }, groups);
+        if (tail !== undefined) return tail;
+      } catch (error) {
+        // That file is its own batch's matter; here the step from it is told as not checked.
+        if (["NodeError", "Broken"].includes(error.name) || error instanceof FileError) break;
+        throw error;
+      }
+    }
+    return undefined;
+  }
+
+  /** Asks the other nodes of the chain the same, and says where they differ. */
+  async compare(number, tell) {
+    const one = this.#settled(number);
+    const answers = [];
+    for (let at = 1; at < this.#chains.length; at++) {
+      tell("compare", at, this.#chains.length);
+      answers.push(await this.#compareWith(this.#chains[at], one, at + 1));
+    }
+    return answers;
+  }
+
+  async #compareWith(chain, one, number) {
+    try {
+      const constants = await readConstants(chain, this.#file, this.#artefact);
+      checkDeployment(this.#file, constants, this.#artefact);
+      const events = await chain.settledBetween(this.#file.scope.contract, [one.block, one.block]);
+      const other = events.find(({ header }) => header.number === one.header.number);
+      const block = await chain.block(one.block);
+      const differs = [
+        [other === undefined, "it has no event of this batch in this block"],
+        [other?.raw !== one.raw, "its event of this batch is another"],
+        [block?.hash !== one.blockHash, "its block is another"],
+        [block?.time !== one.blockTime, "the time of its block is another"],
+      ].find(([is]) => is);
+      return { chain: number, outcome: differs ? "differs" : "agrees", why: differs?.[1] };
+    } catch (error) {
+      if (error.name === "Broken") return { chain: number, outcome: "differs", why: error.message };
+      if (error.name === "ChainError")
+        return { chain: number, outcome: "away", why: error.message };
+      throw error;
+    }
+  }
+}
+
+/** `/page.json`: an unknown word is no trust at all. */
+export function readServed(json) {
+  const { schema, trust, chains } = json ?? {};
+  const isKnown = schema === 1 && TRUSTS.includes(trust);
+  if (isKnown && Number.isInteger(chains) && chains >= 1 && chains <= CHAINS_MAX) {
+    return { trust, chains };
+  }
+  throw Object.assign(new Error("/page.json: expected schema 1, a trust and a number of chains"), {
+    name: "NodeError",
+    kind: "malformed",
+  });
+}
+
+function readArtefact(json) {
+  return {
+    codeHash: codeHash(fromHex(json.bytecode.object)),
+    template: fromHex(json.deployedBytecode.object),
+  };
+}
+
+function rowOf({ header, headerHash, block, latenessMs, transaction }, finalBlock) {
+  const count = (field) => Number(header[field]);
+  return {
+    number: count("number"),
+    from: unixMs(header.t0),
+    until: unixMs(header.t1),
+    operations: count("operations"),
+    enrolments: count("enrolments"),
+    access: count("access"),
+    collect: count("collect"),
+    breakGlass: count("breakGlass"),
+    excluded: count("excluded"),
+    latenessMs: Number(latenessMs),
+    transaction,
+    hash: toHex(headerHash),
+    block: Number(block),
+    state: block <= finalBlock ? "final" : "mined",
+  };
+}
+
+function describeFile(file, bytes, shapes) {
+  const chunk = ({ keyId, leaves, proof, ...counters }) => ({
+    shape: shapes[toHex(keyId)] ?? "unknown",
+    leaves: leaves.length,
+    used: leaves.filter((leaf) => leaf !== 0n).length,
+    operations: counters.operations,
+    enrolments: counters.enrolments,
+    access: counters.access,
+    collect: counters.collect,
+    breakGlass: counters.breakGlass,
+    excluded: counters.excluded,
+  });
+  return {
+    bytes,
+    operations: file.operations.map(chunk),
+    claims: file.claims.map(chunk),
+    segments: file.segments.length,
+    segmentBytesMax: Number(file.segments.reduce((sum, { bytesMax }) => sum + bytesMax, 0n)),
+    groups: file.groups.length,
+    firstGroup: file.groups.length === 0 ? undefined : String(file.groups[0].number),
+    lastGroup: file.groups.length === 0 ? undefined : String(file.groups.at(-1).number),
+  };
+}
+
+function unixMs(millis) {
+  return Number(millis - UNIX_EPOCH_MS);
+}

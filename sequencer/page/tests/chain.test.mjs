@@ -1,0 +1,247 @@
+// A node of the chain and a server of files that are away, slow, too large, wrong or contradict
+// themselves: each ends in an error that says which.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BATCH_SETTLED } from "../assets/statement/abi.js";
+import { toHex } from "../assets/statement/bytes.js";
+import { Chain, ChainError, readHistory } from "../assets/chain.js";
+import { FetchError, fetchBytes } from "../assets/fetch.js";
+import { NodeError, fetchBatches, fetchFile } from "../assets/node.js";
+import { readServed } from "../assets/session.js";
+import { readJson } from "./support.mjs";
+
+const contract = new Uint8Array(20).fill(0x5e);
+const file = { scope: { chainId: 31_337n, contract }, block: 0n };
+const table = readJson("l1-contracts/auditor/tests/data/tampers.json");
+const word = (number) => number.toString(16).padStart(64, "0");
+
+/** Answers questions as `answer` says; JSON-RPC around it. */
+function nodeOf(answer) {
+  const asked = [];
+  const fetch = async (_, { body }) => {
+    const { id, method, params } = JSON.parse(body);
+    asked.push([method, params]);
+    const found = await answer(method, params);
+    const said = found?.error === undefined ? { result: found } : found;
+    return new Response(JSON.stringify({ jsonrpc: "2.0", id, ...said }));
+  };
+  return { chain: new Chain("/chain/1", { fetch }), asked };
+}
+
+/** A chain of blocks in which the sound headers of the table were settled. */
+function soundChain(change = {}) {
+  const [{ settled }] = table.headers;
+  const hashOf = (block) => `0x${word(block + 1000)}`;
+  const logs = settled.map(({ header, header_hash, lateness_ms }, at) => ({
+    address: toHex(contract),
+    topics: [BATCH_SETTLED, `0x${word(at + 1)}`, `0x${header_hash}`],
+    data: `0x${header}${word(lateness_ms)}`,
+    blockNumber: `0x${(at + 1).toString(16)}`,
+    blockHash: hashOf(at + 1),
+    transactionHash: `0x${word(at + 5000)}`,
+    logIndex: "0x0",
+    removed: false,
+  }));
+  return nodeOf((method, params) => {
+    const other = change[method]?.(params, logs);
+    if (other !== undefined) return other;
+    if (method === "eth_getLogs") {
+      const [from, to] = [params[0].fromBlock, params[0].toBlock].map(Number);
+      return logs.filter(({ blockNumber }) => from <= blockNumber && blockNumber <= to);
+    }
+    if (method === "eth_getBlockByNumber") {
+      const number = params[0] === "latest" ? 3 : params[0] === "finalized" ? 2 : Number(params[0]);
+      return { number: `0x${number.toString(16)}`, hash: hashOf(number), timestamp: "0x6553f100" };
+    }
+    if (method === "eth_call") return `0x${word(3)}`;
+    return { error: { code: -32601, message: "unknown method" } };
+  });
+}
+
+const failure = async (act) => {
+  try {
+    await act();
+  } catch (error) {
+    return error;
+  }
+  return assert.fail("expected an error");
+};
+
+test("a chain is read as of one block, with times, state and what is final", async () => {
+  const { chain } = soundChain();
+  const history = await readHistory(chain, file);
+  assert.deepEqual(
+    history.settled.map(({ header }) => header.number),
+    [1n, 2n, 3n],
+  );
+  assert.equal(history.settled[0].blockTime, 0x6553f100n * 1000n + 2_208_988_800_000n);
+  assert.deepEqual([history.head.number, history.finalBlock, history.state.number], [3n, 2n, 3n]);
+});
+
+test("what was read before is taken over while its last batch is where it was", async () => {
+  const { chain, asked } = soundChain();
+  const { settled } = await readHistory(chain, file);
+  asked.length = 0;
+  const again = await readHistory(chain, file, settled);
+  assert.deepEqual(again.settled, settled);
+  const [, [{ fromBlock }]] = asked.find(([method]) => method === "eth_getLogs");
+  assert.equal(fromBlock, "0x3");
+  const replaced = settled.with(2, { ...settled[2], blockHash: `0x${word(1)}` });
+  const anew = await readHistory(chain, file, replaced);
+  assert.deepEqual(anew.settled, settled);
+});
+
+test("logs are asked for in the ranges that a node serves", async () => {
+  const most = 500n;
+  const { chain, asked } = soundChain({
+    eth_getLogs: ([{ fromBlock, toBlock }]) => {
+      const isTooMuch = BigInt(toBlock) - BigInt(fromBlock) >= most;
+      return isTooMuch ? { error: { code: -32005, message: "too many blocks" } } : [];
+    },
+  });
+  await chain.settledBetween(contract, [0n, 20_000n]);
+  const served = asked.filter(
+    ([, [{ fromBlock, toBlock }]]) => BigInt(toBlock) - BigInt(fromBlock) < most,
+  );
+  assert.ok(asked.length - served.length <= 6, `${asked.length - served.length} refusals`);
+  assert.equal(served.at(-1)[1][0].toBlock, "0x4e20");
+});
+
+test("repeated and removed logs are passed over, two of one place are refused", async () => {
+  const twice = soundChain({
+    eth_getLogs: (_, logs) => [...logs, logs[0], { ...logs[1], removed: true }],
+  });
+  assert.equal((await readHistory(twice.chain, file)).settled.length, 3);
+  const other = (log) => ({ ...log, transactionHash: `0x${word(9)}` });
+  const liar = soundChain({ eth_getLogs: (_, logs) => [...logs, other(logs[0])] });
+  const error = await failure(() => readHistory(liar.chain, file));
+  assert.deepEqual([error.name, error.kind], ["ChainError", "contradiction"]);
+  const foreign = soundChain({
+    eth_getLogs: (_, logs) => [...logs, { ...logs[0], address: toHex(new Uint8Array(20)) }],
+  });
+  assert.equal((await readHistory(foreign.chain, file)).settled.length, 3);
+});
+
+test("an event that is none is broken, as for the auditor", async () => {
+  const { chain } = soundChain({
+    eth_getLogs: (_, logs) => logs.map((log) => ({ ...log, data: log.data.slice(0, -2) })),
+  });
+  const error = await failure(() => readHistory(chain, file));
+  assert.equal(error.name, "Broken");
+  assert.match(error.message, /^header, event: expected an answer of the settlement contract/);
+});
+
+test("a past that keeps moving, or lacks an event, ends after a few tries", async () => {
+  const missing = soundChain({ eth_getLogs: (_, logs) => logs.slice(0, 2) });
+  const moved = soundChain({
+    eth_getBlockByNumber: ([which]) =>
+      which === "0x2" ? { number: "0x2", hash: `0x${word(7)}`, timestamp: "0x1" } : undefined,
+  });
+  for (const [{ chain, asked }, words] of [
+    [missing, /batch 3 has no event/],
+    [moved, /block 2, in/],
+  ]) {
+    const error = await failure(() => readHistory(chain, file));
+    assert.deepEqual([error.name, error.kind], ["ChainError", "moved"]);
+    assert.match(error.message, words);
+    assert.ok(asked.length < 200);
+  }
+});
+
+test("answers that are none are named by what is wrong with them", async () => {
+  const respond = (body, init) =>
+    new Chain("/chain/1", { fetch: async () => new Response(body, init) });
+  const kinds = [
+    [respond("<html>"), "malformed"],
+    [respond('{"id":99,"result":"0x1"}'), "malformed"],
+    [respond("null"), "malformed"],
+    [respond('{"id":1,"error":{"code":-1,"message":"no"}}'), "refused"],
+    [respond('{"id":1,"result":"1"}'), "malformed"],
+    [respond("{}", { status: 500 }), "status"],
+    [
+      new Chain("/", {
+        fetch: async () => {
+          throw new TypeError("refused");
+        },
+      }),
+      "unreachable",
+    ],
+  ];
+  for (const [chain, kind] of kinds) {
+    const error = await failure(() => chain.chainId());
+    assert.ok(error instanceof ChainError, error.stack);
+    assert.equal(error.kind, kind);
+  }
+});
+
+test("bytes are counted as they come, and no answer is waited for without an end", async () => {
+  const endless = async () =>
+    new Response(
+      new ReadableStream({
+        pull(controller) {
+          controller.enqueue(new Uint8Array(1000));
+        },
+      }),
+    );
+  const large = await failure(() => fetchBytes("/", { fetch: endless, bytesMax: 10_000 }));
+  assert.deepEqual([large.name, large.kind], ["FetchError", "too-large"]);
+  const silent = (_, { signal }) =>
+    new Promise((_, fail) => {
+      signal.addEventListener("abort", () => fail(signal.reason));
+    });
+  const late = await failure(() => fetchBytes("/", { fetch: silent, bytesMax: 1, timeoutMs: 1 }));
+  assert.equal(late.kind, "timeout");
+});
+
+test("whoever is busy is asked again a few times, and never waited for too long", async () => {
+  const waits = [];
+  const wait = async (seconds) => waits.push(seconds);
+  const busy = (tries, headers) => {
+    let asked = 0;
+    return async () =>
+      ++asked <= tries ? new Response("", { status: 503, headers }) : new Response("good");
+  };
+  const options = { bytesMax: 100, wait };
+  const found = await fetchBytes("/", { ...options, fetch: busy(2, { "retry-after": "3" }) });
+  assert.equal(new TextDecoder().decode(found), "good");
+  assert.deepEqual(waits, [3, 3]);
+  for (const fetch of [busy(9, {}), busy(1, { "retry-after": "3600" })]) {
+    const error = await failure(() => fetchBytes("/", { ...options, fetch }));
+    assert.ok(error instanceof FetchError);
+    assert.deepEqual([error.kind, error.status], ["status", 503]);
+  }
+});
+
+test("what the node says is read with its codes, and never more than was asked for", async () => {
+  const serve = (body, init) => ({ fetch: async () => new Response(body, init) });
+  const good = '{"schema":"vitals-batches-1","assembled":4,"settled":3}';
+  assert.deepEqual(await fetchBatches(serve(good)), { assembled: 4, settled: 3 });
+  for (const wrong of ["[]", "{}", good.replace("4", "-4"), good.replace("-1", "-2"), "x"]) {
+    const error = await failure(() => fetchBatches(serve(wrong)));
+    assert.ok(error instanceof NodeError);
+    assert.equal(error.kind, "malformed");
+  }
+  const unknown = await failure(() =>
+    fetchFile(9, serve('{"error":"batch-unknown"}', { status: 404 })),
+  );
+  assert.match(unknown.message, /file of batch 9 is not available: .*404 \(batch-unknown\)/);
+  const hostile = await failure(() =>
+    fetchFile(9, serve('{"error":"<b>\\u001b[2J"}', { status: 404 })),
+  );
+  assert.match(hostile.message, /found 404$/);
+});
+
+test("a server that names no known trust is not believed any", () => {
+  assert.deepEqual(readServed({ schema: 1, trust: "operator", chains: 1 }).trust, "operator");
+  for (const wrong of [
+    null,
+    {},
+    { schema: 2, trust: "verifier", chains: 1 },
+    { schema: 1, trust: "me", chains: 1 },
+    { schema: 1, trust: "verifier", chains: 0 },
+    { schema: 1, trust: "verifier", chains: 99 },
+  ]) {
+    assert.throws(() => readServed(wrong), /expected schema 1/);
+  }
+});
