@@ -1,26 +1,18 @@
 //! Where batch files come from: a folder, or a node's read-only HTTP.
 //!
-//! The HTTP is one GET without redirects or chunks, over a socket or TLS: whatever comes is checked
-//! against headers, so the transport need not be trusted, and no HTTP library is compiled into
-//! gateways (the smallest kept one would add some ten crates).
+//! What comes is checked against headers, so whoever delivers it need not be trusted.
 
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use model::BatchNumber;
 use model::limits::BATCH_FILE_BYTES_MAX;
 use thiserror::Error;
 
-use crate::patience::{Asking, Busy, LetPass, StayedBusy, Waits};
+use crate::http::{Address, Answer, Peer, Sent, Unreadable, hidden};
+use crate::patience::{LetPass, StayedBusy, Waits};
 use crate::tls;
-
-/// Waits for a connection and for each piece of an answer.
-const WAIT: Duration = Duration::from_secs(30);
-/// Longest head of an answer, bytes.
-const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// Files of batches by number.
 #[derive(Clone, PartialEq, Eq)]
@@ -99,28 +91,11 @@ impl Batches {
     /// # Errors
     /// [`FetchError::Address`], [`FetchError::NoFolder`].
     pub fn parse(text: &str) -> Result<Batches, FetchError> {
-        let plain = text.strip_prefix("http://").map(|rest| (rest, false));
-        let found = plain.or_else(|| text.strip_prefix("https://").map(|rest| (rest, true)));
-        let Some((rest, tls)) = found else { return Batches::folder(text) };
-        let port = if tls { 443 } else { 80 };
-        let (host, path) = match rest.split_once('/') {
-            Some((host, path)) => (host, format!("/{}", path.trim_end_matches('/'))),
-            None => (rest, String::new()),
-        };
-        // A user name would hide the real host from whoever reads the address; a space or a line
-        // break would end the request line and begin another header; a query would end up amid
-        // the path.
-        let plain = |text: &str| {
-            text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'))
-        };
-        if host.is_empty() || host.contains('@') || !plain(host) || !plain(&path) {
-            return Err(FetchError::Address);
+        match Address::parse(text) {
+            None => Batches::folder(text),
+            Some(Ok(Address { tls, host, path })) => Ok(Batches::Http { tls, host, path }),
+            Some(Err(Unreadable)) => Err(FetchError::Address),
         }
-        // Colons of an IPv6 address stand in brackets.
-        let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
-        let host = if has_port { host.to_owned() } else { format!("{host}:{port}") };
-        let path = if path == "/" { String::new() } else { path };
-        Ok(Batches::Http { tls, host, path })
     }
 
     fn folder(text: &str) -> Result<Batches, FetchError> {
@@ -173,7 +148,7 @@ impl Batches {
             }
             Batches::Http { tls, host, path } => {
                 let peer = Peer { tls: *tls, host };
-                peer.get(path, &format!("/batches/{}{}", batch.0, file.suffix), waits)
+                get(peer, path, &format!("/batches/{}{}", batch.0, file.suffix), waits)
             }
         }
     }
@@ -196,51 +171,27 @@ struct BatchFile {
 const PUBLIC: BatchFile = BatchFile { name: "public.bin", suffix: "" };
 const PRIVATE: BatchFile = BatchFile { name: "private.bin", suffix: "/private" };
 
-/// Who is asked.
-struct Peer<'a> {
-    tls: bool,
-    /// With its port.
-    host: &'a str,
-}
-
-impl Peer<'_> {
-    fn get(&self, path: &str, file: &str, waits: &mut Waits<'_>) -> Result<Vec<u8>, FetchError> {
-        let Peer { tls, host } = self;
-        let scheme = if *tls { "https" } else { "http" };
-        let what = format!("{scheme}://{host}{}{file}", hidden(path));
-        loop {
-            let busy = match self.fetch(&format!("{path}{file}")) {
-                Ok(Answer::File(body)) => return Ok(body),
-                Ok(Answer::Busy(busy)) => busy,
-                Ok(Answer::Other { status }) => {
-                    return Err(FetchError::Status { what, found: status });
-                }
-                Err(source) if tls::is_none(&source) => return Err(FetchError::NoTls { what }),
-                Err(source) => return Err(FetchError::Unavailable { what, source }),
-            };
-            if let Err(source) = waits.wait(&format!("{scheme}://{host}"), busy) {
-                return Err(FetchError::Busy { what, source });
+fn get(
+    peer: Peer<'_>,
+    path: &str,
+    file: &str,
+    waits: &mut Waits<'_>,
+) -> Result<Vec<u8>, FetchError> {
+    let what = format!("{peer}{}{file}", hidden(path));
+    loop {
+        let busy = match peer.exchange(&format!("{path}{file}"), &Sent::Get) {
+            Ok(Answer::Whole { status: 200, body }) => return Ok(body),
+            Ok(Answer::Busy { busy, .. }) => busy,
+            Ok(Answer::Whole { status, .. } | Answer::Other { status }) => {
+                return Err(FetchError::Status { what, found: status });
             }
+            Err(source) if tls::is_none(&source) => return Err(FetchError::NoTls { what }),
+            Err(source) => return Err(FetchError::Unavailable { what, source }),
+        };
+        if let Err(source) = waits.wait(&peer.to_string(), busy) {
+            return Err(FetchError::Busy { what, source });
         }
     }
-
-    fn fetch(&self, path: &str) -> io::Result<Answer> {
-        let none = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-        let address = self.host.to_socket_addrs()?.next().ok_or_else(none)?;
-        let mut stream = TcpStream::connect_timeout(&address, WAIT)?;
-        // For each piece: a large file may take long, a host that hangs may not.
-        stream.set_read_timeout(Some(WAIT))?;
-        stream.set_write_timeout(Some(WAIT))?;
-        match self.tls {
-            true => speak(&mut tls::begin(stream, self.host)?, self.host, path),
-            false => speak(&mut stream, self.host, path),
-        }
-    }
-}
-
-/// A path as it may be shown: it may hold the key of whoever fetches.
-fn hidden(path: &str) -> &'static str {
-    if path.is_empty() { "" } else { "/<hidden>" }
 }
 
 /// Hides the path of an address.
@@ -256,91 +207,15 @@ impl fmt::Debug for Batches {
     }
 }
 
-enum Answer {
-    /// Status 200 with a length, and as many bytes.
-    File(Vec<u8>),
-    /// To be asked again later.
-    Busy(Busy),
-    /// Something else.
-    Other { status: u16 },
-}
-
-/// Asks on an open connection.
-fn speak<S: Read + Write>(stream: &mut S, host: &str, path: &str) -> io::Result<Answer> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP/1.1");
-    let (head, begun) = read_head(stream)?.ok_or_else(malformed)?;
-    let Head { status, length, asking } = parse_head(&head).ok_or_else(malformed)?;
-    if let Some(busy) = Busy::of(status, &asking) {
-        return Ok(Answer::Busy(busy));
-    }
-    // Held to the limit before that much is read: the host is not trusted.
-    let length = length.filter(|length| status == 200 && *length <= BATCH_FILE_BYTES_MAX);
-    let Some(length) = length else {
-        return Ok(Answer::Other { status });
-    };
-    let mut body = begun;
-    stream.take((length as u64).saturating_sub(body.len() as u64)).read_to_end(&mut body)?;
-    if body.len() != length {
-        let why = format!("expected {length} bytes, found {}", body.len());
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
-    }
-    Ok(Answer::File(body))
-}
-
-/// The head up to its empty line, and what came of the body with it.
-fn read_head<S: Read>(stream: &mut S) -> io::Result<Option<(String, Vec<u8>)>> {
-    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-    while bytes.len() < HEAD_BYTES_MAX {
-        // In pieces of any size: where the head ends is not known before it is there.
-        let count = stream.read(&mut piece)?;
-        bytes.extend_from_slice(&piece[..count]);
-        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            let body = bytes.split_off(end + 4);
-            return Ok(String::from_utf8(bytes).ok().map(|head| (head, body)));
-        }
-        if count == 0 {
-            break;
-        }
-    }
-    Ok(None)
-}
-
-/// What a head says.
-struct Head<'a> {
-    status: u16,
-    /// None of a body that comes in chunks.
-    length: Option<usize>,
-    asking: Asking<'a>,
-}
-
-fn parse_head(head: &str) -> Option<Head<'_>> {
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
-    let (mut length, mut chunked, mut asking) = (None, false, Asking::default());
-    for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(':')?;
-        if name.eq_ignore_ascii_case("content-length") {
-            length = Some(value.trim().parse().ok()?);
-        }
-        // Chunks are not spoken; taken for content, their lengths would stand amid the bytes.
-        chunked |= name.eq_ignore_ascii_case("transfer-encoding");
-        if name.eq_ignore_ascii_case("retry-after") {
-            asking.retry_after = Some(value.trim());
-        }
-        if name.eq_ignore_ascii_case("date") {
-            asking.date = Some(value.trim());
-        }
-    }
-    Some(Head { status, length: length.filter(|_| !chunked), asking })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
     use super::*;
+    use crate::http::{read_head, speak};
     use crate::patience::Wait;
-    use std::net::TcpListener;
 
     fn served(answer: &'static [u8]) -> (String, std::thread::JoinHandle<String>) {
         served_in_turn([answer])
@@ -444,7 +319,7 @@ mod tests {
         let stream = TcpStream::connect(&host).unwrap();
         let mut stream =
             tls::begin_trusting(rustls::RootCertStore::empty(), stream, &host).unwrap();
-        let error = speak(&mut stream, &host, "/").map(drop).unwrap_err();
+        let error = speak(&mut stream, &host, "/", &Sent::Get).map(drop).unwrap_err();
         assert!(tls::is_none(&error), "{error:?}");
         thread.join().unwrap();
     }

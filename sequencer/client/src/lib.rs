@@ -114,7 +114,9 @@ pub mod batches;
 mod connection;
 pub mod copy;
 mod encryption;
+pub mod hand_in;
 pub mod headers;
+mod http;
 mod identity;
 mod input;
 mod key;
@@ -146,7 +148,7 @@ pub use identity::{
 pub use input::InputMark;
 pub use key::{Key, KeyError, KeyKind};
 pub use layouts::{LayoutsError, layouts_from_json, read_layouts};
-pub use receipts::{CompareError, Compared, compare, keep_operation, read_receipt};
+pub use receipts::{CompareError, Compared, compare, keep_operation, keep_receipt, read_receipt};
 pub use renewing::RenewalFileError;
 pub use room::{StateBounds, WhenFull};
 pub use spool::{Gap, GapCause, SegmentRead, SpoolError, checked_record, read_segment};

@@ -150,14 +150,16 @@ impl ReceiptFolder {
         Ok(ReceiptFolder { folder: folder.to_owned(), kept, kept_max })
     }
 
-    /// The receipt of the highest group.
+    /// The receipt of the highest group that a connection kept.
     pub(crate) fn newest(&self) -> io::Result<Option<SignedReceipt>> {
         // Numbers of twenty digits: the last name is the highest. Those of a later term begin
         // beyond all before.
         let mut last = None;
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "receipt") {
+            // Of an operation over HTTP the holder is another one (`keep_receipt`).
+            let is_group = path.file_stem().is_some_and(|stem| stem.len() == 20);
+            if is_group && path.extension().is_some_and(|extension| extension == "receipt") {
                 last = last.max(Some(path));
             }
         }
@@ -198,6 +200,18 @@ pub fn keep_operation(folder: &Path, operation: &wire::SignedOperation) -> io::R
     files::make_folder(folder, files::Audience::Owner)?;
     let path = operation_path(folder, &operation.digest());
     files::replace(&path, &[operation.as_bytes()], files::Audience::Owner)
+}
+
+/// Keeps the receipt of an operation that was handed in over HTTP in a folder of receipts. Its name
+/// has the holder besides the group: the key that signed, whereas a connection's holder has a name.
+///
+/// # Errors
+/// What the file system says.
+pub fn keep_receipt(folder: &Path, receipt: &SignedReceipt) -> io::Result<()> {
+    files::make_folder(folder, files::Audience::Owner)?;
+    let (group, holder) = (receipt.receipt.group.group, receipt.receipt.holder);
+    let path = folder.join(format!("{group:020}-{}.receipt", hex::encode(&holder.0[..8])));
+    files::replace(&path, &[&receipt.to_bytes()], files::Audience::Owner)
 }
 
 /// Reads a receipt file. Who signed it is not checked here.

@@ -72,7 +72,8 @@ pub(super) fn rows(pool: &mut Pool) -> Value {
     let (bytes, sections) = (file.to_bytes(), sections(file));
     assert_eq!(sections.end, bytes.len());
     let proofs = proof_bytes(file, &bytes);
-    let thinned = |at: &usize| proofs.iter().any(|p| p.contains(at)) && !at.is_multiple_of(PROOF_STEP);
+    let thinned =
+        |at: &usize| proofs.iter().any(|p| p.contains(at)) && !at.is_multiple_of(PROOF_STEP);
     let changed = (0..bytes.len()).filter(|at| !thinned(at)).map(|at| {
         let mut changed = bytes.clone();
         changed[at] ^= 1 << (at % 8);

@@ -125,7 +125,9 @@ impl From<DoorError> for Failed {
             DoorError::NotTaken => Failed(&codes::OPERATION_NOT_TAKEN, Value::Null),
             DoorError::Refused { code, rule } => {
                 let rule = rule.map(|rule| rule.to_string());
-                let detail = json!({ "code": format!("{code:?}"), "rule": rule });
+                let detail = json!({
+                    "code": code.number(), "meaning": code.meaning(), "rule": rule,
+                });
                 Failed(&codes::OPERATION_REFUSED, detail)
             }
             DoorError::Admit(AdmitError::Full { .. } | AdmitError::Busy { .. }) => {

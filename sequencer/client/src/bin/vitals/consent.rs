@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use client::hand_in::Door;
 use client::preview::{operation_sentence, rule_sentence};
 use client::{Applied, Deployment, Key, KeyKind, Wallet, WalletError, rule_slot};
 use model::calendar::{Instant, Utc, parse_length};
@@ -20,7 +21,7 @@ use statement::scope;
 use wire::Role;
 
 use crate::known::{self, Answer, CheckedNames, Named};
-use crate::node::{Expected, Node, Standing, now, runtime, tell_deployment};
+use crate::node::{Expected, Node, Standing, let_pass, now, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{Defaults, QuestionArgs, RuleArgs};
 
@@ -144,6 +145,9 @@ pub(crate) struct PatientArgs {
 pub(crate) struct SendArgs {
     #[command(flatten)]
     node: Node,
+    /// Hand it in over HTTP at this address of the node, instead of --node: without a certificate
+    #[arg(long, value_name = "URL", conflicts_with = "node")]
+    http: Option<String>,
     /// Do not ask before signing
     #[arg(long)]
     yes: bool,
@@ -291,6 +295,8 @@ impl Signing<'_> {
     fn run(mut self, send: &SendArgs, question: Option<&QuestionArgs>) -> Outcome {
         let fingerprint = send.node.deployment()?.fingerprint;
         send.check_terminal()?;
+        let door = send.http.as_deref().map(Door::parse).transpose();
+        let door = door.map_err(|error| Usage(format!("--http: {error}")))?;
         // Finds what the node would refuse, before it is asked and before anybody signs.
         let after = self.wallet.effect(&self.operation, now())?;
         let names = self.check_names(send)?;
@@ -304,6 +310,11 @@ impl Signing<'_> {
         }
         let domain = scope::sig_domain(self.wallet.scope);
         let signed = SignedOperation::sign(self.operation.clone(), domain, &self.key.signer());
+        if let Some(door) = &door {
+            let applied = hand_in(door, &send.node, &signed)?;
+            let updated = self.update_copy(&signed, &applied);
+            return Ok(tell_deployment(fingerprint, self.report(&applied, updated, preview)));
+        }
         let (applied, standing) = runtime()?.block_on(submit(&send.node, &signed))?;
         let updated = self.update_copy(&signed, &applied);
         Ok(standing.tell(self.report(&applied, updated, preview)))
@@ -313,6 +324,10 @@ impl Signing<'_> {
     /// not there ends the command here: nobody is asked to sign what cannot go out.
     fn check_names(&mut self, send: &SendArgs) -> anyhow::Result<CheckedNames> {
         let named = std::mem::take(&mut self.written.named);
+        if send.http.is_some() {
+            let why = "over HTTP no node is asked for names".to_owned();
+            return Ok(CheckedNames::new(named, Answer::Nothing(why)));
+        }
         let answer = match known::ask(&send.node, &named) {
             Err(error) if send.dry_run => Answer::Nothing(format!("{error:#}")),
             asked => asked?,
@@ -441,6 +456,21 @@ impl Signing<'_> {
         json["copy_error"] = why.into();
         Report::failure(text, json)
     }
+}
+
+/// Over HTTP, and keeps the receipt where receipts are kept.
+fn hand_in(door: &Door, node: &Node, signed: &SignedOperation) -> anyhow::Result<Applied> {
+    if let Some(folder) = &node.receipts {
+        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
+        client::keep_operation(folder, &operation)
+            .with_context(|| format!("keeping the operation in {}", folder.display()))?;
+    }
+    let applied = door.hand_in(&node.deployment()?, signed, &let_pass)?;
+    if let Some(folder) = &node.receipts {
+        client::keep_receipt(folder, &applied.receipt)
+            .with_context(|| format!("keeping the receipt in {}", folder.display()))?;
+    }
+    Ok(applied)
 }
 
 async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applied, Standing)> {

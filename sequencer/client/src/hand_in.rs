@@ -1,0 +1,346 @@
+//! Operations over HTTP: for a wallet without a certificate, or where UDP does not get through.
+//!
+//! The node answers with its receipt, which is verified here; nothing else that it says counts.
+
+use std::fmt;
+use std::io;
+
+use model::escape;
+use serde_json::Value;
+use statement::field;
+use statement::operation::SignedOperation;
+use thiserror::Error;
+use wire::{DecodeError, Holder, ReceiptError, SignedReceipt};
+
+use crate::connection::Applied;
+use crate::http::{Address, Answer, Sent, hidden};
+use crate::identity::Deployment;
+use crate::patience::{LetPass, StayedBusy, Waits};
+use crate::tls;
+
+/// Where operations are handed in: `http://HOST[:PORT][/PATH]` of a node, or https.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Door(Address);
+
+/// Hides the path, which may hold a key.
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}/operations", self.0.peer(), hidden(&self.0.path))
+    }
+}
+
+/// As it may be shown.
+impl fmt::Debug for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Door({self})")
+    }
+}
+
+/// Why there is no receipt.
+#[derive(Debug, Error)]
+pub enum HandInError {
+    /// Not an address.
+    #[error("expected http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH], without user and ?")]
+    Address,
+    /// It is too long to be sent.
+    #[error("the operation cannot be sent")]
+    Length(#[from] DecodeError),
+    /// Nobody answers, or not in HTTP/1.1: whether it took effect is not known.
+    #[error(
+        "expected an answer of {door}; whether the operation took effect is not known: send it \
+         again, it cannot take effect twice"
+    )]
+    Unavailable {
+        /// Who was asked.
+        door: Door,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The address begins with `https://`, and nobody speaks TLS there.
+    #[error("expected an address that begins with http://, as {door} speaks no TLS")]
+    NoTls {
+        /// Who was asked.
+        door: Door,
+    },
+    /// The node stayed busy.
+    #[error("expected {door} to take the operation, found it busy ({why})")]
+    Busy {
+        /// Who was asked.
+        door: Door,
+        /// What it says.
+        why: String,
+        /// How long it was waited for.
+        source: StayedBusy,
+    },
+    /// The node does not take it.
+    #[error("{door} does not take the operation: {why} (status {status})")]
+    Refused {
+        /// Who was asked.
+        door: Door,
+        /// The status of its answer.
+        status: u16,
+        /// What it says.
+        why: String,
+    },
+    /// The answer holds no receipt.
+    #[error("expected a receipt of {door}, found none in its answer")]
+    NoReceipt {
+        /// Who was asked.
+        door: Door,
+    },
+    /// The receipt does not hold.
+    #[error("the receipt of {door} does not hold")]
+    Receipt {
+        /// Who was asked.
+        door: Door,
+        /// Why not.
+        source: ReceiptError,
+    },
+    /// The receipt is of something else.
+    #[error(
+        "expected a receipt of {door} for this deployment that names the operation and its signer, \
+         found one that does not: it promises nothing of this operation"
+    )]
+    OtherReceipt {
+        /// Who was asked.
+        door: Door,
+    },
+}
+
+impl Door {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`HandInError::Address`].
+    pub fn parse(text: &str) -> Result<Door, HandInError> {
+        match Address::parse(text) {
+            Some(Ok(address)) => Ok(Door(address)),
+            Some(Err(_)) | None => Err(HandInError::Address),
+        }
+    }
+
+    /// Hands an operation in and verifies its receipt. A busy node is waited for as `let_pass` lets
+    /// time pass.
+    ///
+    /// # Errors
+    /// [`HandInError`].
+    pub fn hand_in(
+        &self,
+        deployment: &Deployment,
+        signed: &SignedOperation,
+        let_pass: LetPass<'_>,
+    ) -> Result<Applied, HandInError> {
+        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
+        let body = self.send(operation.as_bytes(), &mut Waits::begin(let_pass))?;
+        let receipt = receipt_in(&body).ok_or(HandInError::NoReceipt { door: self.clone() })?;
+        let wrong = |source| HandInError::Receipt { door: self.clone(), source };
+        let receipt = SignedReceipt::from_bytes(&receipt).map_err(wrong)?;
+        receipt.verify(deployment.receipt_signer).map_err(wrong)?;
+        let holder = Holder::signer(&field::to_word(&signed.signer.hash()));
+        let inside = &receipt.receipt;
+        let ours = inside.holder == holder && inside.group.scope == deployment.scope;
+        let digest = operation.digest();
+        let item = inside.items().operations.iter().find(|item| item.digest == digest);
+        let Some(item) = item.filter(|_| ours) else {
+            return Err(HandInError::OtherReceipt { door: self.clone() });
+        };
+        Ok(Applied { position: item.position, time: item.time, receipt: receipt.clone() })
+    }
+
+    fn send(&self, bytes: &[u8], waits: &mut Waits<'_>) -> Result<Vec<u8>, HandInError> {
+        let (peer, door) = (self.0.peer(), || self.clone());
+        loop {
+            let path = format!("{}/operations", self.0.path);
+            let (busy, body) = match peer.exchange(&path, &Sent::Octets(bytes)) {
+                Ok(Answer::Whole { status: 200, body }) => return Ok(body),
+                Ok(Answer::Whole { status, body }) => {
+                    return Err(HandInError::Refused { door: door(), status, why: excuse(&body) });
+                }
+                Ok(Answer::Other { status }) => {
+                    let why = excuse(&[]);
+                    return Err(HandInError::Refused { door: door(), status, why });
+                }
+                Ok(Answer::Busy { busy, body }) => (busy, body),
+                Err(source) if tls::is_none(&source) => {
+                    return Err(HandInError::NoTls { door: door() });
+                }
+                Err(source) => return Err(HandInError::Unavailable { door: door(), source }),
+            };
+            if let Err(source) = waits.wait(&peer.to_string(), busy) {
+                return Err(HandInError::Busy { door: door(), why: excuse(&body), source });
+            }
+        }
+    }
+}
+
+/// The receipt that an answer holds.
+fn receipt_in(body: &[u8]) -> Option<Vec<u8>> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    (answer["schema"] == "vitals-operation-receipt-1").then_some(())?;
+    hex::decode(answer["receipt"].as_str()?).ok()
+}
+
+/// What a node says of what it does not do, as it may be shown.
+fn excuse(body: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let Some(code) = answer["error"].as_str() else { return "it does not say why".to_owned() };
+    let meaning = answer["detail"]["meaning"].as_str();
+    let text = meaning.map_or_else(|| code.to_owned(), |meaning| format!("{code}: {meaning}"));
+    escape(&text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use model::{
+        Action, ChainScope, Digest, Millis, Operation, PatientIndex, Position, Word, with_causes,
+    };
+    use statement::scope;
+    use wire::{GroupIdentity, Items, OperationItem, Receipt, SigningKey, signer_address};
+
+    use super::*;
+    use crate::{Key, KeyKind};
+
+    const SCOPE: ChainScope = ChainScope { chain_id: 31337, contract: [9; 20] };
+
+    fn node_key() -> SigningKey {
+        SigningKey::from_slice(&[9; 32]).unwrap()
+    }
+
+    fn deployment() -> Deployment {
+        Deployment {
+            scope: SCOPE,
+            receipt_signer: signer_address(&node_key()),
+            registrar: Word::ZERO,
+            fingerprint: "00".repeat(32).parse().unwrap(),
+        }
+    }
+
+    fn stop() -> SignedOperation {
+        let operation = Operation {
+            patient: PatientIndex::new(7).unwrap(),
+            nonce: 3,
+            signed_at: Millis::from_unix_ms(1_777_624_000_000),
+            valid_until: Millis::from_unix_ms(1_777_624_200_000),
+            action: Action::Stop,
+        };
+        let key = Key::generate(KeyKind::Patient).unwrap();
+        SignedOperation::sign(operation, scope::sig_domain(SCOPE), &key.signer())
+    }
+
+    /// What a receipt is of.
+    struct Of {
+        holder: Holder,
+        digest: Digest,
+        scope: ChainScope,
+    }
+
+    fn of(signed: &SignedOperation) -> Of {
+        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec()).unwrap();
+        let holder = Holder::signer(&field::to_word(&signed.signer.hash()));
+        Of { holder, digest: operation.digest(), scope: SCOPE }
+    }
+
+    fn answer(of: &Of, key: &SigningKey) -> String {
+        let item = OperationItem {
+            position: Position(41),
+            time: Millis::from_unix_ms(1_777_624_100_000),
+            digest: of.digest,
+        };
+        let items = Items { operations: vec![item], ..Items::default() };
+        let group = GroupIdentity { scope: of.scope, group: 5, term: 0, journal_hash: [3; 32] };
+        let receipt = Receipt::new(group, of.holder, items).unwrap().sign(key);
+        let receipt = hex::encode(receipt.to_bytes());
+        format!(r#"{{"position":41,"receipt":"{receipt}","schema":"vitals-operation-receipt-1"}}"#)
+    }
+
+    /// Answers in turn, and gives back what came last.
+    fn handed_in(
+        signed: &SignedOperation,
+        answers: &[(u16, String)],
+    ) -> (Result<Applied, HandInError>, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap();
+        let answers = answers.to_vec();
+        let thread = std::thread::spawn(move || {
+            let mut last = Vec::new();
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                last.clear();
+                let mut piece = [0; 4096];
+                while !is_whole(&last) {
+                    let count = stream.read(&mut piece).unwrap();
+                    last.extend_from_slice(&piece[..count]);
+                }
+                let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+            }
+            last
+        });
+        let door = Door::parse(&format!("http://{host}/hunter2")).unwrap();
+        let applied = door.hand_in(&deployment(), signed, &|_| ());
+        (applied, thread.join().unwrap())
+    }
+
+    fn is_whole(request: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(request).to_lowercase();
+        let length =
+            text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let end = request.windows(4).position(|four| four == b"\r\n\r\n");
+        end.zip(length).is_some_and(|(end, length)| {
+            request.len() == end + 4 + length.parse::<usize>().unwrap()
+        })
+    }
+
+    #[test]
+    fn an_operation_is_handed_in_and_its_receipt_verified() {
+        let signed = stop();
+        let busy = (503, r#"{"error":"operations-busy","detail":null}"#.to_owned());
+        let answers = [busy, (200, answer(&of(&signed), &node_key()))];
+        let (applied, request) = handed_in(&signed, &answers);
+        let applied = applied.unwrap();
+        assert_eq!((applied.position, applied.receipt.receipt.group.group), (Position(41), 5));
+        assert!(request.starts_with(b"POST /hunter2/operations HTTP/1.1\r\n"));
+        assert!(request.ends_with(&signed.to_bytes()));
+    }
+
+    #[test]
+    fn a_receipt_of_something_else_promises_nothing() {
+        let signed = stop();
+        let right = || of(&signed);
+        let others = [
+            Of { holder: of(&stop()).holder, ..right() },
+            Of { digest: Digest([1; 31]), ..right() },
+            Of { scope: ChainScope { chain_id: 1, ..SCOPE }, ..right() },
+        ];
+        for other in &others {
+            let (found, _) = handed_in(&signed, &[(200, answer(other, &node_key()))]);
+            assert!(matches!(found, Err(HandInError::OtherReceipt { .. })), "{found:?}");
+        }
+        let forged = answer(&right(), &SigningKey::from_slice(&[8; 32]).unwrap());
+        let (found, _) = handed_in(&signed, &[(200, forged)]);
+        assert!(matches!(found, Err(HandInError::Receipt { .. })), "{found:?}");
+        for none in ["", "{}", "7", r#"{"schema":"vitals-operation-receipt-1","receipt":"xy"}"#] {
+            let (found, _) = handed_in(&signed, &[(200, none.to_owned())]);
+            assert!(matches!(found, Err(HandInError::NoReceipt { .. })), "{none}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_node_says_is_shown_without_the_key_in_the_address() {
+        let signed = stop();
+        let refused = r#"{"error":"operation-refused","detail":{"meaning":"the nonce\u001b[2J"}}"#;
+        let (found, _) = handed_in(&signed, &[(409, refused.to_owned())]);
+        let text = with_causes(&found.unwrap_err());
+        assert!(text.contains("operation-refused: the nonce") && text.contains("409"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains('\u{1b}'), "{text}");
+        let busy = (504, r#"{"error":"operation-unacknowledged"}"#.to_owned());
+        let (found, _) = handed_in(&signed, &vec![busy; 4]);
+        assert!(matches!(found, Err(HandInError::Busy { .. })), "{found:?}");
+        for bad in ["node:80", "http://me@node", "http://node/?key=hunter2", "ftp://node"] {
+            assert!(matches!(Door::parse(bad), Err(HandInError::Address)), "{bad}");
+        }
+    }
+}
