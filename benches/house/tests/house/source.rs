@@ -14,7 +14,7 @@ pub(crate) struct File {
 const SKIPPED: &[&str] = &["target", "node_modules", "out", "cache", ".git"];
 
 /// Programs without an extension.
-const SCRIPTS: &[&str] = &["run", "forge", "solc", "snarkjs-check"];
+const SCRIPTS: &[&str] = &["run", "deny", "build", "check", "forge", "solc", "snarkjs-check"];
 
 /// Every file with one of these extensions; `sh` stands for scripts without one, too.
 pub(crate) fn files(extensions: &[&str]) -> Vec<File> {
