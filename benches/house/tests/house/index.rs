@@ -40,7 +40,9 @@ const SUMMARY_MAX: usize = 220;
 
 #[test]
 fn the_index_lists_every_page_with_its_first_sentence() {
-    let pages = source::files(&["md"]);
+    let mut pages = source::files(&["md"]);
+    // Beside README.md nothing in the root is a page: a note that somebody left there is none.
+    pages.retain(|page| page.path == "/README.md" || page.path[1..].contains('/'));
     let expected = index(&pages);
     let path = format!("{ROOT}{INDEX}");
     if std::env::var_os("UPDATE").is_some() {
