@@ -5,8 +5,8 @@ use crate::walker::Walker;
 /// Where every reader begins: a node runs, and a patient is enrolled.
 const UNTIL: &str = "## Stream and read";
 
-/// In the order in which one needs the other: readings, a log of who read them, an audit of both, and
-/// the next release. Each with the least number of commands that it has.
+/// In the order in which one needs the other: readings, a log of who read them, an audit of both,
+/// and the next release. Each with the least number of commands that it has.
 const PAGES: [(&str, usize); 4] = [
     ("guides/gateway.md", 8),
     ("guides/patient.md", 8),

@@ -126,8 +126,8 @@ impl Walker {
         }
     }
 
-    /// Free ports, small circuits and short windows, also of those in which nothing happens, so that
-    /// a test may follow.
+    /// Free ports, small circuits and short windows, also of those in which nothing happens, so
+    /// that a test may follow.
     fn prepare(&self) {
         let path = self.folder.path().join("node/node.toml");
         let mut config = Config::read(&path).unwrap();

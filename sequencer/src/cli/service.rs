@@ -253,11 +253,11 @@ mod tests {
             let text = next(&heard).await;
             assert!(text.contains("3072 of 4000"), "{text}");
             assert!(text.contains("\nEXTEND_TIMEOUT_USEC=120000000"), "{text}");
-            sleep(EXTEND_BY * 3).await;
-            assert!(heard.try_recv(&mut [0; 8]).is_err(), "it got no further");
+            let silent = timeout(EXTEND_BY * 3, next(&heard)).await;
+            assert!(silent.is_err(), "it got no further: {silent:?}");
             progress.send_replace(None);
-            sleep(TELL_EVERY * 3).await;
-            assert!(heard.try_recv(&mut [0; 8]).is_err(), "it starts no more");
+            let silent = timeout(TELL_EVERY * 3, next(&heard)).await;
+            assert!(silent.is_err(), "it starts no more: {silent:?}");
             "started"
         };
         assert_eq!(manager.told_of(follow, start).await, "started");

@@ -12,14 +12,15 @@ const INDEX: &str = "/sequencer/docs/llms.txt";
 const HEAD: &str = "\
 # Vitals rollup
 
-> A layer-2 rollup for medical vitals. Gateways stream readings over QUIC to a node, which journals
-> them and gives signed receipts; a Groth16 prover shows that every declared collection and access was
-> covered by the patient's live consent or is counted in public as excluded; proofs settle to an EVM
-> base chain, and auditors verify there, trusting nobody.
+> A layer-2 rollup for medical vitals. Gateways stream readings over QUIC to a node, which
+> journals them and gives signed receipts; a Groth16 prover shows that every declared collection and
+> access was covered by the patient's live consent or is counted in public as excluded; proofs
+> settle to an EVM base chain, and auditors verify there, trusting nobody.
 
-Written by `UPDATE=1 cargo test --release -p house index` of the pages' own first sentences. Programs:
-`sequencer` (node and operator), `vitals` (patients, practitioners, gateways), `auditor`, `prover`,
-`prover-worker`, `loadgen`; each says what it is with `--help`. Words are those of glossary.md.
+Written by `UPDATE=1 cargo test --release -p house index` of the pages' own first sentences.
+Programs: `sequencer` (node and operator), `vitals` (patients, practitioners, gateways), `auditor`,
+`prover`, `prover-worker`, `loadgen`; each says what it is with `--help`. Words are those of
+glossary.md.
 ";
 
 /// Headings, and where the pages below each stand; a page is below the first that fits.
