@@ -43,6 +43,7 @@ mod bindings;
 mod deployment;
 mod edge;
 pub mod errors;
+pub mod gas;
 mod history;
 mod log_range;
 mod patience;

@@ -2,14 +2,11 @@
 //! no script; beside each chart stands a table with the same figures, and everything that comes
 //! from outside is escaped.
 
-mod chart;
-
-use std::fmt::Write as _;
+use charts::{Bins, Chart, Line, Page, Scale};
 
 use crate::report::Report;
 use crate::scenario::{HostileOutcome, Outcome, Verdict};
 use crate::timeline::{Series, SeriesBin};
-use chart::{Chart, Line, Scale, escape};
 
 /// Where a report comes from: what the program knows besides.
 #[derive(Clone, Debug, Default)]
@@ -54,42 +51,39 @@ fn machine() -> String {
 
 /// The whole file.
 pub fn page(report: &Report, origin: &Origin) -> String {
-    let mut page = String::from(HEAD);
-    // Writing to a string cannot fail, here and below.
-    let _ = write!(page, "<h1>Load run</h1>\n{}", totals(report, origin));
+    let mut page = Page::new("Load run");
+    page.title("Load run");
+    page.totals(rows_of_report(report).into_iter().chain(rows_of_origin(origin)));
     for chart in charts(&report.series) {
-        page += &chart.figure();
+        page.chart(&chart);
     }
-    page += "</main>\n</body>\n</html>\n";
-    page
+    page.finish()
 }
 
 /// The whole file of a scenario: where it comes from, and a part for each group.
 pub fn scenario_page(outcome: &Outcome, origin: &Origin) -> String {
-    let mut page = String::from(HEAD);
-    // Writing to a string cannot fail, here and below.
-    let _ = writeln!(page, "<h1>Scenario {}</h1>", escape(&outcome.scenario));
+    let mut page = Page::new("Load run");
+    page.title(&format!("Scenario {}", outcome.scenario));
     let number = |value: Option<f64>| value.map_or("unknown".into(), |v| format!("{v:.2}"));
     let (cpu, load) = (number(outcome.cpu_seconds), number(outcome.load_average));
     let machine = format!("{cpu} s CPU in this program, load average {load}");
     let rows = [("machine".to_owned(), machine)].into_iter().chain(rows_of_origin(origin));
-    page += &totals_table(rows);
+    page.totals(rows);
     for group in &outcome.groups {
-        let _ = writeln!(page, "<h2>{}</h2>", escape(&group.name));
+        page.heading(&group.name);
         let rows = rows_of_report(&group.report).into_iter();
         // Of the whole program, and said above.
         let rows = rows.filter(|(name, _)| name != "machine");
-        page += &totals_table(rows.chain(group.verdicts.iter().map(row_of_verdict)));
+        page.totals(rows.chain(group.verdicts.iter().map(row_of_verdict)));
         for chart in charts(&group.report.series) {
-            page += &chart.figure();
+            page.chart(&chart);
         }
     }
     for group in &outcome.hostile {
-        let _ = writeln!(page, "<h2>{}</h2>", escape(&group.name));
-        page += &totals_table(rows_of_hostile(group));
+        page.heading(&group.name);
+        page.totals(rows_of_hostile(group));
     }
-    page += "</main>\n</body>\n</html>\n";
-    page
+    page.finish()
 }
 
 type NamedValue = (String, String);
@@ -120,11 +114,6 @@ fn rows_of_hostile(group: &HostileOutcome) -> impl Iterator<Item = NamedValue> {
     [("hostile".to_owned(), does)].into_iter().chain(counts).chain(codes).chain(verdicts)
 }
 
-/// What the report's text says, as a table.
-fn totals(report: &Report, origin: &Origin) -> String {
-    totals_table(rows_of_report(report).into_iter().chain(rows_of_origin(origin)))
-}
-
 fn rows_of_report(report: &Report) -> Vec<NamedValue> {
     let text = report.text();
     let rows = text.lines().map(|line| {
@@ -144,15 +133,6 @@ fn rows_of_origin(origin: &Origin) -> [NamedValue; 4] {
     .map(|(name, value)| (name.to_owned(), value.clone()))
 }
 
-fn totals_table(rows: impl Iterator<Item = NamedValue>) -> String {
-    let mut table = String::from("<table class=\"totals\">\n<tbody>\n");
-    for (name, value) in rows {
-        let (name, value) = (escape(&name), escape(&value));
-        let _ = writeln!(table, "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>");
-    }
-    table + "</tbody>\n</table>\n"
-}
-
 fn charts(series: &Series) -> [Chart<'_>; 3] {
     let bin_seconds = series.bin_seconds.max(1);
     let all = |of: fn(&SeriesBin) -> u64| -> Vec<Option<f64>> {
@@ -165,7 +145,8 @@ fn charts(series: &Series) -> [Chart<'_>; 3] {
         let ms = |bin: &SeriesBin| (bin.frames > 0).then(|| of(bin) as f64 / 1000.0);
         series.bins.iter().map(ms).collect()
     };
-    let chart = |title, unit, scale, lines| Chart { title, unit, scale, bin_seconds, lines };
+    let bins = Bins::Seconds(bin_seconds);
+    let chart = |title, unit, scale, lines| Chart { title, unit, scale, bins, lines };
     [
         chart(
             "Throughput: readings a second with a verified receipt",
@@ -195,40 +176,3 @@ fn charts(series: &Series) -> [Chart<'_>; 3] {
         ),
     ]
 }
-
-/// Colours differ in brightness and lines in their dashes, so that no one needs to see colours.
-const HEAD: &str = r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Load run</title>
-<style>
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1f24; --faint: #d5d9de;
-  --a: #0b5cad; --b: #b44a00; --c: #6b3fa0; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14171a; --ink: #e6e9ec; --faint: #3a4047;
-    --a: #6bb1ff; --b: #ffa564; --c: #c7a4ff; }
-}
-body { background: var(--paper); color: var(--ink); margin: 0;
-  font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; vertical-align: top;
-  border-bottom: 1px solid var(--faint); overflow-wrap: anywhere; }
-figure { margin: 2rem 0; }
-figcaption { font-weight: 600; }
-svg { width: 100%; height: auto; }
-svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
-.grid { stroke: var(--faint); stroke-width: 1; }
-.line { fill: none; stroke-width: 2; }
-.l0 { stroke: var(--a); }
-.l1 { stroke: var(--b); stroke-dasharray: 7 3; }
-.l2 { stroke: var(--c); stroke-dasharray: 2 3; }
-.figures { max-height: 20rem; overflow: auto; }
-</style>
-</head>
-<body>
-<main>
-"#;

@@ -7,7 +7,8 @@
 //! Reading order: [`window`] has the values that travel, [`stages`] those who pass them on, in
 //! their order, [`guard`] who sees that they run, and [`history`] what others remember of the
 //! journal; [`folder`] is what stands on disk, [`doors`] what people touch; [`node`] is the one
-//! place that knows them all, and [`demo`] plays a day on it. `sequencer/README.md` follows one
+//! place that knows them all, and [`demo`] plays a day on it. [`forecast`] says what other settings
+//! would have made of a day. `sequencer/README.md` follows one
 //! reading through.
 //!
 //! This crate never holds a patient's signing key, never decides consent outside of the native twin
@@ -22,6 +23,7 @@ pub mod demo;
 pub mod disk;
 pub mod doors;
 pub mod folder;
+pub mod forecast;
 pub mod guard;
 pub mod history;
 pub mod metrics;

@@ -27,6 +27,7 @@ mod kill;
 mod loss;
 mod operate;
 mod pages;
+mod plan;
 mod proxy;
 mod recover;
 mod reload;

@@ -176,7 +176,7 @@ impl Walker {
 /// Compares line by line; `..` stands for anything within a line, and a line that ends with it for
 /// one or more such lines: a node has as many proving keys as shapes.
 #[track_caller]
-fn check(command: &str, expected: &str, said: &str) {
+pub(crate) fn check(command: &str, expected: &str, said: &str) {
     let fits = |expected: &str, said: &str| {
         let mut parts = expected.split("..");
         let begin = parts.next().unwrap_or_default();

@@ -12,6 +12,7 @@ mod keys;
 mod listed;
 mod node;
 mod outcome;
+mod plan;
 mod registry;
 mod reload;
 mod renewals;
@@ -139,6 +140,13 @@ enum Command {
     /// patient is destroying keys, and complete when the last copy has expired.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Says what other settings would have made of what a stopped node recorded, for operators:
+    /// `sequencer plan --journal node`, then `sequencer plan --journal node --set KEY=VALUE`.
+    ///
+    /// Goes through the journal once more with the node's own rules for windows and proofs, and
+    /// prints for each candidate batches, proofs, padding, proving time, waits, gas and cost; the
+    /// node's own settings come first. docs/plan.md says what is counted and what is a model.
+    Plan(plan::PlanArgs),
     /// Works on the configuration, for operators: `sequencer config check`, then `sequencer run`.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -176,6 +184,7 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Archive(command) => archive::run(command),
         Command::Journal(command) => journal::run(command),
         Command::Keys(command) => keys::run(command),
+        Command::Plan(args) => plan::plan(&args),
         Command::Config(ConfigCommand::Check { config, json }) => node::config_check(&config, json),
     };
     match outcome {

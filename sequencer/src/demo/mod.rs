@@ -40,12 +40,9 @@ use options::{beside_program, fresh_folder};
 pub async fn demo(options: &DemoOptions) -> Result<Report, DemoError> {
     let begun = Instant::now();
     let dir = fresh_folder(options)?;
-    let clock = Arc::new(ManualClock::running());
     let mut report = Report::new(options, &dir);
-    let node = start(&dir, &config(&dir), clock.clone(), &mut report).await?;
-    let world = world::World::new(options.seed, world::Size::default());
-    let cast = cast::Cast::assemble(&node, &dir, world, clock.clone()).await?;
-    play::play(&node, &cast, &clock, &mut report).await?;
+    let (config, size) = (config(&dir), world::Size::default());
+    let (node, cast) = play_on(&dir, &config, size, &mut report).await?;
     audit::audit(&node, &dir, &mut report).await?;
     report.finish(begun.elapsed());
     if options.keep {
@@ -55,6 +52,44 @@ pub async fn demo(options: &DemoOptions) -> Result<Report, DemoError> {
     cast.leave().await;
     Step("stop").ok(node.stop().await)?;
     Ok(report)
+}
+
+/// Plays the demo's day for a ward of so many patients, 8 at least, without its audit, on a node
+/// with these values. What is left in the folder is a node that ran and stopped.
+///
+/// # Errors
+/// As [`demo`].
+pub async fn record_day(
+    options: &DemoOptions,
+    patients: u32,
+    prepare: impl FnOnce(&mut Config),
+) -> Result<Report, DemoError> {
+    let begun = Instant::now();
+    let dir = fresh_folder(options)?;
+    let mut config = config(&dir);
+    prepare(&mut config);
+    let mut report = Report::new(options, &dir);
+    let size = world::Size { patients, ..world::Size::default() };
+    let (node, cast) = play_on(&dir, &config, size, &mut report).await?;
+    cast.leave().await;
+    Step("stop").ok(node.stop().await)?;
+    report.finish(begun.elapsed());
+    Ok(report)
+}
+
+/// Starts a node and plays the day on it; both go on.
+async fn play_on(
+    dir: &Path,
+    config: &Config,
+    size: world::Size,
+    report: &mut Report,
+) -> Result<(Node, cast::Cast), DemoError> {
+    let clock = Arc::new(ManualClock::running());
+    let node = start(dir, config, clock.clone(), report).await?;
+    let world = world::World::new(report.seed, size);
+    let cast = cast::Cast::assemble(&node, dir, world, clock.clone()).await?;
+    play::play(&node, &cast, &clock, report).await?;
+    Ok((node, cast))
 }
 
 /// Starts a development node: the demo's ward in small, without its story. Writes patients' and

@@ -30,6 +30,7 @@ pub mod inspect;
 pub mod loss;
 mod open;
 mod proving;
+pub mod recorded;
 pub mod recover;
 mod reload;
 mod replay;

@@ -14,10 +14,10 @@ use crate::clock::NodeClock;
 use crate::guard::Stage;
 use crate::stages::ingest::{Admit, AdmitError};
 use crate::stages::ledger::{Item, LedgerView};
+use crate::window::Cadence;
 
-/// How often it is looked whether the open window is due: a tenth of a second is little beside a
-/// window and costs nothing, because nothing is asked of the writer.
-const POLL: Duration = Duration::from_millis(100);
+/// How often it is looked whether the open window is due.
+const POLL: Duration = Duration::from_millis(Cadence::LOOK_EVERY_MS);
 
 /// How often counts of refusals whose minute is over are asked for, milliseconds: they wait no
 /// longer than this when nobody sends anything. What is not due costs no entry.

@@ -19,6 +19,10 @@ pub struct Cadence {
 }
 
 impl Cadence {
+    /// How often it is looked whether the open window is due, milliseconds: a tenth of a second is
+    /// little beside a window and costs nothing, because nothing is asked of the writer.
+    pub const LOOK_EVERY_MS: u64 = 100;
+
     /// A window in which something happens ends at a multiple of `close_after_ms` after its begin;
     /// one in which nothing does after `idle_ms`, but after `close_after_ms` at the soonest.
     pub fn new(close_after_ms: u64, idle_ms: u64) -> Cadence {

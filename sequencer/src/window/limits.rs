@@ -52,6 +52,11 @@ pub struct WindowLimits {
 }
 
 impl WindowLimits {
+    /// Whether a window that holds so much is closed.
+    pub fn are_reached(&self, operations: usize, claims: usize) -> bool {
+        operations >= self.operations_max || claims >= self.claims_max
+    }
+
     /// These limits, lowered to what settles in one batch with chunks of these capacities: at most
     /// [`limits::BATCH_PROOFS_MAX`] proofs, even if every claim takes a slot of its own.
     ///

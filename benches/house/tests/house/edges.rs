@@ -9,7 +9,13 @@ use crate::cargo;
 const LAYERS: &[(&str, &[Row])] = &[
     (
         "vocabulary",
-        &[("model", &[], &[]), ("files", &[], &[]), ("machine", &[], &[]), ("udp", &[], &[])],
+        &[
+            ("model", &[], &[]),
+            ("charts", &[], &[]),
+            ("files", &[], &[]),
+            ("machine", &[], &[]),
+            ("udp", &[], &[]),
+        ],
     ),
     ("statement", &[("statement", &["model"], &[])]),
     (
@@ -41,7 +47,7 @@ const LAYERS: &[(&str, &[Row])] = &[
         &[
             ("auditor", &["files", "l1-contracts", "model", "statement", "wire"], AUDITOR_TESTS),
             ("sequencer", SEQUENCER, &["auditor"]),
-            ("loadgen", &["client", "files", "model", "wire", "world"], &[]),
+            ("loadgen", &["charts", "client", "files", "model", "wire", "world"], &[]),
         ],
     ),
 ];
@@ -63,6 +69,7 @@ const AUDITOR_TESTS: &[&str] = &["circuits", "client", "devchain", "prover"];
 const SEQUENCER: &[&str] = &[
     "archive",
     "bodies",
+    "charts",
     "circuits",
     "client",
     "devchain",

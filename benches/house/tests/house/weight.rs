@@ -8,6 +8,7 @@ use crate::cargo;
 /// included. A little above what is: an update may bring one or two, a decision brings more.
 const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("model", &["serde", "ark-ff"], 8),
+    ("charts", &["model", "tokio"], 1),
     ("files", &["model", "tokio"], 12),
     ("udp", &["model", "tokio", "quinn"], 5),
     ("bodies", &["redb", "tokio", "quinn"], 70),

@@ -57,7 +57,7 @@ impl Ledger {
     }
 
     /// The time of an entry that must be later than every earlier one.
-    fn strictly_later(&self, now: Millis) -> Millis {
+    pub(super) fn strictly_later(&self, now: Millis) -> Millis {
         // The window's begin counts too: no operation may take effect at the instant of a close.
         now.max(self.last_time.plus(1)).max(self.window.t0().plus(1))
     }

@@ -6,6 +6,7 @@ mod guess;
 mod mixes;
 mod operations;
 mod pages;
+mod rehearsal;
 mod second_form;
 mod state;
 mod windows;
@@ -161,12 +162,17 @@ fn device_of(gateways: Vec<GatewayId>) -> RegistryRecord {
 impl Ward {
     /// Registry filled, patient enrolled with a permit to collect and one to read.
     fn open() -> Ward {
+        Ward::with(ledger_config())
+    }
+
+    /// The same, of a ledger that is bound otherwise.
+    fn with(config: LedgerConfig) -> Ward {
         let dir = tempfile::tempdir().unwrap();
         let medium = FileMedium::open(&dir.path().join("log")).unwrap();
         let genesis = Genesis { log_id: [5; 16], journal_hash: [6; 32] };
         let (log, _) = Log::open(medium, genesis, journal::fault::salts()).unwrap();
         let delivered = Delivered::default();
-        let admission = LedgerAdmission::new(Ledger::new(ledger_config()), delivered.clone(), 0);
+        let admission = LedgerAdmission::new(Ledger::new(config), delivered.clone(), 0);
         let (now, nonce, sequence) = (T0 + 1000, 0, 0);
         let mut ward = Ward { _dir: dir, log, admission, delivered, now, nonce, sequence };
         ward.register();

@@ -137,9 +137,14 @@ impl OpenWindow {
         window
     }
 
+    /// Operations, and claims, open segments included.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.operations.len(), self.claims.len() + self.open.len())
+    }
+
     pub(super) fn is_full(&self, limits: &WindowLimits) -> bool {
-        self.operations.len() >= limits.operations_max
-            || self.claims.len() + self.open.len() >= limits.claims_max
+        let (operations, claims) = self.counts();
+        limits.are_reached(operations, claims)
     }
 
     /// Takes a frame that is covered by itself: into its device's segment if the grown segment is

@@ -58,7 +58,10 @@ impl Wanted<'static> {
 
 impl Wanted<'_> {
     /// The shapes of both circuits, those of claims in the order of the table.
-    fn shapes(&self) -> Result<(&'static Shape, Vec<&'static Shape>), ProverKeysError> {
+    ///
+    /// # Errors
+    /// [`ProverKeysError::Shape`] for a name of no such shape.
+    pub(crate) fn shapes(&self) -> Result<(&'static Shape, Vec<&'static Shape>), ProverKeysError> {
         let named = |circuit: Circuit, name: &str| {
             // The capacity and not the name says of which circuit a shape is.
             let shape = Shape::named(name).filter(|shape| shape.circuit() == circuit);

@@ -2,24 +2,42 @@
 
 use std::fmt::Write as _;
 
-/// Lines over time on one axis.
-pub(super) struct Chart<'a> {
-    pub(super) title: &'a str,
-    pub(super) unit: &'a str,
-    pub(super) scale: Scale,
-    pub(super) bin_seconds: u64,
+/// Lines over parts of a run, or over what is compared, on one axis.
+#[derive(Clone, Debug)]
+pub struct Chart<'a> {
+    /// What is shown.
+    pub title: &'a str,
+    /// Unit of all values.
+    pub unit: &'a str,
+    /// How values lie on their axis.
+    pub scale: Scale,
+    /// What stands on the other axis.
+    pub bins: Bins<'a>,
     /// At most three: so many styles there are.
-    pub(super) lines: Vec<Line<'a>>,
+    pub lines: Vec<Line<'a>>,
 }
 
-/// One value for each part of the run; none where there is nothing to say.
-pub(super) struct Line<'a> {
-    pub(super) name: &'a str,
-    pub(super) values: Vec<Option<f64>>,
+/// What one value is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bins<'a> {
+    /// A part of so many seconds.
+    Seconds(u64),
+    /// One of several things, numbered from 1; what such a thing is called.
+    Numbered(&'a str),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+/// One value for each bin; none where there is nothing to say.
+#[derive(Clone, Debug)]
+pub struct Line<'a> {
+    /// What the legend calls it.
+    pub name: &'a str,
+    /// The values, the first bin's first.
+    pub values: Vec<Option<f64>>,
+}
+
+/// How values lie on their axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
     /// From zero.
     Linear,
     /// By powers of ten: what is usual and what is rare are both seen.
@@ -43,13 +61,13 @@ struct Axis {
 
 impl Chart<'_> {
     /// Caption, drawing, legend and table.
-    pub(super) fn figure(&self) -> String {
+    pub fn figure(&self) -> String {
         let (title, drawing) = (escape(self.title), self.drawing());
         let (legend, table) = (self.legend(), self.table());
         format!("<figure>\n<figcaption>{title}</figcaption>\n{drawing}{legend}{table}</figure>\n")
     }
 
-    fn bins(&self) -> usize {
+    fn count(&self) -> usize {
         self.lines.iter().map(|line| line.values.len()).max().unwrap_or_default()
     }
 
@@ -71,14 +89,11 @@ impl Chart<'_> {
                  y=\"{at:.1}\" text-anchor=\"end\">{label}</text>"
             );
         }
-        let seconds = (self.bins() as u64 * self.bin_seconds).max(1);
-        let step = round_up(seconds as f64 / 8.0).max(1.0) as usize;
-        for second in (0..=seconds).step_by(step) {
-            let x = self.x(second as f64 / self.bin_seconds as f64);
-            let y = HEIGHT - BOTTOM + 18.0;
+        for (bin, label) in self.labels() {
+            let (x, y) = (self.x(bin), HEIGHT - BOTTOM + 18.0);
             let _ = writeln!(
                 svg,
-                "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{second} s</text>"
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{label}</text>"
             );
         }
         for (index, line) in self.lines.iter().enumerate() {
@@ -88,8 +103,26 @@ impl Chart<'_> {
         svg + "</svg>\n"
     }
 
+    /// About eight labels, each with where it stands: between parts of time, below what is one of
+    /// several.
+    fn labels(&self) -> Vec<(f64, String)> {
+        match self.bins {
+            Bins::Seconds(length) => {
+                let seconds = (self.count() as u64 * length).max(1);
+                let step = round_up(seconds as f64 / 8.0).max(1.0) as usize;
+                let label = |second: u64| (second as f64 / length as f64, format!("{second} s"));
+                (0..=seconds).step_by(step).map(label).collect()
+            }
+            Bins::Numbered(_) => {
+                let step = round_up(self.count() as f64 / 8.0).max(1.0) as usize;
+                let label = |at: usize| (at as f64 + 0.5, (at + 1).to_string());
+                (0..self.count()).step_by(step).map(label).collect()
+            }
+        }
+    }
+
     fn x(&self, bin: f64) -> f64 {
-        LEFT + bin / self.bins().max(1) as f64 * (WIDTH - LEFT - RIGHT)
+        LEFT + bin / self.count().max(1) as f64 * (WIDTH - LEFT - RIGHT)
     }
 
     /// Steps: a value holds for its whole part. Broken where there is none.
@@ -130,14 +163,21 @@ impl Chart<'_> {
         let heads = self.lines.iter().map(|line| escape(line.name));
         let heads: String = heads.map(|name| format!("<th scope=\"col\">{name}</th>")).collect();
         let (title, unit) = (escape(self.title), escape(self.unit));
+        let first = match self.bins {
+            Bins::Seconds(_) => "from second".to_owned(),
+            Bins::Numbered(name) => escape(name),
+        };
         let mut table = format!(
             "<details>\n<summary>The same as a table</summary>\n<div class=\"figures\" \
              tabindex=\"0\">\n<table>\n<caption>{title}, {unit}</caption>\n<thead><tr><th \
-             scope=\"col\">from second</th>{heads}</tr></thead>\n<tbody>\n"
+             scope=\"col\">{first}</th>{heads}</tr></thead>\n<tbody>\n"
         );
-        for bin in 0..self.bins() {
-            let second = bin as u64 * self.bin_seconds;
-            let _ = write!(table, "<tr><th scope=\"row\">{second}</th>");
+        for bin in 0..self.count() {
+            let of = match self.bins {
+                Bins::Seconds(length) => bin as u64 * length,
+                Bins::Numbered(_) => bin as u64 + 1,
+            };
+            let _ = write!(table, "<tr><th scope=\"row\">{of}</th>");
             for line in &self.lines {
                 let value = line.values.get(bin).copied().flatten();
                 let text = value.map_or("none".into(), plain);
@@ -210,7 +250,7 @@ fn plain(value: f64) -> String {
 }
 
 /// Text for HTML, in an element or in a quoted attribute.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -234,7 +274,7 @@ mod tests {
 
     fn chart(scale: Scale, values: &[Option<f64>]) -> Chart<'static> {
         let lines = vec![Line { name: "a<b", values: values.to_vec() }];
-        Chart { title: "T & \"t\"", unit: "ms", scale, bin_seconds: 2, lines }
+        Chart { title: "T & \"t\"", unit: "ms", scale, bins: Bins::Seconds(2), lines }
     }
 
     #[test]
@@ -244,6 +284,19 @@ mod tests {
         assert_eq!((axis.low, axis.high), (0.0, 4.0));
         let path = chart.path(&axis, &chart.lines[0]);
         assert_eq!(path, "M64.0 171.0H285.0M506.0 12.0H727.0V118.0H948.0");
+    }
+
+    #[test]
+    fn what_is_one_of_several_is_counted_from_one_and_named() {
+        let chart = Chart {
+            bins: Bins::Numbered("row <1>"),
+            ..chart(Scale::Linear, &[Some(1.0), Some(2.0)])
+        };
+        let figure = chart.figure();
+        assert!(figure.contains("<th scope=\"col\">row &lt;1&gt;</th>"), "{figure}");
+        assert!(figure.contains("<th scope=\"row\">2</th><td>2</td>"), "{figure}");
+        let labels: Vec<String> = chart.labels().into_iter().map(|(_, label)| label).collect();
+        assert_eq!(labels, ["1", "2"]);
     }
 
     #[test]
