@@ -332,6 +332,12 @@ metrics! {
         "Attempts of the settler that failed and were repeated.";
     pub settle_removed_total: IntCounter [], "transactions",
         "Mined transactions that a reorganisation removed.";
+    pub plan_error_batches: Gauge [], "ratio",
+        "How far `[plan] expected` is above the batches of a day as it was since the start, as a \
+         share of them: 0.1 is a tenth too many. NaN without a plan and in the first hour, as for \
+         the two below.";
+    pub plan_error_proofs: Gauge [], "ratio", "The same of proofs.";
+    pub plan_error_gas: Gauge [], "ratio", "The same of the gas of mined settling transactions.";
     pub chain_reachable: IntGauge [], "boolean", "1 while the base chain answers the settler.";
     pub settle_not_taken_total: IntCounter [], "transactions",
         "Transactions that the chain's node did not take.";
@@ -367,6 +373,11 @@ impl Metrics {
         let metrics = Metrics::declare().expect("the declared names are valid and distinct");
         // Zero would say that the account is empty.
         metrics.settle_balance_wei.set(f64::NAN);
+        for error in
+            [&metrics.plan_error_batches, &metrics.plan_error_proofs, &metrics.plan_error_gas]
+        {
+            error.set(f64::NAN);
+        }
         Arc::new(metrics)
     }
 

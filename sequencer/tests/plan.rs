@@ -10,6 +10,7 @@ use model::BatchNumber;
 use sequencer::demo::{DemoOptions, record_day};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::store::Store;
+use sequencer::forecast::Expected;
 use serde_json::Value;
 use statement::batch::PublicFile;
 
@@ -119,6 +120,7 @@ async fn the_plan_of_a_recorded_day_is_what_that_day_was() {
     assert_eq!(by_the_minute["operations"], configured["operations"]);
     assert_eq!(by_the_minute["set"]["batch.close_after_ms"], "60000");
     walk_the_page(&dir);
+    check_saved(&layout, folder.path(), configured);
     assert_eq!(Did::of(&layout), did, "a plan changes nothing");
     let page = std::fs::read_to_string(dir.join("plan.html")).unwrap();
     assert!(page.contains("batch.close_after_ms=60000") && page.matches("<svg").count() >= 4);
@@ -133,6 +135,29 @@ async fn the_plan_of_a_recorded_day_is_what_that_day_was() {
     });
     assert_eq!(all.iter().sum::<u64>() + row["refused"].as_u64().unwrap(), 3 * operations, "{row}");
     assert_eq!(more["assumed"]["fork"], "amsterdam");
+}
+
+/// A row that is written down says of a day what the plan does, and is overwritten by no other.
+fn check_saved(layout: &Layout, folder: &Path, configured: &Value) {
+    let file = folder.join("expected.json");
+    let text = file.display().to_string();
+    let save = ["--set", "batch.close_after_ms=60000", "--save", &text, "--row"];
+    refused(
+        &plan(layout.folder(), &[&save[..], &["3"]].concat()),
+        2,
+        "expected --row to be 1 to 2",
+    );
+    assert!(!file.exists());
+    let saved = plan(layout.folder(), &[&save[..], &["1"]].concat());
+    assert_eq!(saved.status.code(), Some(0));
+    let bytes = std::fs::read(&file).unwrap();
+    Expected::parse(&bytes).unwrap();
+    let said: Value = serde_json::from_slice(&bytes).unwrap();
+    for figure in ["batches", "proofs", "gas"] {
+        assert_eq!(said[figure], configured["day"][figure], "{figure}");
+    }
+    refused(&plan(layout.folder(), &["--save", &text]), 1, "expected.json, a new file");
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
 }
 
 /// Runs the page's commands beside the folder `node`; those that plan are told how long the small
@@ -179,11 +204,15 @@ async fn what_cannot_be_planned_is_said_in_the_words_of_the_configuration() {
     refused(&plan(node, &["--gas-price", "0"]), 2, "expected --gas-price to be above 0");
     refused(&plan(node, &["--fork", "prague"]), 2, "osaka or amsterdam");
     refused(&plan(node, &["--proof-seconds", "c1-test"]), 2, "expected --proof-seconds SHAPE=S");
+    let nothing = site.beside("metrics.txt");
+    std::fs::write(&nothing, "vitals_proofs_total 0\n").unwrap();
+    let nothing = nothing.display().to_string();
+    refused(&plan(node, &["--metrics", &nothing]), 2, "expected vitals_proof_seconds of proofs in");
     // Entries there are, and nobody closed a window.
     refused(&plan(node, &[]), 3, "entries and no close");
     site.desk().submit(sequencer::stages::ledger::Item::Close);
     assert_eq!(object(&plan(node, &["--json"]))["rows"][0]["batches"], 1);
-    refused(&plan(node, &["--patients", "0"]), 2, "expected --patients to be 1 to 4096");
+    refused(&plan(node, &["--patients", "0"]), 2, "expected --patients to be 1 to 1024");
 
     let (running, _edge) = site.start().await;
     refused(&plan(node, &[]), 3, "expected a stopped node");

@@ -1,6 +1,7 @@
 //! `sequencer plan`: what other settings would have made of what a node recorded.
 
 mod html;
+mod said;
 mod text;
 
 use std::collections::BTreeMap;
@@ -8,18 +9,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use files::Audience;
 use l1_contracts::gas::Fork;
-use model::calendar::Utc;
+use model::escape_lines;
 use sequencer::doors::config::Config;
 use sequencer::folder::layout::Layout;
 use sequencer::forecast::{
-    Candidates, Forecast, ForecastError, Past, ProofTimes, Question, SetError, Spread, predict,
+    Candidates, Expected, ForecastError, Past, ProofTimes, Question, Row, SetError, Spread, predict,
 };
 use sequencer::node::recorded::{ArrivalError, Recorded};
 use sequencer::node::survey::SurveyError;
-use serde::Serialize;
 use serde_json::json;
 
+use self::said::{Assumed, Recording, Said};
 use super::outcome::{Failure, Outcome, failed, unavailable, usage};
 
 /// Time between two blocks of Ethereum, seconds.
@@ -39,6 +41,10 @@ pub(crate) struct PlanArgs {
     /// shapes of 2^17 rows.
     #[arg(long, value_name = "SHAPE=S")]
     proof_seconds: Vec<String>,
+    /// What the node that proves said at `GET /metrics`, in a file: its own proofs, by circuit, are
+    /// then what shapes take that no --proof-seconds names.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// Seconds between two blocks of the base chain [default: 12; the embedded chain has a block
     /// for each transaction].
     #[arg(long, value_name = "S")]
@@ -59,45 +65,20 @@ pub(crate) struct PlanArgs {
     /// Also write a page with charts, one file that asks no network.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-}
-
-/// Everything that a plan says.
-#[derive(Serialize)]
-struct Said<'a> {
-    schema: &'static str,
-    recorded: Recording,
-    assumed: Assumed,
-    #[serde(flatten)]
-    forecast: &'a Forecast,
-}
-
-/// What was recorded.
-#[derive(Serialize)]
-struct Recording {
-    from: String,
-    until: String,
-    hours: f64,
-    entries: u64,
-    patients: u64,
-    batches: u64,
-    /// Closes that no rule of the configuration explains.
-    closes_kept: u64,
-}
-
-/// What the model goes by besides.
-#[derive(Serialize)]
-struct Assumed {
-    patients: u64,
-    fork: String,
-    block_seconds: f64,
-    gas_price_gwei: Option<f64>,
+    /// Also write a row down, to be held against what happens after (`[plan] expected`).
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Which row is written down [default: the last].
+    #[arg(long, value_name = "N", requires = "save")]
+    row: Option<usize>,
 }
 
 pub(crate) fn plan(args: &PlanArgs) -> Outcome {
     let layout = folder(&args.journal);
     let settings = Config::read(&layout.config()).map_err(config_failed)?;
     let candidates = Candidates::new(&settings, &args.sets).map_err(set_failed)?;
-    let proofs = ProofTimes { given: proof_seconds(&args.proof_seconds)?, ..Default::default() };
+    let given = proof_seconds(&args.proof_seconds)?;
+    let proofs = ProofTimes { given, measured: measured(args.metrics.as_deref())? };
     let gas_price_gwei = positive("--gas-price", args.gas_price)?;
     let embedded = settings.chain.rpc.is_none();
     let block_seconds = positive("--block-seconds", args.block_seconds)?;
@@ -127,15 +108,32 @@ pub(crate) fn plan(args: &PlanArgs) -> Outcome {
         },
         forecast: &forecast,
     };
+    let chosen = chosen(&forecast.rows, args.row)?;
     if let Some(path) = &args.html {
-        let page = html::page(&said);
-        std::fs::write(path, page).with_context(|| path.display().to_string()).map_err(failed)?;
+        write(path, &html::page(&said))?;
+    }
+    if let Some(path) = &args.save {
+        write(path, &Expected::of(chosen).to_json())?;
     }
     match args.json {
         true => println!("{}", json!(said)),
-        false => println!("{}", text::text(&said)),
+        // Values stand there as they were given.
+        false => println!("{}", escape_lines(&text::text(&said))),
     }
     Ok(())
+}
+
+/// The row of this number; the last one without.
+fn chosen(rows: &[Row], number: Option<usize>) -> Outcome<&Row> {
+    let number = number.unwrap_or(rows.len());
+    let row = number.checked_sub(1).and_then(|at| rows.get(at));
+    row.ok_or_else(|| usage(anyhow!("expected --row to be 1 to {}, found {number}", rows.len())))
+}
+
+/// Of a plan nothing is anybody's but counts; over what is there nothing is written.
+fn write(path: &Path, text: &str) -> Outcome {
+    let written = files::create(path, text.as_bytes(), Audience::Public);
+    written.with_context(|| format!("writing {}, a new file", path.display())).map_err(failed)
 }
 
 /// The node's folder, of which the journal may be named instead.
@@ -146,20 +144,6 @@ fn folder(named: &Path) -> Layout {
         false => parent,
     });
     Layout::new(parent.unwrap_or(named))
-}
-
-impl Recording {
-    fn of(past: &Past) -> Recording {
-        Recording {
-            from: Utc(past.first).to_string(),
-            until: Utc(past.last).to_string(),
-            hours: past.last.since(past.first) as f64 / 3_600_000.0,
-            entries: past.entries,
-            patients: past.patients,
-            batches: past.batches,
-            closes_kept: past.asked,
-        }
-    }
 }
 
 fn spread(wanted: Option<u64>, past: &Past) -> Outcome<Spread> {
@@ -173,6 +157,24 @@ fn spread(wanted: Option<u64>, past: &Past) -> Outcome<Spread> {
             Spread::COPIES_MAX
         ))
     })
+}
+
+/// Longest text of metrics that is read: a node's own is some 40 KiB.
+const METRICS_BYTES_MAX: u64 = 16 << 20;
+
+fn measured(path: Option<&Path>) -> Outcome<BTreeMap<String, f64>> {
+    let Some(path) = path else { return Ok(BTreeMap::new()) };
+    let text = files::read(path, METRICS_BYTES_MAX, Audience::Public);
+    let text = text.with_context(|| path.display().to_string()).map_err(usage)?;
+    let measured = ProofTimes::measured(&String::from_utf8_lossy(&text));
+    match measured.is_empty() {
+        true => Err(usage(anyhow!(
+            "expected vitals_proof_seconds of proofs in {}, found none: it is what a node that \
+             proved something says at `GET /metrics`",
+            path.display()
+        ))),
+        false => Ok(measured),
+    }
 }
 
 fn proof_seconds(given: &[String]) -> Outcome<BTreeMap<String, f64>> {

@@ -8,6 +8,7 @@ use model::{escape_lines, with_causes};
 use sequencer::doors::admin::{AdminError, ask_within};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::validity;
+use sequencer::forecast::{Compared, PlanErrors};
 use sequencer::node::status::{Batches, Certificates, NodeStatus, StageStatus};
 use serde_json::json;
 
@@ -80,6 +81,20 @@ fn warnings(layout: &Layout, asked: &Asked) -> Vec<String> {
     [own, registered].concat()
 }
 
+/// How far a plan is from what happened: a line, where there is one.
+fn plan(errors: &PlanErrors) -> String {
+    let one = |name: &str, compared: &Compared| {
+        let Compared { expected_a_day, happened_a_day, error_permille } = compared;
+        let error = error_permille.map_or("nothing yet".to_owned(), |permille| {
+            format!("{:+.1} %", permille as f64 / 10.0)
+        });
+        format!("{name} {happened_a_day} a day, {expected_a_day} planned ({error})")
+    };
+    let PlanErrors { batches, proofs, gas } = errors;
+    let all = [one("batches", batches), one("proofs", proofs), one("gas", gas)];
+    format!("plan         {}", all.join("; "))
+}
+
 fn text(status: &NodeStatus) -> String {
     let NodeStatus { endpoints, batches, .. } = status;
     let Batches { closed, assembled, settled, backlog, outbox, waiting_to_be_proven } = batches;
@@ -122,6 +137,9 @@ fn text(status: &NodeStatus) -> String {
         ),
         format!("clock        {} ms ahead of the boot-time clock", status.clock_ahead_ms),
     ]
+    .into_iter()
+    .chain(status.plan.as_ref().map(plan))
+    .collect::<Vec<_>>()
     .join("\n")
 }
 

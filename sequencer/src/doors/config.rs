@@ -23,7 +23,7 @@ pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
-    KeysSection, LogSection, MemorySection, ProverSection, StoreSection,
+    KeysSection, LogSection, MemorySection, PlanSection, ProverSection, StoreSection,
 };
 
 mod archive;
@@ -61,6 +61,8 @@ pub struct Config {
     pub authority: AuthorityConfig,
     /// What leaves the folder one day.
     pub archive: ArchiveSection,
+    /// What a plan expects.
+    pub plan: PlanSection,
     /// Batch files, metrics and health over HTTP.
     pub http: HttpSection,
     /// The sum of all limits.
@@ -253,6 +255,7 @@ impl Config {
             SettleConfig::SETTINGS,
             AuthorityConfig::SETTINGS,
             ArchiveSection::SETTINGS,
+            PlanSection::SETTINGS,
             HttpSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,

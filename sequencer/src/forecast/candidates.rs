@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use circuits::shapes::Shape;
 use prover::{Choice, Setup};
 use serde::Deserialize as _;
-use statement::scope::Circuit;
 use thiserror::Error;
 use toml::{Table, Value};
 
@@ -217,14 +215,6 @@ fn value(text: &str) -> Value {
     let parsed = parsed.filter(|table| table.len() == 1);
     let value = parsed.and_then(|mut table| table.remove("value"));
     value.unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
-/// Names of the shapes of a configuration.
-pub(super) fn names(shapes: &Shapes) -> Vec<&'static Shape> {
-    let mut all = vec![shapes.operations];
-    all.extend(&shapes.claims);
-    debug_assert!(shapes.operations.circuit() == Circuit::C1, "operations are of C1");
-    all
 }
 
 #[cfg(test)]

@@ -16,6 +16,13 @@ pub(super) struct Shapes {
     pub(super) capacities: Capacities,
 }
 
+impl Shapes {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static Shape> {
+        std::iter::once(self.operations).chain(self.claims.iter().copied())
+    }
+}
+
 /// What a window becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -36,11 +43,8 @@ impl Layout {
     /// [`PackError`] for claims that no chunk holds, which admission takes none of.
     pub(super) fn of(windows: &[WindowContents], shapes: &Shapes) -> Result<Layout, PackError> {
         let operations: usize = windows.iter().map(|window| window.operations.len()).sum();
-        let Some(operations_a_chunk) = capacity_of(shapes.operations) else {
-            return Ok(Layout::default());
-        };
-        let mut layout =
-            Layout { operations: operations.div_ceil(operations_a_chunk), ..Layout::default() };
+        let chunks = operations.div_ceil(shapes.capacities.operations);
+        let mut layout = Layout { operations: chunks, ..Layout::default() };
         let (claims, records) = claims_of(windows);
         let record = |patient: PatientIndex| records.get(&patient).copied();
         for packed in c2::mix(&claims, record, &shapes.capacities.claims)? {
@@ -52,13 +56,6 @@ impl Layout {
             layout.taken += packed.taken;
         }
         Ok(layout)
-    }
-}
-
-fn capacity_of(shape: &Shape) -> Option<usize> {
-    match shape.capacity {
-        Capacity::Operations(operations) => Some(operations),
-        Capacity::Claims(_) => None,
     }
 }
 

@@ -14,6 +14,7 @@
 mod arrivals;
 mod candidates;
 mod error;
+mod expected;
 mod layout;
 mod past;
 mod predict;
@@ -26,6 +27,7 @@ mod timeline;
 pub use arrivals::{Arrival, Arrivals};
 pub use candidates::{Candidate, Candidates, MODELLED, SetError};
 pub use error::ForecastError;
+pub use expected::{Compared, Expected, Happened, NoPlan, PlanErrors};
 pub use past::Past;
 pub use predict::{Forecast, Question, predict};
 pub use proving::{ProofSeconds, ProofSource, ProofTimes, UnknownProof};

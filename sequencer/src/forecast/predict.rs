@@ -6,7 +6,7 @@ use l1_contracts::gas::Fork;
 use serde::Serialize;
 
 use super::arrivals::Arrivals;
-use super::candidates::{Candidate, Candidates, names};
+use super::candidates::{Candidate, Candidates};
 use super::error::ForecastError;
 use super::layout::Shapes;
 use super::past::Past;
@@ -66,7 +66,7 @@ pub fn predict<A: Arrivals>(
     for candidate in question.candidates.all() {
         let shapes = candidate.shapes()?;
         let mut proof_ms = BTreeMap::new();
-        for shape in names(&shapes) {
+        for shape in shapes.all() {
             let known = question.proofs.of(shape)?;
             proof_ms.insert(shape.name, (known.seconds * 1000.0).round() as u64);
             forecast.proof_seconds.insert(shape.name.to_owned(), known);

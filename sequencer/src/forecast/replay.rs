@@ -1,5 +1,7 @@
 //! All arrivals once more, in windows that end as a candidate says.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::iter::Peekable;
 
 use model::{Millis, PatientIndex};
@@ -67,21 +69,35 @@ pub(super) fn replay<A: Arrivals>(
         waiting: Vec::new(),
     };
     let lanes = copies.iter().map(lane).collect();
-    let mut player = Player { lanes, rules, done: Replayed::default() };
+    let (held, done) = (Held::default(), Replayed::default());
+    let mut player = Player { lanes, rules, held, first: None, done };
     let mut queues: Vec<_> = copies.iter().map(|_| arrivals.all().peekable()).collect();
+    let next = |lane: usize, queue: &mut _| Some(Reverse((next_of(queue, copies[lane])?, lane)));
+    let mut heads: BinaryHeap<_> =
+        queues.iter_mut().enumerate().filter_map(|(lane, queue)| next(lane, queue)).collect();
     let mut last = config.genesis_time;
-    while let Some(lane) = player.earliest(&mut queues) {
-        let Some(arrival) = queues[lane].next() else { break };
-        let arrival = arrival.map_err(ForecastError::Read)?;
-        last = player.at(lane, &arrival);
-        player.arrive(lane, &arrival)?;
+    // The earliest of all; of several at one time the first copy's.
+    while let Some(Reverse((at, lane))) = heads.pop() {
+        let Some(arrival) = queues[lane].next() else { continue };
+        player.arrive(lane, &arrival.map_err(ForecastError::Read)?)?;
+        last = at;
+        heads.extend(next(lane, &mut queues[lane]));
     }
     // What was due while the last entry came is closed a look later.
     player.close_due((last.plus(2 * rules.lag_ms), u64::MAX))?;
-    let Player { lanes, mut done, .. } = player;
-    done.left = held(&lanes);
+    let Player { lanes, held, mut done, .. } = player;
+    done.left = held;
     done.refused += lanes.iter().map(|lane| lane.waiting.len() as u64).sum::<u64>();
     Ok(done)
+}
+
+/// When the next arrival of a copy comes; what cannot be read is told at once.
+fn next_of<E>(
+    queue: &mut Peekable<impl Iterator<Item = Result<Arrival, E>>>,
+    copy: Copy,
+) -> Option<Millis> {
+    let next = queue.peek()?.as_ref();
+    Some(next.map_or(Millis::UNBOUNDED_PAST, |next| next.placed.time.plus(copy.later_ms)))
 }
 
 /// One copy of what arrived, and its own ledger.
@@ -99,30 +115,14 @@ struct Lane {
 struct Player<'a> {
     lanes: Vec<Lane>,
     rules: &'a Rules<'a>,
+    /// What the open windows of all lanes hold, and when the first thing happened in one: counted
+    /// with each arrival, because there may be a thousand lanes.
+    held: Held,
+    first: Option<Millis>,
     done: Replayed,
 }
 
-fn held(lanes: &[Lane]) -> Held {
-    lanes.iter().map(|lane| lane.rehearsal.held()).fold(Held::default(), Held::plus)
-}
-
 impl Player<'_> {
-    /// Which lane has the next arrival; of several at one time the first.
-    fn earliest<E>(
-        &self,
-        queues: &mut [Peekable<impl Iterator<Item = Result<Arrival, E>>>],
-    ) -> Option<usize> {
-        let next = |(lane, queue): (usize, &mut Peekable<_>)| {
-            let at = match queue.peek()? {
-                Ok(arrival) => self.at(lane, arrival),
-                // Told at once.
-                Err(_) => Millis::UNBOUNDED_PAST,
-            };
-            Some((at, lane))
-        };
-        queues.iter_mut().enumerate().filter_map(next).min().map(|(_, lane)| lane)
-    }
-
     /// When an arrival of a lane comes, as all of them count.
     fn at(&self, lane: usize, arrival: &Arrival) -> Millis {
         arrival.placed.time.plus(self.lanes[lane].copy.later_ms)
@@ -143,11 +143,11 @@ impl Player<'_> {
                 false => Ok(()),
             };
         }
-        while self.must_close_before(at) {
+        while self.must_close_before(lane, at) {
             self.close(at)?;
         }
         self.take(lane, arrival, at)?;
-        let Held { operations, claims, .. } = held(&self.lanes);
+        let Held { operations, claims, .. } = self.held;
         if self.rules.limits.are_reached(operations, claims) {
             self.close(at)?;
         }
@@ -157,8 +157,7 @@ impl Player<'_> {
     /// Closes what is due before this time, and at it before this position.
     fn close_due<E>(&mut self, before: (Millis, u64)) -> Result<(), ForecastError<E>> {
         loop {
-            let (t0, first) = (self.t0(), self.first());
-            let due = self.rules.cadence.due(t0, first);
+            let due = self.rules.cadence.due(self.t0(), self.first);
             let closed = self.rules.past.looked_at(due, self.rules.lag_ms);
             if closed > before {
                 return Ok(());
@@ -172,17 +171,27 @@ impl Player<'_> {
         self.lanes.first().map_or(Millis::UNBOUNDED_PAST, |lane| lane.rehearsal.t0())
     }
 
-    fn first(&self) -> Option<Millis> {
-        let first = |lane: &Lane| Some(lane.rehearsal.first()?.plus(lane.copy.later_ms));
-        self.lanes.iter().filter_map(first).min()
+    /// Whether this lane's next entry needs another window: the others have what they had.
+    fn must_close_before(&self, lane: usize, at: Millis) -> bool {
+        let Lane { copy, rehearsal, groups, close_groups, .. } = &self.lanes[lane];
+        let groups = groups.saturating_sub(*close_groups);
+        self.held.is_at_entries_max() || rehearsal.must_close_before(copy.recorded(at), groups)
     }
 
-    fn must_close_before(&self, at: Millis) -> bool {
-        let too_long = |lane: &Lane| {
-            let groups = lane.groups.saturating_sub(lane.close_groups);
-            lane.rehearsal.must_close_before(lane.copy.recorded(at), groups)
-        };
-        held(&self.lanes).is_at_entries_max() || self.lanes.iter().any(too_long)
+    /// Has a lane take an entry, and counts what that changed.
+    fn rehearse<E>(
+        &mut self,
+        lane: usize,
+        entry: &Entry,
+        placed: Placed,
+    ) -> Result<Taken, ForecastError<E>> {
+        let Lane { copy, rehearsal, .. } = &mut self.lanes[lane];
+        let before = rehearsal.held();
+        let taken = rehearsal.take(entry, placed)?;
+        self.held = self.held.minus(before).plus(rehearsal.held());
+        let first = rehearsal.first().map(|first| first.plus(copy.later_ms));
+        self.first = [self.first, first].into_iter().flatten().min();
+        Ok(taken)
     }
 
     fn take<E>(
@@ -202,10 +211,10 @@ impl Player<'_> {
                 return Ok(());
             }
         }
-        let mut taken = one.rehearsal.take(entry, *placed)?;
+        let mut taken = self.rehearse(lane, entry, *placed)?;
         if taken == Taken::NeedsNextWindow && self.is_idle(at) {
             self.close(at)?;
-            taken = self.lanes[lane].rehearsal.take(entry, *placed)?;
+            taken = self.rehearse(lane, entry, *placed)?;
         }
         let one = &mut self.lanes[lane];
         match taken {
@@ -236,6 +245,8 @@ impl Player<'_> {
             closed.push(lane.rehearsal.close(lane.copy.recorded(at))?);
             lane.close_groups = lane.groups;
         }
+        let held = self.lanes.iter().map(|lane| lane.rehearsal.held());
+        (self.held, self.first) = (held.fold(Held::default(), Held::plus), None);
         let t1 = closed.first().map_or(at, |window| window.window.t1());
         let layout = Layout::of(&closed, self.rules.shapes);
         let layout = layout.map_err(|source| ForecastError::Pack { t1, source })?;
@@ -249,12 +260,13 @@ impl Player<'_> {
     }
 
     fn let_come<E>(&mut self, t1: Millis) -> Result<(), ForecastError<E>> {
-        for lane in &mut self.lanes {
-            let time = lane.copy.recorded(t1);
-            for (_, Arrival { entry, placed, .. }) in std::mem::take(&mut lane.waiting) {
+        for lane in 0..self.lanes.len() {
+            let time = self.lanes[lane].copy.recorded(t1);
+            for (_, arrival) in std::mem::take(&mut self.lanes[lane].waiting) {
+                let Arrival { entry, placed, .. } = arrival;
                 let time = placed.time.max(time);
                 // Once more and no further time: whoever waited for a window waits for one.
-                match lane.rehearsal.take(&entry, Placed { time, ..placed })? {
+                match self.rehearse(lane, &entry, Placed { time, ..placed })? {
                     Taken::Stored | Taken::LeftOut => {}
                     Taken::NeedsNextWindow | Taken::Refused => self.done.refused += 1,
                 }

@@ -29,8 +29,9 @@ pub(super) struct Copy {
 }
 
 impl Spread {
-    /// Most copies: each takes memory for its own records, and time to go through the journal.
-    pub const COPIES_MAX: u64 = 4096;
+    /// Most copies. Memory, each: its own records, and the group of the journal that it is at, 8 MiB
+    /// at most.
+    pub const COPIES_MAX: u64 = 1024;
 
     /// As recorded.
     pub const RECORDED: Spread = Spread { recorded: 0, wanted: 0 };
@@ -38,7 +39,7 @@ impl Spread {
     /// So many patients in place of those that are recorded; `None` if these are none, or if that
     /// needs more than [`Spread::COPIES_MAX`] copies or none.
     pub fn new(recorded: u64, wanted: u64) -> Option<Spread> {
-        let copies = wanted.checked_div(recorded)? + u64::from(wanted % recorded > 0);
+        let copies = wanted.checked_div(recorded)? + u64::from(!wanted.is_multiple_of(recorded));
         (1..=Spread::COPIES_MAX).contains(&copies).then_some(Spread { recorded, wanted })
     }
 

@@ -23,6 +23,7 @@ mod degraded;
 mod elsewhere;
 mod endpoints;
 mod error;
+mod expected_day;
 pub mod frame_index;
 mod head;
 mod index_scrub;
@@ -212,7 +213,7 @@ impl Node {
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.
         let holder = start::start_hold_watch(&opened, &common);
-        let timer = start::start_timer(&core, &common);
+        let timer = start::start_timer(&opened, &core, &common);
         let certificates = start::start_certificates(&core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let operations = start::open_operations(&opened, &core, &common);

@@ -18,6 +18,7 @@ use super::chain_gate::ChainGate;
 use super::common::Common;
 use super::core::Core;
 use super::error::NodeError;
+use super::expected_day::ExpectedDay;
 use super::head::keep_evidence;
 use super::open::Opened;
 use super::scrub::Scrub;
@@ -260,14 +261,16 @@ pub(super) fn start_certificates(core: &Core, common: &Common) -> GuardedTask {
     common.guard.task(Stage::Upkeep, count.run(common.stop.subscribe()))
 }
 
-pub(super) fn start_timer(core: &Core, common: &Common) -> GuardedTask {
+pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
+    let now_ms = common.clock.running_ms();
     let timer = WindowTimer {
         admit: core.admit.clone(),
         view: core.view.clone(),
         journal: core.journal.clone(),
         counted: core.journal.head(),
         files_counted: FileCounts::default(),
-        refusals_counted_ms: common.clock.running_ms(),
+        refusals_counted_ms: now_ms,
+        expected: ExpectedDay::read(opened.config.plan.expected.as_deref(), now_ms),
         clock: common.clock.clone(),
         watched: common.watched.clone(),
     };

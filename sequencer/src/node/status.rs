@@ -10,6 +10,7 @@ use super::watched::Watched;
 use crate::doors::admin::Tell;
 use crate::doors::codes::{CHAIN_UNREACHABLE, HISTORY, STAGE_FAILED};
 use crate::doors::http::Health as _;
+use crate::forecast::PlanErrors;
 use crate::guard::Stage;
 use crate::stages::ledger::LedgerView;
 
@@ -36,6 +37,9 @@ pub struct NodeStatus {
     pub connections: i64,
     /// Enrolled patients.
     pub patients: usize,
+    /// How far a plan is from what happened; none without `[plan] expected` and in the first hour.
+    #[serde(default)]
+    pub plan: Option<PlanErrors>,
     /// Certificates that are asked for or should be.
     #[serde(default)]
     pub certificates: Certificates,
@@ -167,6 +171,7 @@ impl Teller {
             },
             connections: metrics.ingest_connections.get(),
             patients: ledger.records,
+            plan: self.watched.plan_errors(),
             certificates: Certificates {
                 ending: metrics.certificates_ending.get(),
                 waiting: metrics.renewals_waiting.get(),

@@ -9,6 +9,7 @@ use journal::{FileCounts, FileMedium, Head, Reader};
 use model::Clock as _;
 use tokio::sync::watch;
 
+use super::expected_day::ExpectedDay;
 use super::watched::Watched;
 use crate::clock::NodeClock;
 use crate::guard::Stage;
@@ -34,6 +35,8 @@ pub(super) struct WindowTimer {
     pub(super) files_counted: FileCounts,
     /// The boot-time clock when refusals were counted last, milliseconds.
     pub(super) refusals_counted_ms: u64,
+    /// What was planned.
+    pub(super) expected: ExpectedDay,
     pub(super) clock: Arc<NodeClock>,
     pub(super) watched: Watched,
 }
@@ -73,6 +76,7 @@ impl WindowTimer {
             open => open?,
         }
         self.count();
+        self.expected.look(self.clock.running_ms(), &self.watched);
         self.count_refusals().await?;
         self.close_if_due().await
     }

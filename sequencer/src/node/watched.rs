@@ -11,6 +11,7 @@ use super::degraded::Degraded;
 use crate::clock::Disagreement;
 use crate::doors::codes;
 use crate::doors::http::{Health, Unready};
+use crate::forecast::{Compared, PlanErrors};
 use crate::guard::{Failures, Stage, StageFailure};
 use crate::history::{Contradiction, Hold};
 use crate::metrics::{AccessOutcome, Metrics};
@@ -30,6 +31,7 @@ pub struct Watched {
     archive_rounds: watch::Sender<u64>,
     hold: Hold,
     starting: watch::Sender<Option<Starting>>,
+    plan_errors: watch::Sender<Option<PlanErrors>>,
 }
 
 /// How far the journal is absorbed while the node starts.
@@ -71,7 +73,7 @@ impl Watched {
         let (totals, conditions, hold) =
             (Arc::default(), watch::Sender::default(), Hold::default());
         let (scrubs, starting) = (watch::Sender::default(), watch::Sender::default());
-        let archive_rounds = watch::Sender::default();
+        let (archive_rounds, plan_errors) = (watch::Sender::default(), watch::Sender::default());
         Watched {
             metrics,
             failures,
@@ -83,12 +85,30 @@ impl Watched {
             archive_rounds,
             hold,
             starting,
+            plan_errors,
         }
     }
 
     /// What holds the node, once somebody showed what the journal lacks.
     pub fn hold(&self) -> &Hold {
         &self.hold
+    }
+
+    /// How far a plan is from what happened, if there is one and it can be told.
+    pub fn plan_errors(&self) -> Option<PlanErrors> {
+        *self.plan_errors.borrow()
+    }
+
+    pub(super) fn set_plan_errors(&self, errors: Option<PlanErrors>) {
+        let error = |of: fn(&PlanErrors) -> &Compared| {
+            let permille = errors.as_ref().and_then(|errors| of(errors).error_permille);
+            permille.map_or(f64::NAN, |permille| permille as f64 / 1000.0)
+        };
+        let Metrics { plan_error_batches, plan_error_proofs, plan_error_gas, .. } = &*self.metrics;
+        plan_error_batches.set(error(|errors| &errors.batches));
+        plan_error_proofs.set(error(|errors| &errors.proofs));
+        plan_error_gas.set(error(|errors| &errors.gas));
+        self.plan_errors.send_replace(errors);
     }
 
     /// How far the journal is absorbed, while the node starts.

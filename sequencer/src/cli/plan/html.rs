@@ -3,7 +3,7 @@
 use charts::{Bins, Chart, Line, Page, Scale};
 use sequencer::forecast::Row;
 
-use super::Said;
+use super::said::Said;
 use super::text::{cells, heads, notes, settings, words};
 
 pub(super) fn page(said: &Said<'_>) -> String {

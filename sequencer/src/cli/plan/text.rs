@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sequencer::forecast::{ProofSource, Row};
 
-use super::Said;
+use super::said::Said;
 
 const COLUMNS: usize = 11;
 

@@ -311,6 +311,17 @@ settings! {
 }
 
 settings! {
+    /// `[plan]`
+    pub struct PlanSection in "plan" {
+        expected: Option<PathBuf> = None; "path", Allowed::Words("a file of `sequencer plan --save`") => {
+            sets: "What was planned, to be held against what happens: `vitals_plan_error_batches` \
+                   and its like, and `sequencer status`, say how far they are apart \
+                   ([plan](plan.md)).",
+        }
+    }
+}
+
+settings! {
     /// `[http]`
     pub struct HttpSection in "http" {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));

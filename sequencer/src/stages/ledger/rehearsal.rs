@@ -226,6 +226,15 @@ impl Held {
         }
     }
 
+    /// What is left of it without a part of it.
+    pub fn minus(self, part: Held) -> Held {
+        Held {
+            operations: self.operations.saturating_sub(part.operations),
+            claims: self.claims.saturating_sub(part.claims),
+            entries: self.entries.saturating_sub(part.entries),
+        }
+    }
+
     /// Whether so many entries leave no room for another item and the close (C2.4).
     pub fn is_at_entries_max(&self) -> bool {
         self.entries >= limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK
