@@ -15,7 +15,7 @@ use serde_json::Value;
 use statement::batch::PublicFile;
 
 use crate::blocks::blocks;
-use crate::operate;
+use crate::walker;
 use crate::support::{Site, prepare_small, proving_keys};
 
 /// Nobody measured the small circuits of tests.

@@ -15,6 +15,7 @@ import { DecodeError, fromHex, toHex } from "./statement/bytes.js";
 import { Broken, item } from "./statement/broken.js";
 import { checkContractCode, isInstance } from "./statement/deployment.js";
 import { wordOf } from "./statement/field.js";
+import { escape } from "./statement/escape.js";
 import { HeaderError } from "./statement/header.js";
 import { keccak } from "./statement/hashes.js";
 import { MILLIS_END, UNIX_EPOCH_MS } from "./statement/limits.js";
@@ -60,7 +61,9 @@ export class Chain {
     }
     if (answer.error !== undefined) {
       const { code, message } = answer.error ?? {};
-      throw new ChainError("refused", `the node answers ${method} with error ${code}: ${message}`);
+      // Words of a stranger: they are shown, and must do no more than that.
+      const words = `error ${escape(code)}: ${escape(message)}`;
+      throw new ChainError("refused", `the node answers ${method} with ${words}`);
     }
     return answer.result;
   }

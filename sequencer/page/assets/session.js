@@ -241,8 +241,8 @@ export class Session {
   }
 
   /**
-   * The last journal group of a batch that was not checked here: of its file the groups alone, which
-   * the two headers around them pin. A batch without groups ends with those of the one before.
+   * The last journal group of a batch that was not checked here: of its file the groups alone,
+   * which the two headers around them pin. Without any, a batch ends where the one before does.
    */
   async #findTail(number) {
     for (let at = number; at > 0 && number - at < TAIL_FILES_MAX; at--) {

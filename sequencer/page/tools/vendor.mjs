@@ -47,7 +47,10 @@ async function made() {
     files.set(licence, readFileSync(path.join(modules, name, "LICENSE")));
   }
   const sums = [...files].map(([name, bytes]) => `${sha256(bytes)}  ${name}\n`);
-  files.set("SHA256SUMS", Buffer.from(sums.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join("")));
+  files.set(
+    "SHA256SUMS",
+    Buffer.from(sums.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join("")),
+  );
   return files;
 }
 
@@ -84,6 +87,8 @@ function committed(file) {
 }
 
 function fail(why) {
-  console.error(`assets/vendor: ${why}; run node sequencer/page/tools/vendor.mjs and read the change`);
+  console.error(
+    `assets/vendor: ${why}; run node sequencer/page/tools/vendor.mjs and read the change`,
+  );
   process.exitCode = 1;
 }

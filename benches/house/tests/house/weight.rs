@@ -11,6 +11,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("charts", &["model", "tokio"], 1),
     ("files", &["model", "tokio"], 12),
     ("udp", &["model", "tokio", "quinn"], 5),
+    ("page", &["model", "serde", "tokio"], 8),
     ("bodies", &["redb", "tokio", "quinn"], 70),
     ("machine", &["model", "alloy", "axum"], 45),
     ("world", &["serde", "ark-ff", "tokio"], 18),

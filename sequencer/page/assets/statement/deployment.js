@@ -35,7 +35,12 @@ const DEV_INSECURE = "dev-insecure";
 const CEREMONY = "ceremony";
 
 /** A deployment file that cannot be used. */
-export class DeploymentError extends Error {}
+export class DeploymentError extends Error {
+  constructor(message) {
+    super(message);
+    this.name = "DeploymentError";
+  }
+}
 
 /** Reads a parsed deployment file; its fingerprint must be that of its own fields. */
 export function readDeployment(json) {

@@ -1,0 +1,371 @@
+// The page: which view is shown, what was asked, and what came of it.
+
+import { Asker } from "./ask.js";
+import { chartCard } from "./chart.js";
+import { checkCard, detailCards } from "./detail.js";
+import { button, el, notice } from "./dom.js";
+import { batchesCard, deploymentCard, shownNumbers, warnings } from "./list.js";
+import * as text from "./text.js";
+import { startTheme } from "./theme.js";
+
+const REFRESH_MS = 15_000;
+
+const asker = new Asker("/worker.js");
+const state = {
+  overview: undefined,
+  fault: undefined,
+  progress: undefined,
+  readAt: undefined,
+  staleSince: undefined,
+  staleWhy: "",
+  page: 0,
+  costs: new Map(),
+  checks: new Map(),
+  details: new Map(),
+};
+
+const byId = (id) => document.getElementById(id);
+const acts = { verify, compare, refresh, turn, verifyAll };
+
+startTheme(byId("theme"), show);
+// The address says which view is shown: the link to the content must not change it.
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("main").focus();
+});
+globalThis.addEventListener("hashchange", () => {
+  show();
+  document.querySelector("h1")?.focus();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) refresh();
+});
+setInterval(() => {
+  if (!document.hidden) refresh();
+}, REFRESH_MS);
+show();
+open();
+
+// ------------------------------------------------------------------------------- what is asked
+
+async function open() {
+  state.fault = undefined;
+  show();
+  try {
+    take(
+      await asker.ask("open", {}, (progress) => {
+        state.progress = progress;
+        show();
+      }),
+    );
+  } catch (fault) {
+    state.fault = fault;
+    say(fault.message);
+  }
+  show();
+}
+
+/** Reads what is new; what is shown stays, and says that it is stale, if nobody answers. */
+async function refresh() {
+  if (state.overview === undefined || state.isRefreshing) return;
+  state.isRefreshing = true;
+  const before = shownWords();
+  try {
+    take(await asker.ask("refresh", {}));
+  } catch (fault) {
+    if (fault.name === "Broken") {
+      state.fault = fault;
+      say(fault.message);
+    } else {
+      if (state.staleSince === undefined) say("Stale: the chain does not answer now.");
+      state.staleSince ??= state.readAt;
+      state.staleWhy = fault.message;
+    }
+  } finally {
+    state.isRefreshing = false;
+  }
+  // What did not change is not made anew: somebody may be reading or copying it.
+  if (before === shownWords()) showFreshness();
+  else show();
+}
+
+function shownWords() {
+  const { overview, fault, staleSince } = state;
+  return JSON.stringify([overview?.rows, overview?.node, fault?.message, staleSince]);
+}
+
+function take(overview) {
+  const settled = overview.rows.filter(({ state: of }) => of !== "assembled");
+  if (state.overview !== undefined && settled.length > state.overview.settledCount) {
+    say(`Batch ${settled.length} is settled.`);
+  }
+  forgetReplaced(overview.rows);
+  state.overview = { ...overview, settledCount: settled.length };
+  Object.assign(state, { readAt: Date.now(), staleSince: undefined, fault: undefined });
+  loadCosts();
+}
+
+/** What was found of a batch that is another by now, after a reorganisation, is void. */
+function forgetReplaced(rows) {
+  for (const row of state.overview?.rows ?? []) {
+    const now = rows[row.number - 1];
+    const isSame = now?.hash === row.hash && now?.transaction === row.transaction;
+    if (!isSame) [state.checks, state.costs].forEach((kept) => kept.delete(row.number));
+    if (!isSame || now.state !== row.state) state.details.delete(row.number);
+  }
+}
+
+async function loadCosts() {
+  const numbers = shownNumbers(state).filter((number) => !state.costs.has(number));
+  const shown = numberOf(location.hash);
+  if (shown !== undefined && shown <= state.overview.settledCount) numbers.unshift(shown);
+  try {
+    for (const number of numbers) {
+      const [cost] = await asker.ask("costs", { numbers: [number] });
+      state.costs.set(number, cost);
+      show();
+    }
+  } catch {
+    // Gas is a remark: without it the dots stay, and the next reading tries again.
+  }
+}
+
+async function loadDetail(number) {
+  if (state.details.has(number)) return;
+  state.details.set(number, { isLoading: true });
+  try {
+    state.details.set(number, await asker.ask("detail", { number }));
+  } catch (fault) {
+    state.details.set(number, { fault });
+  }
+  show();
+}
+
+async function verify(number) {
+  if (state.checks.get(number)?.outcome === "running") return;
+  const check = { outcome: "running" };
+  state.checks.set(number, check);
+  show();
+  try {
+    const report = await asker.ask("verify", { number }, (progress) => {
+      check.progress = progress;
+      show();
+    });
+    state.checks.set(number, { outcome: "good", report });
+    say(text.trustOf(state.overview.trust).headline(number));
+  } catch (fault) {
+    const outcome = fault.name === "Broken" ? "broken" : "away";
+    state.checks.set(number, { outcome, fault });
+    say(fault.message);
+  }
+  show();
+}
+
+async function verifyAll() {
+  for (let number = 1; number <= state.overview.settledCount; number++) {
+    await verify(number);
+    if (state.checks.get(number).outcome !== "good") return;
+  }
+}
+
+async function compare(number) {
+  const check = state.checks.get(number);
+  check.compared = "running";
+  show();
+  try {
+    check.compared = await asker.ask("compare", { number });
+  } catch (fault) {
+    check.compared = [{ chain: 2, outcome: "away", why: fault.message }];
+  }
+  say(check.compared.map(({ chain, outcome }) => `Node ${chain}: ${outcome}`).join(". "));
+  show();
+}
+
+function turn(page) {
+  state.page = page;
+  show();
+  loadCosts();
+}
+
+// ------------------------------------------------------------------------------- what is shown
+
+function numberOf(hash) {
+  const found = /^#\/batch\/([1-9][0-9]{0,15})$/.exec(hash);
+  return found === null ? undefined : Number(found[1]);
+}
+
+function show() {
+  const number = numberOf(location.hash);
+  const focused = focusPath();
+  const view = byId("view");
+  view.replaceChildren(...content(number).filter(Boolean));
+  restoreFocus(focused);
+  document.title = `${number === undefined ? "Batches" : `Batch ${number}`} - vitals rollup`;
+  showTrust();
+  showFreshness();
+}
+
+function showFreshness() {
+  const { readAt, staleSince } = state;
+  const read = staleSince ?? readAt;
+  const stale = staleSince === undefined ? "" : "stale, ";
+  byId("freshness").textContent =
+    read === undefined ? "" : `${stale}read from the chain at ${text.clock(read)}`;
+}
+
+function showTrust() {
+  const badge = byId("trust");
+  badge.hidden = state.overview === undefined;
+  if (!badge.hidden) badge.textContent = text.trustOf(state.overview.trust).badge;
+}
+
+function content(number) {
+  if (state.fault !== undefined) return faultView(state.fault);
+  if (state.overview === undefined) return loadingView();
+  return number === undefined ? listView() : detailView(number);
+}
+
+function loadingView() {
+  const label = state.progress === undefined ? "Starting" : text.step(state.progress);
+  return [
+    heading("Batches"),
+    el(
+      "section",
+      { class: "card progress", "aria-busy": "true" },
+      el("p", {}, `${label} ...`),
+      el("progress", { "aria-label": label }),
+    ),
+  ];
+}
+
+function faultView(fault) {
+  const isBroken = fault.name === "Broken";
+  const title = isBroken ? `Broken: ${fault.item}` : "Nothing can be shown now";
+  return [
+    heading("Batches"),
+    notice(
+      { kind: isBroken ? "bad" : "warn", title },
+      el("p", {}, text.sentence(fault.message)),
+      el(
+        "p",
+        {},
+        isBroken
+          ? "What the chain says is not what the deployment file says, or contradicts itself. Trust " +
+              "no batch of it."
+          : text.advice(fault),
+      ),
+      button("Try again", open, { class: "quiet" }),
+    ),
+  ];
+}
+
+function listView() {
+  const { overview } = state;
+  const final = overview.rows.filter(({ state: of }) => of === "final").length;
+  const waiting = overview.rows.length - overview.settledCount;
+  const lead =
+    `${text.count(overview.settledCount)} settled, ${text.count(final)} of them final` +
+    (waiting > 0 ? `; ${text.count(waiting)} assembled and not on the chain yet.` : ".");
+  const all =
+    overview.settledCount > 0 ? [button("Verify all", verifyAll, { class: "quiet" })] : [];
+  return [
+    heading("Batches", { lead, actions: all }),
+    ...warnings(state, acts),
+    insecureNotice(),
+    batchesCard(state, acts),
+    chartCard(overview),
+    deploymentCard(overview),
+  ];
+}
+
+function detailView(number) {
+  const { overview } = state;
+  const back = el("a", { class: "back", href: "#/" }, "All batches");
+  if (number > overview.rows.length) {
+    return [
+      back,
+      heading(`Batch ${number}`),
+      notice(
+        { title: "There is no such batch" },
+        el("p", {}, `The last one is ${overview.rows.length}.`),
+      ),
+    ];
+  }
+  loadDetail(number);
+  const detail = state.details.get(number);
+  const cards = detail.isLoading
+    ? [el("section", { class: "card", "aria-busy": "true" }, "Reading the batch ...")]
+    : detail.fault !== undefined
+      ? [
+          notice(
+            { kind: "warn", title: "The batch cannot be shown" },
+            el("p", {}, text.sentence(detail.fault.message)),
+          ),
+        ]
+      : detailCards(detail, state.costs.get(number));
+  const isSettled = number <= overview.settledCount;
+  return [
+    back,
+    heading(`Batch ${number}`),
+    ...warnings(state, acts),
+    insecureNotice(),
+    isSettled
+      ? checkCard(number, state, acts)
+      : notice(
+          { title: "Not on the chain yet" },
+          el(
+            "p",
+            {},
+            "The node has assembled it. What it says can be checked when the chain has its " +
+              "header.",
+          ),
+        ),
+    ...cards,
+  ];
+}
+
+function heading(title, { lead, actions = [] } = {}) {
+  return el(
+    "div",
+    { class: "heading" },
+    el("h1", { tabindex: "-1" }, title),
+    actions.length > 0 ? el("div", { class: "actions" }, actions) : undefined,
+    lead === undefined ? undefined : el("p", { class: "lead" }, lead),
+  );
+}
+
+function insecureNotice() {
+  if (state.overview.setup !== "dev-insecure") return undefined;
+  return notice(
+    { kind: "warn", title: "Development keys" },
+    el(
+      "p",
+      {},
+      "Anybody can forge proofs under the keys of this deployment. It is for trying out.",
+    ),
+  );
+}
+
+/** For screen readers: what happened, once. */
+function say(sentence) {
+  byId("live").textContent = sentence;
+}
+
+/** The focused control by its key or words, since each view is made anew. */
+function focusPath() {
+  const focused = document.activeElement;
+  if (!byId("view").contains(focused)) return undefined;
+  const { key } = focused.dataset;
+  return { key, name: focused.nodeName, words: focused.ariaLabel ?? focused.textContent };
+}
+
+function restoreFocus(path) {
+  if (path === undefined) return;
+  const { key, name, words } = path;
+  const isSame = (element) =>
+    key === undefined
+      ? element.nodeName === name && (element.ariaLabel ?? element.textContent) === words
+      : element.dataset.key === key;
+  const same = [...byId("view").querySelectorAll("a, button, h1, [data-key]")].find(isSame);
+  (same ?? document.querySelector("h1"))?.focus({ preventScroll: true });
+}

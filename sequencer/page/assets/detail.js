@@ -1,0 +1,328 @@
+// One batch: what the chain says, what the node's file holds, and what came of checking it.
+
+import { button, el, facts, notice } from "./dom.js";
+import * as text from "./text.js";
+
+/** Whoever began a check from the keyboard stays at it, whatever it comes to. */
+const KEY = { "data-key": "check" };
+
+/** The report of a check, as far as it is; an invitation before. */
+export function checkCard(number, state, acts) {
+  const { overview } = state;
+  const check = state.checks.get(number);
+  const verify = button("Verify here", () => acts.verify(number), KEY);
+  if (check === undefined) {
+    return el(
+      "section",
+      { class: "card" },
+      el("h2", {}, "Check this batch"),
+      el(
+        "p",
+        {},
+        "Reads the verifying keys from the chain, the header from the contract's event and " +
+          "the public file from the node; recomputes everything that the header commits to, and " +
+          "checks each proof. It takes about a second.",
+      ),
+      verify,
+    );
+  }
+  if (check.outcome === "running") return runningCard(check);
+  if (check.outcome === "broken") return brokenCard(number, check, acts);
+  if (check.outcome === "away") {
+    return notice(
+      { kind: "warn", title: "Not checked: something is not available", key: "check" },
+      el("p", {}, text.sentence(check.fault.message)),
+      el("p", {}, text.advice(check.fault)),
+      button("Try again", () => acts.verify(number), { class: "quiet" }),
+    );
+  }
+  return goodCard(check, state, acts, overview);
+}
+
+function runningCard({ progress }) {
+  const label = progress === undefined ? "Starting" : text.step(progress);
+  const bar = el("progress", {
+    "aria-label": label,
+    value: progress?.of > 1 ? progress.done : undefined,
+    max: progress?.of > 1 ? progress.of : undefined,
+  });
+  return el(
+    "section",
+    { class: "card progress", "aria-busy": "true", tabindex: "-1", ...KEY },
+    el("p", {}, label),
+    bar,
+  );
+}
+
+function brokenCard(number, { fault }, acts) {
+  return notice(
+    { kind: "bad", title: `Broken: ${fault.item}`, key: "check" },
+    el(
+      "p",
+      {},
+      fault.batch === undefined
+        ? "Something outside any batch is not what it must be. The auditor gives it the same name."
+        : `Batch ${fault.batch} is not what it must be. The auditor gives it the same name.`,
+    ),
+    el(
+      "dl",
+      { class: "broken" },
+      el("dt", {}, "expected"),
+      el("dd", {}, String(fault.expected)),
+      el("dt", {}, "found"),
+      el("dd", {}, String(fault.found)),
+    ),
+    button("Check again", () => acts.verify(number), { class: "quiet" }),
+  );
+}
+
+function goodCard({ report, compared }, state, acts, overview) {
+  const trust = text.trustOf(overview.trust);
+  const { number } = report;
+  const isDisputed = text.isDisputed(compared);
+  const title = isDisputed ? text.DISPUTED : trust.headline(number);
+  return notice(
+    { kind: isDisputed ? "bad" : "good", title, key: "check" },
+    el(
+      "p",
+      {},
+      `${text.plural(report.proofs, "proof")} and ${text.bytes(report.bytes)} checked in ` +
+        `${text.length(report.ms)}; ${trust.badge}.`,
+    ),
+    comparison(compared, { number, overview }, acts),
+    el(
+      "div",
+      { class: "report" },
+      el(
+        "div",
+        {},
+        el("h3", {}, "What was checked, against what"),
+        el(
+          "ul",
+          {},
+          text
+            .checkedAgainst(report, overview)
+            .map(([what, against]) =>
+              el("li", {}, what, el("span", { class: "against" }, against)),
+            ),
+        ),
+      ),
+      el(
+        "div",
+        {},
+        el("h3", {}, "What is still trusted"),
+        el(
+          "ul",
+          {},
+          text
+            .trusted(report, overview, Array.isArray(compared) ? compared : undefined)
+            .map((one) => el("li", {}, one)),
+        ),
+        el("h3", {}, "What no check shows"),
+        el(
+          "ul",
+          {},
+          text.NOT_SHOWN.map((one) => el("li", {}, one)),
+        ),
+      ),
+    ),
+  );
+}
+
+/** A second node of the chain: offered, asked, agreeing, differing or away. */
+function comparison(compared, { number, overview }, acts) {
+  if (overview.chains < 2) {
+    return el(
+      "p",
+      {},
+      "One node of the chain was asked. Start this server with a second one to " +
+        "compare what they say.",
+    );
+  }
+  if (compared === undefined) {
+    const others = text.plural(overview.chains - 1, "other node");
+    return el(
+      "p",
+      {},
+      button(`Compare with ${others} of the chain`, () => acts.compare(number), { class: "quiet" }),
+    );
+  }
+  if (compared === "running") return el("p", {}, "Asking the other nodes of the chain ...");
+  return el(
+    "div",
+    {},
+    compared.map(({ chain, outcome, why }) => {
+      const words = {
+        agrees: `Node ${chain} of the chain agrees: contract, keys, event and block are the same.`,
+        differs:
+          `Node ${chain} of the chain disagrees: ${why}. One of the two is wrong; ` +
+          "trust neither before you know which.",
+        away: `Node ${chain} of the chain was not compared: ${text.sentence(why)}`,
+      };
+      const kinds = { agrees: "good", differs: "bad", away: "" };
+      return el("p", { class: `outcome ${kinds[outcome]}` }, words[outcome]);
+    }),
+  );
+}
+
+/** Counts, chunks, file and header words. */
+export function detailCards(detail, cost) {
+  const { row, file } = detail;
+  return [
+    row === undefined ? undefined : summaryCard(detail, cost),
+    file.fault === undefined
+      ? fileCard(file)
+      : notice(
+          { kind: "warn", title: "The public file cannot be shown" },
+          el("p", {}, text.sentence(file.fault)),
+        ),
+    detail.words === undefined ? undefined : wordsCard(detail),
+  ];
+}
+
+function summaryCard({ row, transaction, block, hash }, cost) {
+  const { day, times } = text.span(row.from, row.until);
+  const [word, meaning] = text.STATES[row.state];
+  const gas =
+    cost === undefined
+      ? "..."
+      : `${text.count(cost.gas)}${
+          cost.shared > 1 ? `, for ${cost.shared} batches in one transaction` : ""
+        }`;
+  return el(
+    "section",
+    { class: "card" },
+    el("h2", {}, "On the chain"),
+    facts([
+      ["Window", `${day}, ${times}`],
+      ["State", `${word}: ${meaning}`],
+      ["Late by", text.length(row.latenessMs)],
+      [
+        "Operations",
+        `${text.count(row.operations)}, of these ${text.plural(row.enrolments, "enrolment")}`,
+      ],
+      [
+        "Claims",
+        `${text.count(row.collect)} collected, ${text.plural(
+          row.access,
+          "access",
+          "accesses",
+        )}, ${text.count(row.breakGlass)} under broken glass`,
+      ],
+      ["Excluded", `${text.count(row.excluded)}, committed and counted, covered by no rule`],
+      ["Gas", gas],
+      ["Block", text.count(block)],
+      ["Transaction", el("code", {}, transaction), true],
+      ["Header hash", el("code", {}, hash), true],
+    ]),
+  );
+}
+
+function fileCard(file) {
+  const groups =
+    file.groups === 0
+      ? "none: its close is in a group of the batch before"
+      : `${text.count(file.groups)}, number ${file.firstGroup} to ${file.lastGroup}`;
+  return el(
+    "section",
+    { class: "card" },
+    el("h2", {}, "Public file"),
+    facts([
+      ["Size", text.bytes(file.bytes)],
+      ["Journal groups", groups],
+      [
+        "Segments",
+        file.segments === 0
+          ? "none"
+          : `${text.count(file.segments)}, together at most ` + text.bytes(file.segmentBytesMax),
+      ],
+    ]),
+    chunkTable(
+      "Chunks of operations",
+      file.operations,
+      (chunk) =>
+        `${text.count(chunk.operations)}, of these ${text.plural(chunk.enrolments, "enrolment")}`,
+    ),
+    chunkTable(
+      "Chunks of claims",
+      file.claims,
+      (chunk) =>
+        `${text.count(chunk.collect)} collected, ${text.plural(chunk.access, "access", "accesses")}, ` +
+        `${text.count(chunk.breakGlass)} broken glass, ${text.count(chunk.excluded)} excluded`,
+    ),
+  );
+}
+
+function chunkTable(title, chunks, say) {
+  if (chunks.length === 0) return undefined;
+  const names = ["Chunk", "Shape", "Holds", "Leaves in use"];
+  return el(
+    "div",
+    { class: "tablebox" },
+    el(
+      "table",
+      { class: "sheets" },
+      el("caption", {}, title),
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          names.map((name, at) =>
+            el("th", { scope: "col", class: at === 3 ? "number last" : undefined }, name),
+          ),
+        ),
+      ),
+      el(
+        "tbody",
+        {},
+        chunks.map((chunk, at) =>
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row", "data-label": "Chunk" }, String(at)),
+            el("td", { "data-label": names[1] }, el("code", {}, chunk.shape)),
+            el("td", { "data-label": names[2] }, say(chunk)),
+            el(
+              "td",
+              { "data-label": names[3], class: "number last" },
+              `${text.count(chunk.used)} of ${text.count(chunk.leaves)}`,
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function wordsCard({ words, row }) {
+  const times = { "begin of the window": row.from, "end of the window": row.until };
+  return el(
+    "section",
+    { class: "card" },
+    el("h2", {}, "Header words"),
+    el(
+      "table",
+      { class: "words" },
+      el("caption", {}, "As the contract emitted them. Times are milliseconds since 1900."),
+      el(
+        "tbody",
+        {},
+        words.map(({ name, value, isTime }) =>
+          el(
+            "tr",
+            {},
+            el("td", {}, name),
+            el(
+              "td",
+              {},
+              el("code", {}, value),
+              isTime ? el("span", { class: "sub" }, ` ${text.time(times[name])}`) : undefined,
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,220 @@
+// The list of batches, and what the deployment is.
+
+import { button, el, facts, notice } from "./dom.js";
+import * as text from "./text.js";
+
+const ROWS = 25;
+
+/** The deployment: its fingerprint first, because that is what people compare. */
+export function deploymentCard(overview) {
+  const { chainId, contract, fingerprint, keys, setup, head } = overview;
+  const insecure = "development keys: anybody can forge proofs under them";
+  return el(
+    "section",
+    { class: "card", "aria-labelledby": "deployment" },
+    el("h2", { id: "deployment" }, "Deployment"),
+    facts([
+      ["Fingerprint", el("span", { class: "fingerprint" }, fingerprint), true],
+      ["Contract", el("code", {}, contract), true],
+      ["Chain", `id ${chainId}, read up to block ${text.count(head.block)}`],
+      ["Keys", `${keys.map(({ shape }) => shape).join(", ")}`],
+      ["Setup", setup === "dev-insecure" ? insecure : "by a ceremony with a transcript"],
+    ]),
+    el(
+      "p",
+      { class: "state-words" },
+      `Contract, keys and ${text.plural(
+        overview.settledCount,
+        "header",
+      )} on the chain agree with the deployment file; lateness at most ` +
+        `${text.length(overview.lateness.maxMs)}.`,
+    ),
+  );
+}
+
+/** Batches, the newest first, a page at a time. */
+export function batchesCard(state, acts) {
+  const { overview, costs, page } = state;
+  const rows = overview.rows.toReversed();
+  if (rows.length === 0) {
+    return el(
+      "section",
+      { class: "card empty" },
+      el("h2", {}, "No batch is settled yet"),
+      el(
+        "p",
+        {},
+        "The first one is shown here when its window has ended, its proofs are made and " +
+          "the chain has it. This page looks again by itself.",
+      ),
+    );
+  }
+  const pages = Math.ceil(rows.length / ROWS);
+  const shown = rows.slice(page * ROWS, (page + 1) * ROWS);
+  return el(
+    "section",
+    { class: "card" },
+    el(
+      "div",
+      { class: "tablebox" },
+      el(
+        "table",
+        { class: "sheets" },
+        el(
+          "caption",
+          {},
+          `Newest first. ${text.STATES.final[0]}: ${text.STATES.final[1]}; ` +
+            `${text.STATES.mined[0]}: ${text.STATES.mined[1]}.`,
+        ),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            COLUMNS.map(([name, kind]) => el("th", { scope: "col", class: kind }, name)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          shown.map((row) => rowOf(row, state, acts, costs.get(row.number))),
+        ),
+      ),
+    ),
+    pages > 1 ? pager({ page, pages }, acts) : undefined,
+  );
+}
+
+/** The numbers of the batches that are shown, as far as they are settled. */
+export function shownNumbers({ overview, page }) {
+  const rows = overview.rows.toReversed().slice(page * ROWS, (page + 1) * ROWS);
+  return rows.filter(({ state }) => state !== "assembled").map(({ number }) => number);
+}
+
+const COLUMNS = [
+  ["Batch", ""],
+  ["Window", ""],
+  ["Operations", "number"],
+  ["Collected", "number"],
+  ["Accesses", "number"],
+  ["Broken glass", "number"],
+  ["Excluded", "number"],
+  ["Proofs", "number"],
+  ["Late by", "number"],
+  ["Gas", "number"],
+  ["State", ""],
+  ["", "last"],
+];
+
+function rowOf(row, state, acts, cost) {
+  const link = el("a", { href: `#/batch/${row.number}` }, String(row.number));
+  const [word, title] = text.STATES[row.state];
+  const stateCell = cell("State", "", el("span", { class: `state ${row.state}`, title }, word));
+  if (row.state === "assembled") {
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row", "data-label": "Batch" }, link),
+      el("td", { class: "window" }, "not on the chain yet"),
+      COLUMNS.slice(2, 10).map(() => el("td", { class: "absent" })),
+      stateCell,
+      el("td", { class: "last" }),
+    );
+  }
+  const { day, times } = text.span(row.from, row.until);
+  return el(
+    "tr",
+    {},
+    el("th", { scope: "row", "data-label": "Batch" }, link),
+    el("td", { class: "window" }, times, el("span", { class: "sub" }, day)),
+    numberCell("Operations", row.operations),
+    numberCell("Collected", row.collect),
+    numberCell("Accesses", row.access),
+    numberCell("Broken glass", row.breakGlass),
+    numberCell("Excluded", row.excluded),
+    cell("Proofs", "number", cost?.proofs === undefined ? "..." : text.count(cost.proofs)),
+    cell("Late by", "number", text.length(row.latenessMs)),
+    cell("Gas", "number", gasOf(cost)),
+    stateCell,
+    el("td", { class: "last" }, checkOf(row, state, acts)),
+  );
+}
+
+function cell(label, kind, ...children) {
+  return el("td", { class: kind, "data-label": label }, ...children);
+}
+
+/** Zeros step back, so that what happened is seen. */
+function numberCell(label, number) {
+  return cell(label, `number${number === 0 ? " zero" : ""}`, text.count(number));
+}
+
+function gasOf(cost) {
+  if (cost === undefined) return "...";
+  const shared = cost.shared > 1 ? el("span", { class: "sub" }, ` for ${cost.shared}`) : undefined;
+  return el("span", {}, text.count(cost.gas), shared);
+}
+
+function checkOf({ number }, { checks, overview }, acts) {
+  const check = checks.get(number);
+  const label = `Verify batch ${number} here`;
+  const key = { "data-key": `check-${number}` };
+  if (check === undefined) {
+    const verify = () => acts.verify(number);
+    return button("Verify here", verify, { class: "quiet small", "aria-label": label, ...key });
+  }
+  const words = {
+    running: ["checking ...", ""],
+    good: [text.trustOf(overview.trust).mark, "good"],
+    broken: ["broken", "bad"],
+    away: ["not checked", ""],
+  };
+  const [word, kind] = text.isDisputed(check.compared) ? ["disputed", "bad"] : words[check.outcome];
+  return el("a", { class: `outcome ${kind}`, href: `#/batch/${number}`, ...key }, word);
+}
+
+function pager({ page, pages }, acts) {
+  return el(
+    "nav",
+    { class: "pages", "aria-label": "Pages of batches" },
+    button("Newer", () => acts.turn(page - 1), { class: "quiet small", disabled: page === 0 }),
+    button("Older", () => acts.turn(page + 1), {
+      class: "quiet small",
+      disabled: page + 1 >= pages,
+    }),
+    el("span", {}, `page ${page + 1} of ${pages}`),
+  );
+}
+
+/** What is to be said above everything else: stale, or without the node's files. */
+export function warnings({ overview, staleSince, staleWhy }, acts) {
+  const list = [];
+  if (staleSince !== undefined) {
+    list.push(
+      notice(
+        { kind: "warn", title: "Stale: the chain does not answer now" },
+        el(
+          "p",
+          {},
+          `What is shown was read at ${text.clock(staleSince)}. ${text.sentence(staleWhy)}`,
+        ),
+        button("Try again", acts.refresh, { class: "quiet small" }),
+      ),
+    );
+  }
+  if (overview?.node.fault !== undefined) {
+    list.push(
+      notice(
+        { kind: "warn", title: "The node does not answer" },
+        el(
+          "p",
+          {},
+          "Headers are the chain's and are shown; files cannot be checked meanwhile. " +
+            text.sentence(overview.node.fault),
+        ),
+      ),
+    );
+  }
+  return list;
+}

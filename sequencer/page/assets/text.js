@@ -1,0 +1,206 @@
+// Every sentence that depends on who serves the page, on numbers or on times. The word *verified*
+// stands only where the reader serves the page: an operator could have changed it.
+
+const COUNT = new Intl.NumberFormat("en");
+const TIME = new Intl.DateTimeFormat("en-GB", {
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+const CLOCK = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+const DAY = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "short", day: "numeric" });
+
+export const count = (number) => COUNT.format(number);
+export const time = (ms) => TIME.format(ms);
+export const clock = (ms) => CLOCK.format(ms);
+export const plural = (number, one, many = `${one}s`) =>
+  `${count(number)} ${number === 1 ? one : many}`;
+
+/** The span of a window: its times, and its day or both of them. */
+export function span(from, until) {
+  const times = `${CLOCK.format(from)} to ${CLOCK.format(until)}`;
+  const days = [from, until].map((ms) => DAY.format(ms));
+  return { times, day: days[0] === days[1] ? days[0] : `${days[0]} to ${days[1]}` };
+}
+
+/** A length of time in the unit that fits. */
+export function length(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 120) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const minutes = seconds / 60;
+  if (minutes < 120) return `${Math.round(minutes)} min`;
+  const hours = minutes / 60;
+  return hours < 48 ? `${Math.round(hours)} h` : `${Math.round(hours / 24)} days`;
+}
+
+export function bytes(number) {
+  if (number < 10_000) return `${count(number)} bytes`;
+  if (number < 1_000_000) return `${(number / 1000).toFixed(1)} kB`;
+  return `${(number / 1_000_000).toFixed(1)} MB`;
+}
+
+const TRUSTS = {
+  operator: {
+    badge: "shown by this operator",
+    word: "Agrees",
+    mark: "agrees",
+    headline: (number) => `Agrees: batch ${number} is what its header on the chain says`,
+    who:
+      "This operator, who serves this page and could have changed it. To depend on nobody, run " +
+      "auditor verify on a machine of your own.",
+  },
+  verifier: {
+    badge: "served on your own machine",
+    word: "Verified",
+    mark: "verified",
+    headline: (number) => `Verified: batch ${number} is what its header on the chain says`,
+    who: "The program on your machine that serves this page.",
+  },
+  wallet: {
+    badge: "served by your own wallet",
+    word: "Agrees",
+    mark: "agrees",
+    headline: (number) => `Agrees: batch ${number} is what its header on the chain says`,
+    who: "The program on your machine that serves this page.",
+  },
+};
+
+/** What a page may say, by who serves it. */
+export function trustOf(trust) {
+  return TRUSTS[trust] ?? TRUSTS.operator;
+}
+
+export const STATES = {
+  final: ["final", "settled in a block that no reorganisation takes back"],
+  mined: ["mined", "settled on the chain; its block is not final yet"],
+  assembled: ["assembled", "the node has its file; it is not on the chain yet"],
+};
+
+const STEPS = {
+  open: "Reading what this server says",
+  deployment: "Comparing the deployment with the chain",
+  blocks: "Searching blocks for batches",
+  headers: "Reading the times of blocks",
+  fetch: "Fetching the public file",
+  decode: "Decoding the file",
+  lists: "Recomputing leaves, roots and counters",
+  journal: "Following the journal",
+  proofs: "Verifying proofs",
+  compare: "Asking the other node of the chain",
+};
+
+export function step({ step: name, done, of }) {
+  const what = STEPS[name] ?? name;
+  return of > 1 ? `${what}: ${count(done)} of ${count(of)}` : what;
+}
+
+/** What was compared with what, in the order in which it was. */
+export function checkedAgainst(report, overview) {
+  const { number, headers, keys, block, proofs, groups, segments } = report;
+  const journal =
+    number === 1 ? "what the deployment begins with" : `the journal hash of batch ${number - 1}`;
+  return [
+    [
+      "Contract",
+      `its code at ${overview.contract}: the contract that this page was made with, and ` +
+        "the hash in the deployment file",
+    ],
+    [
+      plural(keys, "verifying key"),
+      "words read from the code of the keys' accounts; id, shape, " +
+        "circuit and setup as the deployment file says",
+    ],
+    [
+      `Header of batch ${number}`,
+      `the contract's event in block ${count(block)}, linked from ` +
+        `genesis through ${plural(headers, "header")}, and what the contract stores at last`,
+    ],
+    [
+      "Public file",
+      `${bytes(report.bytes)} from the node: header, leaves, roots, padding, tags, ` +
+        `counters and ${plural(segments, "segment")} recomputed`,
+    ],
+    [
+      "Journal",
+      `${plural(groups, "group")} hashed onto ${journal}, up to the header's` +
+        (report.gaps > 0
+          ? `; ${plural(report.gaps, "gap")}, losses that the operator accepted`
+          : ""),
+    ],
+    [
+      plural(proofs, "proof"),
+      "by pairing, one by one, for public inputs recomputed from the chain " + "and the file",
+    ],
+  ];
+}
+
+/** What stands over a check when the nodes of the chain do not say the same. */
+export const DISPUTED = "Disputed: the nodes of the chain that were asked disagree";
+
+/** Whether another node of the chain says something else. */
+export function isDisputed(compared) {
+  return Array.isArray(compared) && compared.some(({ outcome }) => outcome === "differs");
+}
+
+/** What no check of this page shows. */
+export const NOT_SHOWN = [
+  "That every access or collection became a claim.",
+  "That declared device, category, label and time are true.",
+  "That the bytes behind digests can be had.",
+];
+
+/** Whom a reader still trusts. */
+export function trusted(report, overview, compared) {
+  const list = [];
+  const others = (compared ?? []).filter(({ outcome }) => outcome === "agrees");
+  if (others.length > 0) {
+    list.push(
+      `${plural(others.length + 1, "node")} of the chain, which say the same: that they do ` +
+        "not err together.",
+    );
+  } else {
+    list.push("The one node of the chain that was asked: what it calls the chain was believed.");
+  }
+  list.push(
+    `Whoever gave you this deployment: compare its fingerprint, ${report.fingerprint}, with ` +
+      "one that you were told another way.",
+  );
+  list.push(trustOf(overview.trust).who);
+  if (!report.isLinked) {
+    list.push(
+      `The step from batch ${report.number - 1}: its last journal group is not known here. ` +
+        "Check that batch first.",
+    );
+  }
+  if (report.devInsecure) {
+    list.push("Everybody: these are development keys, under which anybody can forge proofs.");
+  }
+  return list;
+}
+
+/** What a program says of a fault, as a sentence. */
+export function sentence(message = "") {
+  const begun = message.charAt(0).toUpperCase() + message.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
+
+/** What to do when something is away. */
+export function advice({ name, kind }) {
+  if (name === "ChainError" && kind === "other-chain")
+    return "Check the address of the chain's node that this server was started with.";
+  if (name === "ChainError")
+    return "Check that the chain's node runs and that this server reaches it, then try again.";
+  if (name === "NodeError")
+    return "The node of batch files, or this page's server, does not answer as expected.";
+  if (name === "DeploymentError")
+    return "Take the deployment file again from whoever deployed, and start this server with it.";
+  return "Reload the page. If it comes again, the program behind it needs a look.";
+}

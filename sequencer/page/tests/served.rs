@@ -1,0 +1,133 @@
+//! What is served: every file of the folder, by its own name, and nothing that its policy forbids.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use page::{HEADERS, Served, Trust, assets, find};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
+
+/// Paths of all files of the folder, as they are asked for.
+fn files() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    visit(Path::new(ROOT), "", &mut found);
+    found
+}
+
+fn visit(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let path = format!("{prefix}/{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            visit(&entry.path(), &path, found);
+        } else {
+            found.insert(path);
+        }
+    }
+}
+
+#[test]
+fn every_file_of_the_folder_is_served_once_at_its_own_path() {
+    let served: Vec<&str> = assets().map(|asset| asset.path).collect();
+    let distinct: BTreeSet<String> = served.iter().map(|path| (*path).to_owned()).collect();
+    assert_eq!(distinct.len(), served.len());
+    let mut expected = files();
+    // The page has no name of its own, and the contract's artefact lies elsewhere.
+    expected.remove("/index.html");
+    expected.extend(["/".to_owned(), "/contract.json".to_owned()]);
+    assert_eq!(distinct, expected);
+    let page = fs::read(format!("{ROOT}/index.html")).expect("the page");
+    assert_eq!(find("/").map(|asset| asset.bytes), Some(&page[..]));
+    assert_eq!(find("/index.html"), None);
+}
+
+#[test]
+fn types_are_those_of_the_endings_and_tags_those_of_the_contents() {
+    let types = BTreeMap::from([
+        ("js", "text/javascript"),
+        ("css", "text/css"),
+        ("svg", "image/svg+xml"),
+        ("txt", "text/plain"),
+        ("json", "application/json"),
+    ]);
+    let mut tags = BTreeSet::new();
+    for asset in assets().filter(|asset| asset.path != "/") {
+        let ending = asset.path.rsplit_once('.').map_or("txt", |(_, ending)| ending);
+        assert!(asset.content_type.starts_with(types[ending]), "{asset:?}");
+        let tag = asset.etag();
+        assert!(asset.is_current(&tag) && !asset.is_current("\"\""), "{asset:?}");
+        assert_eq!(tag.len(), 34);
+        // Two licences are the same text.
+        assert!(tags.insert(tag) || asset.path.contains("LICENSE"), "{asset:?}");
+    }
+}
+
+#[test]
+fn a_tag_is_current_in_any_list_that_holds_it() {
+    let page = find("/").expect("the page");
+    let tag = page.etag();
+    for list in [tag.clone(), format!("\"a\" , {tag}"), format!("W/{tag},\"b\""), "*".to_owned()] {
+        assert!(page.is_current(&list), "{list}");
+    }
+    for list in ["", "\"a\"", tag.trim_matches('"')] {
+        assert!(!page.is_current(list), "{list}");
+    }
+}
+
+#[test]
+fn the_policy_lets_nothing_in_but_files_of_the_server() {
+    let policy = HEADERS.iter().find(|(name, _)| *name == "content-security-policy");
+    let (_, policy) = policy.expect("a policy");
+    let rules: Vec<&str> = policy.split("; ").collect();
+    assert!(rules.contains(&"default-src 'none'"), "{policy}");
+    for rule in rules {
+        let (name, sources) = rule.split_once(' ').expect("a name and its sources");
+        let is_trusted_types = name.starts_with("trusted-types") || name.starts_with("require");
+        let narrow = sources.split(' ').all(|source| ["'self'", "'none'"].contains(&source));
+        assert!(narrow || is_trusted_types, "{rule}");
+    }
+    let page = String::from_utf8(find("/").expect("the page").bytes.to_vec()).expect("text");
+    for inline in ["<style", "style=", "onclick", "http://", "https://", "<script>"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+}
+
+#[test]
+fn what_a_page_takes_in_is_served() {
+    for asset in assets().filter(|asset| asset.path.ends_with(".js")) {
+        let text = std::str::from_utf8(asset.bytes).expect("text");
+        let imports =
+            text.lines().filter_map(|line| line.split_once(" from \"")?.1.split_once('"'));
+        for (import, _) in imports.filter(|(import, _)| import.starts_with('.')) {
+            let folder = asset.path.rsplit_once('/').expect("a slash").0;
+            let path = resolve(folder, import);
+            assert!(find(&path).is_some(), "{}: {import}", asset.path);
+        }
+    }
+}
+
+fn resolve(folder: &str, import: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in import.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[test]
+fn a_server_says_who_it_is_in_words_that_the_page_knows() {
+    let session = find("/session.js").expect("the part that reads it").bytes;
+    let session = std::str::from_utf8(session).expect("text");
+    for (trust, word) in
+        [(Trust::Operator, "operator"), (Trust::Verifier, "verifier"), (Trust::Wallet, "wallet")]
+    {
+        let json = Served { trust, chains: 1 }.to_json();
+        assert_eq!(json, format!("{{\"schema\":1,\"trust\":\"{word}\",\"chains\":1}}"));
+        assert!(session.contains(&format!("\"{word}\"")), "{word}");
+    }
+}

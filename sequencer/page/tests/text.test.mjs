@@ -1,0 +1,138 @@
+// What the page says: the one word that only a reader's own machine may say, and numbers.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { test } from "node:test";
+import { escape } from "../assets/statement/escape.js";
+import * as text from "../assets/text.js";
+
+const report = {
+  number: 3,
+  ms: 700,
+  proofs: 8,
+  gaps: 0,
+  isLinked: true,
+  bytes: 20_000,
+  groups: 5,
+  segments: 4,
+  headers: 7,
+  keys: 4,
+  block: 12,
+  fingerprint: "9f0c",
+  devInsecure: true,
+};
+
+function allWords(trust) {
+  const overview = { trust, contract: "0x5e", chains: 2 };
+  const of = text.trustOf(trust);
+  return JSON.stringify([
+    of.badge,
+    of.word,
+    of.mark,
+    of.headline(3),
+    of.who,
+    text.checkedAgainst(report, overview),
+    text.trusted(report, overview, undefined),
+    text.trusted(report, overview, [{ chain: 2, outcome: "agrees" }]),
+    text.NOT_SHOWN,
+    Object.values(text.STATES),
+  ]);
+}
+
+test("the word verified stands only where the reader serves the page", () => {
+  assert.match(allWords("verifier"), /Verified: batch 3/);
+  for (const trust of ["operator", "wallet", "nobody", undefined]) {
+    assert.doesNotMatch(allWords(trust), /verified/i, trust);
+  }
+  assert.match(allWords("operator"), /shown by this operator/);
+  assert.match(allWords("nobody"), /shown by this operator/);
+});
+
+test("no other file of the page says it", () => {
+  const assets = new URL("../assets/", import.meta.url);
+  const files = readdirSync(assets).filter(
+    (name) => /\.(js|html)$/.test(name) && name !== "text.js",
+  );
+  for (const name of files) {
+    const code = readFileSync(new URL(name, assets), "utf8").replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
+    assert.doesNotMatch(code, /\bverified\b/i, name);
+  }
+});
+
+test("nothing is shown but as text, and nothing is fetched from another host", () => {
+  const assets = new URL("../assets/", import.meta.url);
+  const own = readdirSync(assets).filter((name) => /\.(js|html|css)$/.test(name));
+  const modules = readdirSync(new URL("statement/", assets)).map((name) => `statement/${name}`);
+  for (const name of [...own, ...modules]) {
+    const code = readFileSync(new URL(name, assets), "utf8");
+    const banned =
+      /innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|https?:\/\//;
+    assert.doesNotMatch(code, banned, name);
+  }
+  const page = readFileSync(new URL("index.html", assets), "utf8");
+  assert.doesNotMatch(page, /<style|<script(?![^>]*\bsrc=)|\son[a-z]+=|\sstyle=/);
+});
+
+test("lengths, sizes and counts are in the unit that fits", () => {
+  const lengths = [0, 999, 1000, 9_949, 44_000, 119_000, 600_000, 7_200_000, 86_400_000 * 3];
+  assert.deepEqual(lengths.map(text.length), [
+    "0 ms",
+    "999 ms",
+    "1.0 s",
+    "9.9 s",
+    "44 s",
+    "119 s",
+    "10 min",
+    "2 h",
+    "3 days",
+  ]);
+  assert.deepEqual([1, 9_999, 20_000, 3_500_000].map(text.bytes), [
+    "1 bytes",
+    "9,999 bytes",
+    "20.0 kB",
+    "3.5 MB",
+  ]);
+  assert.deepEqual(
+    [text.plural(1, "proof"), text.plural(2, "access", "accesses")],
+    ["1 proof", "2 accesses"],
+  );
+});
+
+test("another node that disagrees disputes a check, and one that is away does not", () => {
+  const of = (...outcomes) => outcomes.map((outcome) => ({ chain: 2, outcome }));
+  assert.ok(text.isDisputed(of("agrees", "differs")));
+  for (const compared of [undefined, "running", of("agrees"), of("away")]) {
+    assert.ok(!text.isDisputed(compared));
+  }
+  assert.doesNotMatch(text.DISPUTED, /verified|agrees/i);
+});
+
+test("what a program says of a fault is shown as a sentence", () => {
+  assert.equal(text.sentence("nobody answers"), "Nobody answers.");
+  assert.equal(text.sentence("Try again."), "Try again.");
+});
+
+test("words of strangers do nothing but be shown, as the programs show them", () => {
+  const hostile =
+    "\x1b \x9b \x07 \r \n \t \0 \x7f \u2028 \u2029 \u202e \u2066 \u200b \ufeff \u{e0041}";
+  for (const one of hostile.split(" ")) {
+    const shown = escape(`a${one}b`);
+    assert.match(shown, /^a\\[ -~]+b$/, shown);
+    assert.equal(escape(shown), shown);
+  }
+  for (const plain of [
+    "",
+    "expected 3, found 4: (C2.12)",
+    "Zo\u00eb, \u6771, \u03a9 5",
+    'C:\\x "y"',
+  ]) {
+    assert.equal(escape(plain), plain);
+  }
+  assert.equal(escape("\x1b[2J\n"), "\\u{1b}[2J\\n");
+  assert.equal(escape("x".repeat(2007)), `${"x".repeat(2000)} ... (7 more characters)`);
+});
+
+test("a step says how far it is", () => {
+  assert.equal(text.step({ step: "proofs", done: 3, of: 8 }), "Verifying proofs: 3 of 8");
+  assert.equal(text.step({ step: "fetch", done: 0, of: 1 }), "Fetching the public file");
+});
