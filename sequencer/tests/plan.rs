@@ -15,8 +15,8 @@ use serde_json::Value;
 use statement::batch::PublicFile;
 
 use crate::blocks::blocks;
-use crate::walker;
 use crate::support::{Site, prepare_small, proving_keys};
+use crate::walker;
 
 /// Nobody measured the small circuits of tests.
 const PROOF_SECONDS: [&str; 6] = [
