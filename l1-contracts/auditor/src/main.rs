@@ -2,6 +2,7 @@
 
 mod keeping;
 mod line;
+mod serving;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,9 @@ enum Command {
     /// Checks one patient's opening of a batch and shows its claims with what was proven.
     #[command(long_about = OPEN, after_help = EXIT_CODES)]
     Open(Open),
+    /// Serves the page that verifies batches in a browser, on this machine.
+    #[command(long_about = SERVE, after_help = EXIT_CODES)]
+    Serve(serving::Serve),
 }
 
 const AUDITOR: &str = "\
@@ -85,6 +89,17 @@ Begin with:
   auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
       --opening mine.opening --json";
 
+const SERVE: &str = "\
+Serves the page that verifies batches in a browser, on this machine and for it alone.
+For auditors and patients who would rather look than read. The page recomputes what `verify` does of
+a batch, in the browser, and names what is broken by the same words. It asks this program alone,
+which passes on questions to the chain that read, and batch files.
+
+Begin with:
+  auditor serve --rpc http://127.0.0.1:8545 --deployment deployment.json --data http://127.0.0.1:8080
+  auditor serve --rpc http://127.0.0.1:8545 --second-rpc https://rpc.example.org \\
+      --deployment deployment.json --data batches";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  everything that was checked holds
@@ -95,7 +110,7 @@ Exit codes:
 
 /// Where everything is read from.
 #[derive(Args)]
-struct PlaceArgs {
+pub(crate) struct PlaceArgs {
     /// JSON-RPC address of a node of the base chain, http:// or https://. Use one that you trust to
     /// be on the right chain: your own, or that of somebody who does not know the operator.
     // Read later: clap would quote an address that does not parse, with the secrets in it.
@@ -103,7 +118,7 @@ struct PlaceArgs {
     rpc: String,
     /// The deployment file, from where you trust it: it says which contract is audited.
     #[arg(long)]
-    deployment: PathBuf,
+    pub(crate) deployment: PathBuf,
     /// The deployment's fingerprint, as the hospital told you and not as the file says: another
     /// deployment is refused.
     #[arg(long, value_name = "HEX")]
@@ -114,7 +129,7 @@ struct PlaceArgs {
     data: String,
     /// Print one JSON object. How far `verify` is stands on the error output all the same.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]
@@ -168,6 +183,7 @@ async fn main() -> process::ExitCode {
     let done = match Cli::parse().command {
         Command::Verify(args) => verify(&args).await,
         Command::Open(args) => show(&args).await,
+        Command::Serve(args) => serving::serve(&args).await,
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("auditor: {}", escape(&format!("{error:#}")));
@@ -179,7 +195,7 @@ async fn main() -> process::ExitCode {
 /// The command line, or a file or address given on it, is wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
-struct Given(anyhow::Error);
+pub(crate) struct Given(pub(crate) anyhow::Error);
 
 /// Wrong is what was read before anything was checked; what fails afterwards failed.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -270,14 +286,14 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
 }
 
 /// [`PlaceArgs`], each read into what it names.
-struct Read {
-    rpc: HttpUrl,
-    deployment: Deployment,
-    data: Source,
+pub(crate) struct Read {
+    pub(crate) rpc: HttpUrl,
+    pub(crate) deployment: Deployment,
+    pub(crate) data: Source,
 }
 
 impl PlaceArgs {
-    fn read(&self) -> anyhow::Result<Read> {
+    pub(crate) fn read(&self) -> anyhow::Result<Read> {
         let rpc = self.rpc.parse::<HttpUrl>().context("reading --rpc")?;
         let deployment = Deployment::read(&self.deployment)?;
         if let Some(expected) = self.fingerprint {

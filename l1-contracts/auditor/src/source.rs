@@ -104,6 +104,36 @@ impl Source {
         Err(Unavailable { what, why }.into())
     }
 
+    /// How far batches are: what a node says, or the highest number of a folder.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] if nobody says; [`Fault::Refused`] as [`Source::public_file`].
+    pub async fn reach(&self, patience: &Patience) -> Result<Reach, Fault> {
+        let what = || "how far batches are".to_owned();
+        let why = match self {
+            Source::Folder(folder) => match highest(folder) {
+                Ok(last) => return Ok(Reach { assembled: last, settled: last }),
+                Err(error) => format!("{}: {error}", folder.display()),
+            },
+            Source::Http(base, client) => {
+                let url = base.join("/batches");
+                match fetch(client, &url, patience.begin(base)).await {
+                    Ok(bytes) => match Reach::read(&bytes) {
+                        Some(reach) => return Ok(reach),
+                        None => {
+                            format!("GET {base}/batches: expected two numbers of schema {REACH}")
+                        }
+                    },
+                    Err(Missed::Http(error)) if speaks_no_tls(&error) => {
+                        return Err(Refused::no_tls("address of batch files").into());
+                    }
+                    Err(missed) => format!("GET {base}/batches: {}", missed.in_words()),
+                }
+            }
+        };
+        Err(Unavailable { what: what(), why }.into())
+    }
+
     /// The private file of a batch, if the source has it; only a folder can.
     ///
     /// # Errors
@@ -122,6 +152,38 @@ impl Source {
             }
         }
     }
+}
+
+/// How far the batches of a source are. Nothing is concluded from it: what settled the chain says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reach {
+    /// The last batch that is there.
+    pub assembled: BatchNumber,
+    /// The last one that settled, as the source says.
+    pub settled: BatchNumber,
+}
+
+const REACH: &str = "vitals-batches-1";
+
+impl Reach {
+    fn read(bytes: &[u8]) -> Option<Reach> {
+        let answer: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        let number = |name: &str| answer[name].as_u64().map(BatchNumber);
+        (answer["schema"] == REACH).then_some(())?;
+        Some(Reach { assembled: number("assembled")?, settled: number("settled")? })
+    }
+}
+
+/// The highest number that a folder has a batch of; 0 for none.
+fn highest(folder: &Path) -> io::Result<BatchNumber> {
+    let mut last = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number =
+            name.to_str().filter(|name| name.len() >= 6).and_then(|name| name.parse().ok());
+        last = last.max(number.unwrap_or(0));
+    }
+    Ok(BatchNumber(last))
 }
 
 /// Whether a path names a place in a folder that there is.
@@ -198,6 +260,29 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_folder_reaches_as_far_as_its_highest_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source::Folder(folder.path().to_owned());
+        let reach = async || source.reach(&Patience::short()).await.unwrap().assembled.0;
+        assert_eq!(reach().await, 0);
+        for name in ["000003", "000011", "9", "notes", "1000000"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(reach().await, 1_000_000);
+    }
+
+    #[test]
+    fn what_a_node_says_of_its_batches_is_read_or_not_believed() {
+        let read =
+            |text: &str| Reach::read(text.as_bytes()).map(|it| (it.assembled.0, it.settled.0));
+        let said = r#"{"assembled":9,"schema":"vitals-batches-1","settled":7}"#;
+        assert_eq!(read(said), Some((9, 7)));
+        for none in ["", "7", "{}", r#"{"assembled":9,"schema":"vitals-batches-2","settled":7}"#] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn an_argument_is_an_address_or_a_folder_that_exists() {

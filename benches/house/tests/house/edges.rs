@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("archive", &["files", "journal"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
+            ("page-server", &["l1-contracts", "model", "page"], &[]),
             ("client", CLIENT, &[]),
         ],
     ),
@@ -46,7 +47,7 @@ const LAYERS: &[(&str, &[Row])] = &[
     (
         "programs",
         &[
-            ("auditor", &["files", "l1-contracts", "model", "statement", "wire"], AUDITOR_TESTS),
+            ("auditor", AUDITOR, AUDITOR_TESTS),
             ("sequencer", SEQUENCER, &["auditor"]),
             ("loadgen", &["charts", "client", "files", "model", "wire", "world"], &[]),
         ],
@@ -61,6 +62,9 @@ type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
 const CLIENT: &[&str] = &["files", "machine", "model", "recordings", "statement", "udp", "wire"];
+
+/// The auditor reads chain and files, and nothing of the node.
+const AUDITOR: &[&str] = &["files", "l1-contracts", "model", "page-server", "statement", "wire"];
 
 /// The auditor's tests make batches with real proofs on a chain in process, and show each tampered
 /// file to the patient's program, too.

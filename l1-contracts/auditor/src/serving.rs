@@ -1,0 +1,92 @@
+//! `auditor serve`: the verifying page, for the browser of whoever runs it.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use auditor::Source;
+use clap::Args;
+use files::Audience;
+use l1_contracts::{HttpUrl, Patience};
+use model::{BatchNumber, ExitCode};
+use page_server::{Files, Found, PageServer, Reach, Shown, Trust};
+
+use crate::{Given, PlaceArgs, Read};
+
+/// Longest deployment file that is shown.
+const DEPLOYMENT_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// JSON-RPC address of a second node of the base chain: the page compares what both say, and so
+    /// trusts neither alone.
+    #[arg(long, value_name = "URL")]
+    second_rpc: Option<String>,
+    /// Where the page is served: a loopback address. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+}
+
+/// Serves until the program is told to end.
+pub(crate) async fn serve(args: &Serve) -> anyhow::Result<ExitCode> {
+    let server = bind(args).await.map_err(Given)?;
+    let url = format!("http://{}/", server.local_addr());
+    match args.place.json {
+        true => println!("{}", serde_json::json!({ "schema": "vitals-page-1", "url": url })),
+        false => println!("{url} verifies in your browser; Ctrl-C ends it"),
+    }
+    server.serve(stopped()).await;
+    Ok(ExitCode::Ok)
+}
+
+async fn bind(args: &Serve) -> anyhow::Result<PageServer> {
+    let Read { rpc, data, .. } = args.place.read()?;
+    let second = args.second_rpc.as_deref().map(str::parse::<HttpUrl>).transpose();
+    let second = second.context("reading --second-rpc")?;
+    // The file that was read a moment ago, for the page to read once more.
+    let path = &args.place.deployment;
+    let deployment = files::read(path, DEPLOYMENT_BYTES_MAX, Audience::Public)
+        .with_context(|| format!("the deployment file {}", path.display()))?;
+    let shown = Shown {
+        trust: Trust::Verifier,
+        deployment,
+        chains: [rpc].into_iter().chain(second).collect(),
+        files: Box::new(OfSource(data)),
+    };
+    Ok(PageServer::bind(args.listen, shown).await?)
+}
+
+/// Until SIGINT or SIGTERM.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let waits = async |kind| match signal(kind) {
+        Ok(mut signal) => _ = signal.recv().await,
+        // Without a handler the signal ends the program by itself.
+        Err(_) => std::future::pending().await,
+    };
+    tokio::select! {
+        () = waits(SignalKind::interrupt()) => {}
+        () = waits(SignalKind::terminate()) => {}
+    }
+}
+
+/// What `--data` names, as a page asks it.
+struct OfSource(Source);
+
+impl Files for OfSource {
+    fn reach(&self) -> Found<'_, Reach> {
+        Box::pin(async {
+            let found =
+                self.0.reach(&Patience::short()).await.map_err(|fault| fault.to_string())?;
+            Ok(Reach { assembled: found.assembled, settled: found.settled })
+        })
+    }
+
+    fn public_file(&self, number: BatchNumber) -> Found<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            let found = self.0.public_file(number, &Patience::short()).await;
+            found.map(Some).map_err(|fault| fault.to_string())
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! A server on a free port, asked as a browser and as a stranger would.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use model::BatchNumber;
+use page::{ASSETS, HEADERS};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::{CHAINS_MAX, Files, Found, PageError, PageServer, Reach, Shown, Trust};
+
+/// One batch, whose file is nine bytes; number 5 is withheld.
+struct OneBatch;
+
+impl Files for OneBatch {
+    fn reach(&self) -> Found<'_, Reach> {
+        Box::pin(async { Ok(Reach { assembled: BatchNumber(2), settled: BatchNumber(1) }) })
+    }
+
+    fn public_file(&self, number: BatchNumber) -> Found<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            match number {
+                BatchNumber(1) => Ok(Some(b"batch one".to_vec())),
+                BatchNumber(5) => Err("the host\u{1b}[2J is away".to_owned()),
+                _ => Ok(None),
+            }
+        })
+    }
+}
+
+fn shown(trust: Trust, chains: &[SocketAddr]) -> Shown {
+    let chains = chains.iter().map(|at| format!("http://{at}").parse().unwrap()).collect();
+    Shown { trust, deployment: b"{}".to_vec(), chains, files: Box::new(OneBatch) }
+}
+
+fn any() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// Serves until the sender is dropped.
+async fn serve(trust: Trust, chains: &[SocketAddr]) -> (SocketAddr, oneshot::Sender<()>) {
+    let server = PageServer::bind(any(), shown(trust, chains)).await.unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let address = server.local_addr();
+    tokio::spawn(server.serve(async { drop(stopped.await) }));
+    (address, stop)
+}
+
+/// A node of the base chain that gives every question of its connections this answer.
+async fn node(answer: Value) -> SocketAddr {
+    let listener = TcpListener::bind(any()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = vec![0; 8192];
+            drop(stream.read(&mut question).await);
+            let body = answer.to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+                 content-length: {}\r\n\r\n",
+                body.len()
+            );
+            drop(stream.write_all((head + &body).as_bytes()).await);
+        }
+    });
+    address
+}
+
+/// Status, head in lower case, and body.
+async fn send(to: SocketAddr, request: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head, answer[end + 4..].to_vec())
+}
+
+async fn get(to: SocketAddr, path: &str, more: &str) -> (u16, String, Vec<u8>) {
+    let host = if more.contains("host:") { String::new() } else { format!("host: {to}\r\n") };
+    send(to, &format!("GET {path} HTTP/1.1\r\n{host}{more}connection: close\r\n\r\n")).await
+}
+
+async fn ask(to: SocketAddr, path: &str, kind: &str, body: &str) -> (u16, Value) {
+    let length = body.len();
+    let (status, _, body) = send(
+        to,
+        &format!(
+            "POST {path} HTTP/1.1\r\nhost: {to}\r\ncontent-type: {kind}\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        ),
+    )
+    .await;
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn every_file_of_the_page_comes_with_its_headers_and_once() {
+    let (page, _stop) = serve(Trust::Verifier, &[any()]).await;
+    for asset in ASSETS {
+        let (status, head, body) = get(page, asset.path, "").await;
+        assert_eq!((status, body.as_slice()), (200, asset.bytes), "{}", asset.path);
+        for (name, value) in HEADERS {
+            assert!(head.contains(&format!("{name}: {}", value.to_lowercase())), "{head}");
+        }
+        assert!(head.contains(&format!("content-type: {}", asset.content_type)), "{head}");
+        let tag = format!("if-none-match: {}\r\n", asset.etag());
+        let (status, head, body) = get(page, asset.path, &tag).await;
+        assert_eq!((status, body.len()), (304, 0), "{head}");
+        assert!(head.contains("content-security-policy"), "{head}");
+    }
+    let head_of = format!("HEAD / HTTP/1.1\r\nhost: {page}\r\nconnection: close\r\n\r\n");
+    let (status, _, body) = send(page, &head_of).await;
+    assert_eq!((status, body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn a_page_says_who_serves_it_and_shows_what_there_is() {
+    let (page, _stop) = serve(Trust::Operator, &[any(), any()]).await;
+    let (_, _, body) = get(page, "/page.json", "").await;
+    assert_eq!(body, br#"{"schema":1,"trust":"operator","chains":2}"#);
+    assert_eq!(get(page, "/deployment.json", "").await.2, b"{}");
+    let (status, _, body) = get(page, "/batches", "").await;
+    let reach = json!({ "schema": "vitals-batches-1", "assembled": 2, "settled": 1 });
+    assert_eq!((status, serde_json::from_slice::<Value>(&body).unwrap()), (200, reach));
+    assert_eq!(get(page, "/batches/1", "").await.2, b"batch one");
+    for (path, status, code) in [
+        ("/batches/2", 404, "batch-unknown"),
+        ("/batches/x", 400, "number-malformed"),
+        ("/batches/5", 503, "files-unavailable"),
+        ("/batches/1/private", 400, "number-malformed"),
+        ("/other", 404, "path-unknown"),
+        ("/../Cargo.toml", 404, "path-unknown"),
+        ("/chain/1", 405, "method-not-served"),
+    ] {
+        let (found, head, body) = get(page, path, "").await;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((found, body["error"].as_str()), (status, Some(code)), "{path}");
+        assert!(!body.to_string().contains("\\u001b"), "{body}");
+        assert!(head.contains("content-security-policy"), "{head}");
+    }
+    let (status, answer) = ask(page, "/batches", "application/json", "{}").await;
+    assert_eq!((status, &answer["error"]), (405, &json!("method-not-served")));
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_pointed_here_reads_nothing_of_a_verifier() {
+    let (page, _stop) = serve(Trust::Verifier, &[any()]).await;
+    let port = page.port();
+    for host in ["localhost", "127.0.0.1", &format!("localhost:{port}"), "[::1]:80", "[::1]"] {
+        let (status, ..) = get(page, "/page.json", &format!("host: {host}\r\n")).await;
+        assert_eq!(status, 200, "{host}");
+    }
+    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "::1"] {
+        let (status, ..) = get(page, "/page.json", &format!("host: {host}\r\n")).await;
+        assert_eq!(status, 421, "{host}");
+    }
+    let (operators, _stop) = serve(Trust::Operator, &[any()]).await;
+    assert_eq!(get(operators, "/page.json", "host: node.example\r\n").await.0, 200);
+}
+
+#[tokio::test]
+async fn questions_that_read_are_passed_on_and_no_others() {
+    let good = node(json!({ "jsonrpc": "2.0", "id": 0, "result": "0x7a69" })).await;
+    let error = json!({ "code": -32000, "message": "no such block" });
+    let bad = node(json!({ "jsonrpc": "2.0", "id": 0, "error": error })).await;
+    let away = TcpListener::bind(any()).await.unwrap().local_addr().unwrap();
+    let (page, _stop) = serve(Trust::Verifier, &[good, bad, away]).await;
+    let question =
+        |method: &str| json!({ "jsonrpc": "2.0", "id": 7, "method": method }).to_string();
+    let json_type = "application/json";
+    let (status, answer) = ask(page, "/chain/1", json_type, &question("eth_chainId")).await;
+    let expected = json!({ "jsonrpc": "2.0", "id": 7, "result": "0x7a69" });
+    assert_eq!((status, answer), (200, expected));
+    let (status, answer) = ask(page, "/chain/2", json_type, &question("eth_chainId")).await;
+    assert_eq!((status, &answer["error"]["message"]), (200, &json!("no such block")));
+    let long = format!("{}{}", question("eth_call"), " ".repeat(64 * 1024));
+    for (path, kind, body, status, code) in [
+        ("/chain/3", json_type, question("eth_chainId"), 502, "chain-unreachable"),
+        ("/chain/4", json_type, question("eth_chainId"), 404, "chain-unknown"),
+        ("/chain/0", json_type, question("eth_chainId"), 404, "chain-unknown"),
+        ("/chain/1", "text/plain", question("eth_chainId"), 415, "question-type"),
+        ("/chain/1", json_type, question("eth_sendRawTransaction"), 403, "question-not-served"),
+        ("/chain/1", json_type, "[]".to_owned(), 400, "question-malformed"),
+        ("/chain/1", json_type, long, 413, "question-long"),
+    ] {
+        let (found, answer) = ask(page, path, kind, &body).await;
+        assert_eq!((found, answer["error"].as_str()), (status, Some(code)), "{path} {kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_for_loopback_and_has_a_chain() {
+    let open = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let refused = PageServer::bind(open, shown(Trust::Operator, &[any()])).await.unwrap_err();
+    assert!(matches!(refused, PageError::Open(_)), "{refused}");
+    for count in [0, CHAINS_MAX + 1] {
+        let shown = shown(Trust::Operator, &vec![any(); count]);
+        let refused = PageServer::bind(any(), shown).await.unwrap_err();
+        assert!(matches!(refused, PageError::Chains(found) if found == count), "{refused}");
+    }
+    let (page, stop) = serve(Trust::Verifier, &[any()]).await;
+    let taken = PageServer::bind(page, shown(Trust::Verifier, &[any()])).await.unwrap_err();
+    assert!(matches!(taken, PageError::Bind { .. }), "{taken}");
+    drop(stop);
+    // Free again once it has ended.
+    while PageServer::bind(page, shown(Trust::Verifier, &[any()])).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
