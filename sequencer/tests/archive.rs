@@ -119,6 +119,9 @@ async fn a_check_an_inspection_and_a_backup_know_what_is_in_the_archive_alone() 
     assert!(said.contains(&format!("head: group {}", head.group)), "{said}");
     let inspected = object(&sequencer(&["journal", "inspect", "--json", "--dir", &dir]), 0);
     assert_eq!(inspected["files"].as_array().unwrap().len() as u64, head.file);
+    // A plan goes through all of it, too, and finds no window to plan with.
+    let said = object(&sequencer(&["plan", "--journal", &dir]), 3).to_string();
+    assert!(said.contains(&format!("found {} entries and no close", head.position)), "{said}");
 
     let backup = site.beside("backup").display().to_string();
     let taken = object(&sequencer(&["backup", &backup, "--json", "--dir", &dir, "--rate", "0"]), 0);
@@ -151,6 +154,8 @@ async fn a_check_an_inspection_and_a_backup_know_what_is_in_the_archive_alone() 
     let checked = sequencer(&["journal", "check", "--dir", &dir]);
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();
     assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("00000001.log is in the archive"), "{said}");
+    let said = object(&sequencer(&["plan", "--journal", &dir]), 1).to_string();
     assert!(said.contains("00000001.log is in the archive"), "{said}");
     let error = object(&sequencer(&["archive", "status", "--json", "--dir", &dir]), 2);
     assert!(error.as_str().unwrap().contains("`[archive] url`"), "{error}");
