@@ -357,7 +357,10 @@ async function finalBlock(chain) {
   }
 }
 
-/** Gas of a transaction, and the headers and chunks that it settled. */
+/**
+ * Gas of a transaction, and the headers and chunks that it settled; none if it called the contract
+ * by way of another one.
+ */
 export async function readTransaction(chain, hash) {
   const [receipt, transaction] = await Promise.all([
     chain.call("eth_getTransactionReceipt", [hash]),
@@ -366,8 +369,19 @@ export async function readTransaction(chain, hash) {
   if (receipt === null || transaction === null) {
     throw new ChainError("refused", `the node does not have transaction ${hash}`);
   }
-  const batches = decodeSettleCall(hex(transaction.input, "a transaction's data"));
-  return { gas: quantity(receipt.gasUsed, "gas"), batches };
+  return {
+    gas: quantity(receipt.gasUsed, "gas"),
+    batches: batchesOf(hex(transaction.input, "a transaction's data")),
+  };
+}
+
+function batchesOf(calldata) {
+  try {
+    return decodeSettleCall(calldata);
+  } catch (error) {
+    if (error instanceof DecodeError || error instanceof HeaderError) return [];
+    throw error;
+  }
 }
 
 /** What is no answer of the contract is broken, whatever exactly it is. */

@@ -133,7 +133,7 @@ function rowOf(row, state, acts, cost) {
     numberCell("Accesses", row.access),
     numberCell("Broken glass", row.breakGlass),
     numberCell("Excluded", row.excluded),
-    cell("Proofs", "number", cost?.proofs === undefined ? "..." : text.count(cost.proofs)),
+    cell("Proofs", "number", proofsOf(cost)),
     cell("Late by", "number", text.length(row.latenessMs)),
     cell("Gas", "number", gasOf(cost)),
     stateCell,
@@ -148,6 +148,12 @@ function cell(label, kind, ...children) {
 /** Zeros step back, so that what happened is seen. */
 function numberCell(label, number) {
   return cell(label, `number${number === 0 ? " zero" : ""}`, text.count(number));
+}
+
+/** Dots while it is asked for; a word if the transaction does not tell. */
+function proofsOf(cost) {
+  if (cost === undefined) return "...";
+  return cost.proofs === undefined ? "unknown" : text.count(cost.proofs);
 }
 
 function gasOf(cost) {

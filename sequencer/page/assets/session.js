@@ -147,7 +147,7 @@ export class Session {
       const { gas, batches } = await this.#transaction(one.transaction);
       const own = batches.find(({ header }) => header.number === one.header.number);
       const proofs = own === undefined ? undefined : own.operations.length + own.claims.length;
-      found.push({ number, gas: Number(gas), shared: batches.length, proofs });
+      found.push({ number, gas: Number(gas), shared: Math.max(batches.length, 1), proofs });
     }
     return found;
   }

@@ -275,6 +275,14 @@ test("gas and proofs come from the transaction that settled a batch", async () =
   const { session } = serve();
   await session.open(tell);
   assert.deepEqual(await session.costs([1]), [{ number: 1, gas: 40_000, shared: 5, proofs: 2 }]);
+  // By way of another contract: what it cost is known, and not what for.
+  const through = serve({
+    change: (_, question) =>
+      question?.method === "eth_getTransactionByHash" ? { input: "0x12345678" } : undefined,
+  });
+  await through.session.open(tell);
+  const [cost] = await through.session.costs([1]);
+  assert.deepEqual(cost, { number: 1, gas: 40_000, shared: 1, proofs: undefined });
 });
 
 test("details show what the chain and the file say, unchecked", async () => {

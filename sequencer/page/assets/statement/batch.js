@@ -51,8 +51,7 @@ export function checkBatch({ context, previous, header }, bytes, tell = () => {}
   const file = decode(header, bytes);
   // From here on the chain's header is the measure, and the file's is not used again.
   compareHeaders(header, file.header);
-  tell("lists", 0, 1);
-  checkLists(context.keys, header, file);
+  checkLists(context.keys, { header, file }, tell);
   const proofs = foldOperations({ context, header }, file.operations);
   proofs.push(...foldClaims({ context, previous, header }, file.claims));
   tell("journal", 0, 1);

@@ -11,12 +11,22 @@ import { chunkRoots } from "./scope.js";
 const OPERATIONS = { name: "operations", circuit: Circuit.C1, node: Domain.OperationsNode };
 const CLAIMS = { name: "claims", circuit: Circuit.C2, node: Domain.ClaimsNode };
 
-/** Throws `Broken` that names the first thing that does not agree. */
-export function checkLists(keys, header, file) {
+/**
+ * Throws `Broken` that names the first thing that does not agree. `tell` is called with each chunk,
+ * because hashing them takes the longest but for the proofs.
+ */
+export function checkLists(keys, { header, file }, tell = () => {}) {
   const batch = header.number;
-  file.operations.forEach((chunk, at) => checkOperations({ keys, batch, chunk, at }));
+  const of = file.operations.length + file.claims.length;
+  file.operations.forEach((chunk, at) => {
+    tell("lists", at, of);
+    checkOperations({ keys, batch, chunk, at });
+  });
   checkOperationTotals(header, file.operations);
-  file.claims.forEach((chunk, at) => checkClaims({ keys, batch, chunk, at }));
+  file.claims.forEach((chunk, at) => {
+    tell("lists", file.operations.length + at, of);
+    checkClaims({ keys, batch, chunk, at });
+  });
   checkClaimTotals(header, file.claims);
   equal(batch, item.file("segments"), header.dataRoot, dataRoot(file.segments));
 }
