@@ -24,9 +24,8 @@ fn block(text: &str, key: &str) -> String {
     let below = text.lines().skip_while(|line| line.trim() != key).skip(1);
     let lines: Vec<&str> = below.collect();
     let indent = lines[0].len() - lines[0].trim_start().len();
-    let own =
-        lines.iter().take_while(|line| line.len() < indent || line[..indent].trim().is_empty());
-    let own = own.take_while(|line| line.is_empty() || line.starts_with(&" ".repeat(indent)));
+    let is_own = |line: &&&str| line.is_empty() || line.starts_with(&" ".repeat(indent));
+    let own = lines.iter().take_while(is_own);
     own.map(|line| line.get(indent..).unwrap_or("").to_owned() + "\n").collect()
 }
 
