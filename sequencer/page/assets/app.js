@@ -67,15 +67,17 @@ async function open() {
 
 /** Reads what is new; what is shown stays, and says that it is stale, if nobody answers. */
 async function refresh() {
-  if (state.overview === undefined || state.isRefreshing) return;
+  // Also of a page that could not be opened: whoever was away may be back.
+  const isOpening = state.overview === undefined && state.fault === undefined;
+  if (isOpening || state.isRefreshing) return;
   state.isRefreshing = true;
   const before = shownWords();
   try {
     take(await asker.ask("refresh", {}));
   } catch (fault) {
-    if (fault.name === "Broken") {
+    if (fault.name === "Broken" || state.overview === undefined) {
+      if (state.fault?.message !== fault.message) say(fault.message);
       state.fault = fault;
-      say(fault.message);
     } else {
       if (state.staleSince === undefined) say("Stale: the chain does not answer now.");
       state.staleSince ??= state.readAt;

@@ -13,7 +13,7 @@ import {
 } from "./statement/abi.js";
 import { DecodeError, fromHex, toHex } from "./statement/bytes.js";
 import { Broken, item } from "./statement/broken.js";
-import { checkContractCode, isInstance } from "./statement/deployment.js";
+import { checkContractCode, isInstance, showAddress } from "./statement/deployment.js";
 import { wordOf } from "./statement/field.js";
 import { escape } from "./statement/escape.js";
 import { HeaderError } from "./statement/header.js";
@@ -213,7 +213,11 @@ export async function readConstants(chain, file, artefact) {
     );
   }
   const runtimeHash = keccak(code);
-  if (toHex(runtimeHash) !== toHex(file.runtimeHash)) checkContractCode(false);
+  if (toHex(runtimeHash) !== toHex(file.runtimeHash)) {
+    asAnswer(item.deployment("contract code"), () => {
+      throw wrongCode("the code that was deployed", contract);
+    });
+  }
   checkContractCode(isInstance(code, artefact.template));
   const of = { contract };
   const what = item.deployment("constants");
@@ -249,9 +253,23 @@ async function readKey(chain, contract, record) {
   const what = item.key(record.shape, "words on chain");
   const words = wordsOfCode(await chain.code(address));
   return asAnswer(what, () => {
-    if (words === undefined) throw new DecodeError("expected a verifying key, found none");
-    return { code: address, circuit: Number(smallNumber(circuit)), key: decodeKey(words) };
+    if (words === undefined) throw wrongCode("a verifying key", address);
+    return { code: address, circuit: Number(smallNumber(circuit)), key: readWords(words, address) };
   });
+}
+
+function readWords(words, address) {
+  try {
+    return decodeKey(words);
+  } catch (error) {
+    if (!(error instanceof PointError)) throw error;
+    const where = `the verifying key at ${showAddress(address)}`;
+    throw new PointError(`${where} is malformed: ${error.message}`);
+  }
+}
+
+function wrongCode(what, address) {
+  return new DecodeError(`expected ${what} at ${showAddress(address)}, found none or another`);
 }
 
 /** What the contract stores after a block. */

@@ -1,6 +1,6 @@
 // One batch: what the chain says, what the node's file holds, and what came of checking it.
 
-import { button, el, facts, notice } from "./dom.js";
+import { button, el, facts, notice, table } from "./dom.js";
 import * as text from "./text.js";
 
 /** Whoever began a check from the keyboard stays at it, whatever it comes to. */
@@ -259,8 +259,7 @@ function chunkTable(title, chunks, say) {
   return el(
     "div",
     { class: "tablebox" },
-    el(
-      "table",
+    table(
       { class: "sheets" },
       el("caption", {}, title),
       el(
@@ -302,8 +301,7 @@ function wordsCard({ words, row }) {
     "section",
     { class: "card" },
     el("h2", {}, "Header words"),
-    el(
-      "table",
+    table(
       { class: "words" },
       el("caption", {}, "As the contract emitted them. Times are milliseconds since 1900."),
       el(

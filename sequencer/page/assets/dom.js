@@ -30,6 +30,27 @@ export function facts(list) {
   );
 }
 
+const ROLES = {
+  TABLE: "table",
+  THEAD: "rowgroup",
+  TBODY: "rowgroup",
+  TR: "row",
+  TD: "cell",
+  CAPTION: "caption",
+};
+
+const HEADERS = { col: "columnheader", row: "rowheader" };
+
+/** A table, which stays one for screen readers where its rows are laid out as sheets. */
+export function table(attributes, ...children) {
+  const made = el("table", attributes, ...children);
+  for (const element of [made, ...made.querySelectorAll("*")]) {
+    const role = HEADERS[element.getAttribute("scope")] ?? ROLES[element.nodeName];
+    if (role !== undefined) element.setAttribute("role", role);
+  }
+  return made;
+}
+
 /** A notice with a heading; `kind` is good, bad, warn or nothing, and the words say it, too. */
 export function notice({ kind = "", title, key }, ...children) {
   // No alert of its own: views are made anew, and it would be read out each time. What happens is

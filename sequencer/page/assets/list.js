@@ -1,6 +1,6 @@
 // The list of batches, and what the deployment is.
 
-import { button, el, facts, notice } from "./dom.js";
+import { button, el, facts, notice, table } from "./dom.js";
 import * as text from "./text.js";
 
 const ROWS = 25;
@@ -57,8 +57,7 @@ export function batchesCard(state, acts) {
     el(
       "div",
       { class: "tablebox" },
-      el(
-        "table",
+      table(
         { class: "sheets" },
         el(
           "caption",

@@ -16,6 +16,8 @@ const TRUSTS = ["operator", "verifier", "wallet"];
 const CHAINS_MAX = 8;
 /** A batch counts as late so much after its window ended, as for the auditor. */
 const LATE_AFTER_MS = 600_000n;
+/** Most batches that are shown before the chain has them. */
+const ASSEMBLED_MAX = 20;
 /** Most files that are read for the last journal group before a batch. */
 const TAIL_FILES_MAX = 4;
 /** Most transactions whose gas is kept. */
@@ -68,7 +70,11 @@ export class Session {
       { length: this.#served.chains },
       (_, at) => new Chain(`/chain/${at + 1}`, this.options),
     );
+    // Another deployment may be behind this address by now: nothing that was found holds for it.
     this.#history = undefined;
+    this.#context = undefined;
+    this.#tails.clear();
+    this.#transactions.clear();
     tell("deployment", 0, 1);
     this.#constants = await readConstants(this.#chains[0], this.#file, this.#artefact);
     this.#context = checkDeployment(this.#file, this.#constants, this.#artefact);
@@ -116,7 +122,9 @@ export class Session {
   #overview(node) {
     const { head, settled, finalBlock } = this.#history;
     const rows = settled.map((one) => rowOf(one, finalBlock));
-    for (let number = settled.length + 1; number <= this.#assembled; number++) {
+    // By the node's word alone: a large number must make no long list.
+    const end = Math.min(this.#assembled, settled.length + ASSEMBLED_MAX);
+    for (let number = settled.length + 1; number <= end; number++) {
       rows.push({ number, state: "assembled" });
     }
     const { scope, setup, keys } = this.#file;
@@ -205,11 +213,13 @@ export class Session {
    * Everything above the file was checked when the chain was read.
    */
   async verify(number, tell) {
+    // One reading of the chain from begin to end: a later one may be of another past.
+    const settled = this.#history?.settled ?? [];
     const one = this.#settled(number);
     tell("fetch", 0, 1);
     const bytes = await fetchFile(number, this.options);
+    const previous = await this.#previous(settled, number);
     const begin = performance.now();
-    const previous = await this.#previous(number);
     const of = { context: this.#context, previous, header: one.header };
     const { tail, gaps, proofs, file } = checkBatch(of, bytes, tell);
     const ms = performance.now() - begin;
@@ -225,7 +235,7 @@ export class Session {
       bytes: bytes.length,
       groups: file.groups.length,
       segments: file.segments.length,
-      headers: this.#history.settled.length,
+      headers: settled.length,
       keys: this.#file.keys.length,
       block: Number(one.block),
       fingerprint: this.#context.fingerprint,
@@ -233,21 +243,23 @@ export class Session {
     };
   }
 
-  async #previous(number) {
+  async #previous(settled, number) {
     if (number === 1) return this.#context.genesis;
-    const known = this.#tails.get(number - 1)?.tail;
-    const tail = known ?? (await this.#findTail(number - 1));
-    return after(this.#settled(number - 1).header, tail);
+    const before = settled[number - 2];
+    const known = this.#tails.get(number - 1);
+    const isKnown = known?.hash === toHex(before.headerHash);
+    const tail = isKnown ? known.tail : await this.#findTail(settled, number - 1);
+    return after(before.header, tail);
   }
 
   /**
    * The last journal group of a batch that was not checked here: of its file the groups alone,
    * which the two headers around them pin. Without any, a batch ends where the one before does.
    */
-  async #findTail(number) {
+  async #findTail(settled, number) {
     for (let at = number; at > 0 && number - at < TAIL_FILES_MAX; at--) {
-      const { header } = this.#settled(at);
-      const before = at === 1 ? this.#context.genesis : after(this.#settled(at - 1).header);
+      const { header } = settled[at - 1];
+      const before = at === 1 ? this.#context.genesis : after(settled[at - 2].header);
       try {
         const { groups } = decodeFile(await fetchFile(at, this.options));
         const { tail } = checkJournal({ previous: before, header }, groups);

@@ -16,8 +16,8 @@ pub enum Trust {
 pub struct Served {
     /// Who serves.
     pub trust: Trust,
-    /// How many nodes of the base chain are behind `/chain/1`, `/chain/2` and so on. With two, the
-    /// page compares what they say.
+    /// How many nodes of the base chain are behind `/chain/1`, `/chain/2` and so on, 1 to 8. With
+    /// two, the page compares what they say.
     pub chains: u8,
 }
 

@@ -248,7 +248,7 @@ test("a second node of the chain agrees, disagrees or is away, and each is told"
     method === "eth_getCode" && params[0] === soundFile.settlement ? "0x6001" : undefined;
   const [differs, sentence] = await compare(otherCode);
   assert.equal(differs, "differs");
-  assert.match(sentence, /^deployment, contract code: expected the settlement contract/);
+  assert.match(sentence, /^deployment, contract code: expected an answer of the settlement/);
 });
 
 test("another chain, a damaged deployment file or another contract's word opens nothing", async () => {
@@ -269,6 +269,47 @@ test("another chain, a damaged deployment file or another contract's word opens 
     question?.params[0]?.data === callData("journalPosition()") ? toHex(toBytes(1, 32)) : undefined,
   );
   assert.deepEqual([liar.name, liar.item], ["Broken", "contract head, journal position"]);
+});
+
+test("a key that the chain does not hold as one is named, and so is one it never took", async () => {
+  const open = async (change) => failure(() => serve({ change }).session.open(tell));
+  const code = deployment().keys[1].code;
+  const answered = (bytes) => (_, question) =>
+    question?.method === "eth_getCode" && question.params[0] === code ? bytes : undefined;
+  for (const [bytes, found] of [
+    ["0x", /found expected a verifying key at 0x0202.*, found none or another$/],
+    [`0x01${"00".repeat(1344)}`, /found none or another$/],
+    [`0x00${"00".repeat(1344)}`, /at 0x0202.* is malformed: .* at word 0 is infinity$/],
+  ]) {
+    const error = await open(answered(bytes));
+    assert.deepEqual([error.name, error.item], ["Broken", "key c2-test, words on chain"]);
+    assert.match(error.message, found);
+  }
+  const never = await open((_, question) =>
+    question?.params[0]?.data?.endsWith(deployment().keys[1].id.slice(2))
+      ? toHex(new Uint8Array(64))
+      : undefined,
+  );
+  assert.equal(never.item, "key c2-test, id");
+});
+
+test("a node that says it has many batches makes no long list", async () => {
+  const lies = { schema: "vitals-batches-1", assembled: 2 ** 40, settled: 3 };
+  const { session } = serve({ change: (path) => (path === "/batches" ? lies : undefined) });
+  assert.equal((await session.open(tell)).rows.length, 3 + 20);
+});
+
+test("what is opened again under another deployment knows nothing of the first", async () => {
+  let isOther = false;
+  const change = (path) =>
+    isOther && path === "/deployment.json" ? { ...deployment(), setup: "ceremony" } : undefined;
+  const { session } = serve({ change });
+  await session.open(tell);
+  await session.verify(1, tell);
+  isOther = true;
+  const error = await failure(() => session.open(tell));
+  assert.deepEqual([error.name, error.item], ["Broken", "key c1-test, setup"]);
+  assert.equal((await failure(() => session.verify(1, tell))).name, "ChainError");
 });
 
 test("gas and proofs come from the transaction that settled a batch", async () => {
