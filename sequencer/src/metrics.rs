@@ -1,21 +1,22 @@
 //! Every metric of the node, declared once: name, kind, unit, labels and help.
 //!
+//! Boards ([`boards`]) and alerts ([`alerts`]) are declared beside it, and name nothing else.
 //! Each node has its own registry; nothing is global. A label takes only values of a closed list
 //! (reject codes, rule numbers, kinds, outcomes, circuits), so the number of series is bounded.
 //! `docs/metrics.md` is generated from the same declaration and compared by a test.
 
-use std::sync::Arc;
-use std::time::Duration;
+pub mod alerts;
+pub mod boards;
+mod feed;
+pub mod quantile;
+mod withdrawals;
 
-use model::{ClaimKind, RejectCode, RuleNumber};
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
-use statement::scope::Circuit;
 
-use crate::stages::ingest::RenewalStep;
-use crate::stages::standing::Cause;
+use self::withdrawals::Withdrawals;
 
 /// How an access request ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +60,11 @@ const PROOF_SECONDS: [f64; 10] = [0.1, 0.3, 1.0, 3.0, 10.0, 20.0, 40.0, 90.0, 20
 /// Seconds of a step of a proof: 1 ms to 10 min.
 const STEP_SECONDS: [f64; 12] =
     [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 40.0, 200.0, 600.0];
+/// Seconds of a receipt: 1 ms to 10 s.
+const RECEIPT_SECONDS: [f64; 12] =
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0];
+/// Seconds from the signature of a withdrawal until it takes effect: 10 ms to an hour.
+const EFFECT_SECONDS: [f64; 10] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0, 600.0, 3600.0];
 /// Seconds of an evaluated row: 1 ms to 10 s.
 const EVALUATION_SECONDS: [f64; 8] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
 /// Seconds between the end of a window and the block that settles it: 1 s to a day.
@@ -122,6 +128,8 @@ macro_rules! metrics {
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
+            /// Withdrawals that took effect and are not settled yet.
+            withdrawals: Withdrawals,
             $(#[doc = concat!($help, " Unit: ", $unit, ".")] $vis $name: $kind,)*
         }
 
@@ -143,7 +151,7 @@ macro_rules! metrics {
                         make!($kind, opts, &[$($label),*], buckets!($($buckets)?))?;
                     registry.register(Box::new($name.clone()))?;
                 )*
-                Ok(Metrics { registry, $($name,)* })
+                Ok(Metrics { registry, withdrawals: Withdrawals::default(), $($name,)* })
             }
         }
     };
@@ -161,6 +169,8 @@ macro_rules! buckets {
 metrics! {
     pub ingest_connections: IntGauge [], "connections",
         "Open connections of gateways, wallets and practitioners.";
+    pub ingest_connections_max: IntGauge [], "connections",
+        "Most connections that may be open (`ingest.limits.connections_max`).";
     pub ingest_connections_total: IntCounter [], "connections", "Connections accepted.";
     pub ingest_connections_refused_total: IntCounter [], "connections",
         "Connections turned away because too many were open.";
@@ -186,6 +196,10 @@ metrics! {
         "Frames, operations, requests and connections rejected, by reject code.";
     refusals_total: IntCounterVec ["rule"], "items",
         "Claims that no live rule covered and operations that a rule refused, by that rule.";
+    pub journal_queue_items: IntGauge [], "items",
+        "Items that wait for the journal's writer, as counted every tenth of a second.";
+    pub journal_queue_items_max: IntGauge [], "items",
+        "Most that may (`journal.queue_items_max`); a further one is refused as busy.";
     pub journal_groups_total: IntCounter [], "groups", "Groups made durable.";
     pub journal_entries_total: IntCounter [], "entries", "Entries made durable.";
     pub journal_files: IntGauge [], "files", "Files of the journal.";
@@ -208,14 +222,28 @@ metrics! {
          one are refused.";
     pub journal_free_bytes: IntGauge [], "bytes",
         "Free space under the node's folder, as measured within the last tenth of a second.";
+    pub journal_reserve_bytes: IntGauge [], "bytes",
+        "Free space that frames leave to everything else (`journal.reserve_bytes`).";
     pub journal_ahead_seconds: Gauge [], "seconds",
         "How far the journal's last time is ahead of the clock; zero while it is not.";
     pub clock_disagreement_seconds: Gauge [], "seconds",
         "How far the wall clock is ahead of what the boot-time clock says; negative if behind.";
     pub receipts_total: IntCounter [], "receipts", "Receipts sent, repetitions included.";
+    pub receipt_seconds: Histogram [] [RECEIPT_SECONDS], "seconds",
+        "Time from the arrival of a frame to its receipt's leaving; of one frame under way at a \
+         time on each connection.";
+    pub receipt_groups_waiting: IntGauge [], "groups",
+        "Groups whose receipts wait to be signed, as counted every tenth of a second.";
+    pub receipt_groups_max: IntGauge [], "groups",
+        "Most that may (`deliver.groups_max`); whoever waits for a further one is closed as busy.";
     pub operations_total: IntCounter [], "operations", "Consent operations applied.";
     pub operations_unprovable_total: IntCounter [], "operations",
         "Operations refused because twin and circuit differ: each is a bug to be reported.";
+    pub withdrawal_effective_seconds: Histogram [] [EFFECT_SECONDS], "seconds",
+        "Time from the signature of a stop, revocation or denial to its taking effect; with the \
+         distance of the signer's clock in it.";
+    pub withdrawal_settled_seconds: Histogram [] [LATENESS_SECONDS], "seconds",
+        "Time from a stop's, revocation's or denial's taking effect to the block that settled it.";
     pub evaluations_waiting: IntGauge [], "operations",
         "Operations whose row waits to be evaluated or is.";
     pub evaluation_seconds: Histogram [] [EVALUATION_SECONDS], "seconds",
@@ -233,6 +261,9 @@ metrics! {
     pub certificates_ending: IntGauge [], "certificates",
         "Registered certificates beyond two thirds of their life: their holders should have renewed \
          them.";
+    own_certificate_seconds: IntGaugeVec ["certificate"], "seconds",
+        "Until the certificates of the node's own server and authority end; below zero once they \
+         have.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
     pub window_age_seconds: Gauge [], "seconds",
         "Age of the open window: up to `batch.idle_settle_after_ms` while nothing happens.";
@@ -240,6 +271,7 @@ metrics! {
     pub batches_assembled_total: IntCounter [], "batches", "Batches proven, assembled and stored.";
     pub batches_settled_total: IntCounter [], "batches",
         "Batches seen settled in a block; counted again after a reorganisation.";
+    pub batch_closed: IntGauge [], "number", "Number of the last window that is closed.";
     pub batch_assembled: IntGauge [], "number", "Number of the last batch assembled.";
     pub batch_settled: IntGauge [], "number", "Number of the last batch that the chain settled.";
     proofs_total: IntCounterVec ["circuit"], "proofs", "Proofs made and verified, by circuit.";
@@ -248,6 +280,8 @@ metrics! {
     pub prove_padding_ratio: Gauge [], "ratio",
         "Share of the places for claims that the last batch with claims left empty.";
     pub prove_queue: IntGauge [], "batches", "Closed windows that wait to be proven.";
+    pub prove_queue_max: IntGauge [], "batches",
+        "Most that wait in memory (`deliver.windows_max`); further ones are read back later.";
     prove_jobs: IntGaugeVec ["state"], "jobs",
         "Chunks of the batches under way by where they stand: queued, leased to a worker, proven, \
          failed until they are tried again, or aborted while a worker has them.";
@@ -356,6 +390,15 @@ metrics! {
         "How long the oldest assembled batch that is not settled has waited for it.";
     pub settle_lagging: IntGauge [], "boolean",
         "1 while the lag is at `settle.alarm_after_ms` or `settle.alarm_batches`.";
+    pub ready: IntGauge [], "boolean",
+        "1 while `/readyz` answers 200: everything is taken in and gets on. As of the scrape.";
+    stage_failed: IntGaugeVec ["stage"], "boolean",
+        "1 once a stage failed: the node stops. As of the scrape.";
+    pub process_resident_bytes: IntGauge [], "bytes", "Memory of the process that is in use.";
+    pub memory_machine_bytes: IntGauge [], "bytes",
+        "Memory that the machine, or the process's control group, has; 0 where it does not say.";
+    pub memory_limits_bytes: IntGauge [], "bytes",
+        "Memory that all limits of the configuration together may take.";
     stage_degraded: IntGaugeVec ["stage", "cause"], "boolean",
         "1 while a stage runs and does not get on, by cause; collection goes on.";
     pub config_reloads_total: IntCounter [], "reloads",
@@ -366,227 +409,5 @@ metrics! {
         "Settling transactions that are not final yet.";
 }
 
-impl Metrics {
-    /// New metrics with a registry of their own: all at zero, but for the balance.
-    pub fn new() -> Arc<Metrics> {
-        // Fails for a bad or repeated name only: the table is constant and tested.
-        let metrics = Metrics::declare().expect("the declared names are valid and distinct");
-        // Zero would say that the account is empty.
-        metrics.settle_balance_wei.set(f64::NAN);
-        for error in
-            [&metrics.plan_error_batches, &metrics.plan_error_proofs, &metrics.plan_error_gas]
-        {
-            error.set(f64::NAN);
-        }
-        Arc::new(metrics)
-    }
-
-    /// Counts a code that a peer was told.
-    pub fn count_reject(&self, code: RejectCode) {
-        self.ingest_rejects_total.with_label_values(&[code.number().to_string()]).inc();
-    }
-
-    /// Counts a claim refused by `rule`.
-    pub fn count_refusal(&self, rule: RuleNumber) {
-        self.refusals_total.with_label_values(&[rule.to_string()]).inc();
-    }
-
-    /// Counts a decided access request.
-    pub fn count_access(&self, kind: ClaimKind, outcome: AccessOutcome) {
-        let kind = match kind {
-            ClaimKind::Access => "access",
-            ClaimKind::Collect => "collect",
-            ClaimKind::BreakGlass => "break-glass",
-        };
-        let outcome = match outcome {
-            AccessOutcome::Granted => "granted",
-            AccessOutcome::Refused => "refused",
-        };
-        self.accesses_total.with_label_values(&[kind, outcome]).inc();
-    }
-
-    /// Counts a name that a wallet asked about.
-    pub fn count_name(&self, known: bool) {
-        self.names_asked_total.with_label_values(&[if known { "yes" } else { "no" }]).inc();
-    }
-
-    /// Counts a step of somebody's renewal.
-    pub fn count_renewal(&self, step: RenewalStep) {
-        let step = match step {
-            RenewalStep::Asked => "asked",
-            RenewalStep::Replaced => "replaced",
-            RenewalStep::Issued => "issued",
-            RenewalStep::Taken => "taken",
-            RenewalStep::Refused => "refused",
-        };
-        self.renewals_total.with_label_values(&[step]).inc();
-    }
-
-    /// Counts a proof that took `seconds`.
-    pub fn count_proof(&self, circuit: Circuit, seconds: f64) {
-        let circuit = match circuit {
-            Circuit::C1 => "C1",
-            Circuit::C2 => "C2",
-        };
-        self.proofs_total.with_label_values(&[circuit]).inc();
-        self.proof_seconds.with_label_values(&[circuit]).observe(seconds);
-    }
-
-    /// Says what buffers the socket of ingest was granted.
-    pub fn set_udp_buffers(&self, buffers: &udp::Buffers) {
-        for (direction, bytes) in [("receive", buffers.receive), ("send", buffers.send)] {
-            self.ingest_udp_buffer_bytes.with_label_values(&[direction]).set(bytes as i64);
-        }
-    }
-
-    /// Says how many jobs of the proving service stand so.
-    pub fn set_jobs(&self, state: &'static str, count: usize) {
-        self.prove_jobs.with_label_values(&[state]).set(count as i64);
-    }
-
-    /// Counts a lease of a job.
-    pub fn count_lease(&self, is_local: bool) {
-        self.prove_leases_total.with_label_values(&[worker(is_local)]).inc();
-    }
-
-    /// Counts an attempt at a proof that came to nothing.
-    pub fn count_failed_attempt(&self, is_local: bool) {
-        self.prove_attempts_failed_total.with_label_values(&[worker(is_local)]).inc();
-    }
-
-    /// Counts the answer of a worker by what became of it.
-    pub fn count_answer(&self, answer: &'static str) {
-        self.prove_answers_total.with_label_values(&[answer]).inc();
-    }
-
-    /// Counts a proof that is begun on all cores, or on one.
-    pub fn count_cores(&self, all: bool) {
-        let cores = if all { "all" } else { "one" };
-        self.prove_cores_total.with_label_values(&[cores]).inc();
-    }
-
-    /// Notes how long a step of proving took.
-    pub fn observe_step(&self, step: ProvingStep, took: Duration) {
-        let step = match step {
-            ProvingStep::Plan => "plan",
-            ProvingStep::Witness => "witness",
-            ProvingStep::Prove => "prove",
-            ProvingStep::Verify => "verify",
-        };
-        self.prove_step_seconds.with_label_values(&[step]).observe(took.as_secs_f64());
-    }
-
-    /// Counts the constraints of a proof that took so long.
-    pub fn count_constraints(&self, constraints: usize, took: Duration) {
-        self.prove_constraints_total.inc_by(constraints as u64);
-        self.prove_constraints_per_second.set(constraints as f64 / took.as_secs_f64().max(1e-6));
-    }
-
-    /// Says which engine proves.
-    pub fn set_engine(&self, engine: &'static str) {
-        self.prove_engine.with_label_values(&[engine]).set(1);
-    }
-
-    /// Says whether a stage is kept from getting on by `cause`.
-    pub fn set_degraded(&self, stage: &str, cause: Cause, holds: bool) {
-        self.stage_degraded.with_label_values(&[stage, cause.name()]).set(i64::from(holds));
-    }
-
-    /// What the settling account holds, once it was looked at.
-    pub fn balance_wei(&self) -> Option<u128> {
-        let wei = self.settle_balance_wei.get();
-        wei.is_finite().then_some(wei as u128)
-    }
-
-    /// What a scrape gathers.
-    #[cfg(test)]
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    /// All values in the text format of Prometheus.
-    pub fn text(&self) -> String {
-        let mut text = Vec::new();
-        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        // Writing to memory does not fail, and the encoder writes UTF-8.
-        encoded.expect("metrics encode to memory");
-        String::from_utf8(text).expect("the encoder writes UTF-8")
-    }
-}
-
-fn worker(is_local: bool) -> &'static str {
-    if is_local { "local" } else { "remote" }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn page() -> String {
-        let mut page = String::from(
-            "# Metrics\n\n\
-             Generated from `sequencer/src/metrics.rs`; rewritten by\n\
-             `UPDATE=1 cargo test --release -p sequencer --lib metrics`.\n\
-             Served at `GET /metrics` in the text format of Prometheus.\n\n\
-             | name | kind | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n",
-        );
-        for metric in Metrics::DECLARED {
-            let Declared { name, kind, unit, labels, help } = metric;
-            let labels = labels.join(", ");
-            page += &format!("| `{name}` | {kind} | {unit} | {labels} | {help} |\n");
-        }
-        page
-    }
-
-    #[test]
-    fn the_page_lists_every_metric() {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, page()).unwrap();
-        }
-        let found = std::fs::read_to_string(&path).expect("the page is committed");
-        assert!(found == page(), "{} differs; run with UPDATE=1", path.display());
-    }
-
-    #[test]
-    fn names_follow_the_conventions() {
-        for Declared { name, kind, unit, .. } in Metrics::DECLARED {
-            assert_eq!(*kind == "counter", name.ends_with("_total"), "{name}");
-            assert_eq!(*unit == "seconds", name.ends_with("_seconds"), "{name}");
-        }
-    }
-
-    #[test]
-    fn values_appear_with_their_labels() {
-        let metrics = Metrics::new();
-        metrics.count_reject(RejectCode::Gap);
-        metrics.count_refusal(RuleNumber::c2(15));
-        metrics.count_access(ClaimKind::BreakGlass, AccessOutcome::Refused);
-        metrics.count_proof(Circuit::C2, 2.5);
-        metrics.batches_settled_total.inc_by(3);
-        let text = metrics.text();
-        for line in [
-            "vitals_ingest_rejects_total{code=\"7\"} 1",
-            "vitals_refusals_total{rule=\"C2.15\"} 1",
-            "vitals_accesses_total{kind=\"break-glass\",outcome=\"refused\"} 1",
-            "vitals_proofs_total{circuit=\"C2\"} 1",
-            "vitals_proof_seconds_bucket{circuit=\"C2\",le=\"3\"} 1",
-            "vitals_batches_settled_total 3",
-            "vitals_outbox_pending 0",
-            "vitals_settle_balance_wei NaN",
-        ] {
-            assert!(text.lines().any(|found| found == line), "no line {line:?} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn a_balance_that_was_not_looked_at_is_none_and_an_empty_one_is_zero() {
-        let metrics = Metrics::new();
-        assert_eq!(metrics.balance_wei(), None);
-        metrics.settle_balance_wei.set(0.0);
-        assert_eq!(metrics.balance_wei(), Some(0));
-    }
-}
+mod tests;

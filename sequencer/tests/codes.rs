@@ -110,7 +110,7 @@ const EXITS: [(&str, [&str; 5]); 22] = [
     (
         "`sequencer status`",
         [
-            "printed",
+            "printed; with `--watch`, Ctrl-C",
             "the deployment has another fingerprint than was expected; node and program are of \
              other releases",
             "",

@@ -41,3 +41,4 @@ mod small;
 mod story;
 mod support;
 mod walker;
+mod watching;

@@ -142,6 +142,49 @@ fn a_hangup_takes_over_what_is_live_names_what_is_not_and_ends_nothing() {
 }
 
 #[test]
+fn a_log_of_json_is_one_object_a_line_from_the_first_to_the_last() {
+    let runtime = own_runtime();
+    let mut site = runtime.block_on(Site::new());
+    site.config.log.format = "json".into();
+    let mut program = Program::start(&site);
+    // One that is refused is said in the same way.
+    std::fs::write(site.layout.config(), "[log]\nlevel = \"loud\"\n").unwrap();
+    program.signal("-HUP");
+    let mut lines = Vec::new();
+    let mut log = (&mut program.log).lines().map(Result::unwrap);
+    while lines.last().is_none_or(|line: &String| !line.contains("is not accepted")) {
+        lines.push(log.next().expect("the refusal is said"));
+    }
+    let refused = lines.len() - 1;
+    let stop = Command::new("kill").args(["-TERM", &program.child.id().to_string()]).status();
+    assert!(stop.unwrap().success());
+    lines.extend(log);
+    assert!(program.child.wait().unwrap().success());
+    let mut said = Vec::new();
+    for line in &lines {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        let mut keys: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["fields", "level", "message", "target", "time"], "{line}");
+        said.push(line["message"].as_str().unwrap().to_owned());
+    }
+    assert!(said.iter().any(|line| line.starts_with("stopping: ")), "{said:?}");
+    let refused: serde_json::Value = serde_json::from_str(&lines[refused]).unwrap();
+    let why = refused["fields"]["error"].as_str().unwrap();
+    assert!(why.contains("log.level") && refused["level"] == "error", "{refused}");
+
+    // What ends a program that does not start is a line too.
+    std::fs::remove_file(site.layout.deployment()).unwrap();
+    write_config(&site);
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sequencer"));
+    let ended = run.args(["run", "--config"]).arg(site.layout.config()).output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).expect(&said);
+    let message = last["message"].as_str().unwrap();
+    assert!(message.starts_with("error: no deployment"), "{message}");
+}
+
+#[test]
 fn a_second_signal_ends_a_stop_that_waits_and_a_killed_node_is_not_said_to_run() {
     let (runtime, client) = (own_runtime(), own_runtime());
     let mut site = runtime.block_on(Site::new());

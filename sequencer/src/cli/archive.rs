@@ -11,7 +11,8 @@ use sequencer::node::survey::SurveyError;
 use serde_json::json;
 
 use super::inspect::end;
-use super::outcome::{Asked, Failure, Outcome, failed, log_to_stderr, runtime, unavailable, usage};
+use super::log::log_to_stderr;
+use super::outcome::{Asked, Failure, Outcome, failed, runtime, unavailable, usage};
 
 #[derive(Subcommand)]
 pub(crate) enum ArchiveCommand {

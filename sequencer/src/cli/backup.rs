@@ -19,9 +19,8 @@ use sequencer::node::survey::SurveyError;
 use serde_json::{Value, json};
 
 use super::inspect::is_nobody;
-use super::outcome::{
-    Asked, Expected, Failure, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
-};
+use super::log::log_to_stderr;
+use super::outcome::{Asked, Expected, Failure, Outcome, failed, runtime, unavailable, usage};
 
 /// How often somebody who waits is told how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(5);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use sequencer::demo::drill::{DrillOptions, drill as play};
 
-use super::outcome::{Outcome, log_to_stderr, runtime, tell_played};
+use super::log::log_to_stderr;
+use super::outcome::{Outcome, runtime, tell_played};
 
 #[derive(Args)]
 pub(crate) struct DrillArgs {

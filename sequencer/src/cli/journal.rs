@@ -19,9 +19,8 @@ use wire::Reason;
 
 use super::given::rpc;
 use super::inspect::{InspectArgs, inspect};
-use super::outcome::{
-    Expected, Failure, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
-};
+use super::log::log_to_stderr;
+use super::outcome::{Expected, Failure, NodeFolder, Outcome, failed, runtime, unavailable, usage};
 
 #[derive(Subcommand)]
 pub(crate) enum JournalCommand {

@@ -10,6 +10,7 @@ mod inspect;
 mod journal;
 mod keys;
 mod listed;
+mod log;
 mod node;
 mod outcome;
 mod plan;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 use std::process;
 
 use clap::{Parser, Subcommand};
-use model::{ExitCode, escape_lines};
+use model::ExitCode;
 
 use outcome::Failure;
 
@@ -191,7 +192,7 @@ pub(crate) fn main() -> process::ExitCode {
         Ok(()) => ExitCode::Ok.number().into(),
         Err(Failure { code, error }) => {
             // A cause may quote a file, or a node of the chain in its own words.
-            eprintln!("error: {}", escape_lines(&format!("{error:#}")));
+            log::say(&format!("error: {error:#}"));
             code.number().into()
         }
     }

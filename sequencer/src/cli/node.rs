@@ -15,9 +15,8 @@ use sequencer::node::setup::{self, GenesisTerms};
 use sequencer::node::{Node, Provided};
 
 use super::given::{check_memory, rpc};
-use super::outcome::{
-    Expected, LogLevel, NodeFolder, Outcome, failed, log_to_stderr, runtime, unavailable, usage,
-};
+use super::log::{LogLevel, log_as, log_to_stderr, say};
+use super::outcome::{Expected, NodeFolder, Outcome, failed, runtime, unavailable, usage};
 use super::reload::{Again, Signals, Wish};
 use super::service::{Notice, ServiceManager};
 
@@ -135,7 +134,8 @@ pub(crate) fn deploy(args: DeployArgs) -> Outcome {
     let mut config = Config::read(&layout.config()).map_err(usage)?;
     config.chain.rpc = rpc(args.rpc, config.chain.rpc)?;
     let runtime = runtime()?;
-    let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
+    let keys =
+        setup::prover_keys(&layout, &config, |shape| say(&format!("proving key {shape} ...")));
     let keys = keys.map_err(failed)?;
     runtime.block_on(async {
         let clock = Arc::new(SystemClock);
@@ -164,7 +164,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
         return dev(log_to_stderr("info")?, size);
     }
     let mut config = Config::read(&args.config).map_err(usage)?;
-    let log = log_to_stderr(&config.log.level)?;
+    let log = log_as(&config.log)?;
     config.chain.rpc = rpc(args.rpc.clone(), config.chain.rpc)?;
     let runtime = runtime()?;
     // Before the keys, which may take minutes to make: a hangup never ends a node that starts.
@@ -184,7 +184,8 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     }
     args.expected.check(&layout)?;
     check_memory(&config)?;
-    let keys = setup::prover_keys(&layout, &config, |shape| eprintln!("proving key {shape} ..."));
+    let keys =
+        setup::prover_keys(&layout, &config, |shape| say(&format!("proving key {shape} ...")));
     let keys = Arc::new(keys.map_err(failed)?);
     let again = Again { config: Some(args.config), rpc: args.rpc, log };
     let manager = ServiceManager::of_environment();
@@ -243,12 +244,12 @@ async fn run_until_stopped(
     };
     manager.tell(Notice::Stopping).await;
     // After a failed stage as well: what the others have under way is still made durable.
-    eprintln!("stopping: what is admitted is made durable, closed windows are proven");
+    say("stopping: what is admitted is made durable, closed windows are proven");
     tokio::select! {
         // A stage may fail on this way too, and then this is no orderly end.
         stopped = node.stop() => outcome.and(stopped.map_err(failed)),
         () = signals.next_stop() => {
-            eprintln!("ended at once by a second signal: the next start goes on from the journal");
+            say("ended at once by a second signal: the next start goes on from the journal");
             // Nothing is waited for, neither threads that prove nor peers: as a crash would.
             std::process::exit(i32::from(ExitCode::Interrupted.number()))
         }

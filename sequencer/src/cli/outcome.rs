@@ -1,7 +1,6 @@
 //! What a command ends with, and what every command needs to begin.
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -13,10 +12,6 @@ use sequencer::doors::config::ConfigError;
 use sequencer::folder::layout::Layout;
 use serde::Serialize;
 use statement::fingerprint::Fingerprint;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, Registry, reload};
 
 /// What a command ends with.
 pub(super) type Outcome<T = ()> = Result<T, Failure>;
@@ -133,46 +128,6 @@ impl Expected {
         let deployment = Deployment::read(&layout.deployment()).map_err(failed)?;
         deployment.fingerprint.expect(expected).map_err(failed)
     }
-}
-
-/// What is logged, to be changed while the program runs.
-pub(super) struct LogLevel {
-    filter: reload::Handle<Targets, Registry>,
-    /// `RUST_LOG` is set: it is read before the configuration.
-    is_given: bool,
-}
-
-impl LogLevel {
-    /// Logs by this level from now on, unless `RUST_LOG` says another one.
-    pub(super) fn set(&self, level: &str) -> Outcome {
-        if self.is_given {
-            tracing::debug!("RUST_LOG is set, so that log.level says nothing");
-            return Ok(());
-        }
-        self.filter.reload(targets(level)?).map_err(failed)
-    }
-}
-
-/// Levels by module and nothing else of `RUST_LOG`'s language, which would cost a crate of regular
-/// expressions.
-fn targets(filter: &str) -> Outcome<Targets> {
-    filter.parse::<Targets>().map_err(|error| {
-        usage(anyhow::Error::new(error).context(format!(
-            "expected levels as `info,sequencer::stages=debug` in RUST_LOG, found {filter:?}"
-        )))
-    })
-}
-
-/// The log on stderr, filtered by `RUST_LOG`, or by `level` where that is not set.
-pub(super) fn log_to_stderr(level: &str) -> Outcome<LogLevel> {
-    let given = std::env::var("RUST_LOG").ok().filter(|given| !given.is_empty());
-    let targets = targets(given.as_deref().unwrap_or(level))?;
-    let (targets, filter) = reload::Layer::new(targets);
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    // Colours are for eyes: a file or a journal of the system would keep them as noise.
-    let log = log.with_ansi(std::io::stderr().is_terminal());
-    tracing_subscriber::registry().with(log.with_filter(targets)).init();
-    Ok(LogLevel { filter, is_given: given.is_some() })
 }
 
 pub(super) fn runtime() -> Outcome<tokio::runtime::Runtime> {

@@ -9,7 +9,8 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::given::{check_memory, rpc};
-use super::outcome::{LogLevel, Outcome, failed, usage};
+use super::log::LogLevel;
+use super::outcome::{Outcome, failed, usage};
 
 /// What somebody asks of a running node.
 pub(super) enum Wish {

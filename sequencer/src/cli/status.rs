@@ -1,5 +1,6 @@
 //! `sequencer status`: the running node's own words.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -9,8 +10,9 @@ use sequencer::doors::admin::{AdminError, ask_within};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::validity;
 use sequencer::forecast::{Compared, PlanErrors};
+use sequencer::node::desk::Figures;
 use sequencer::node::status::{Batches, Certificates, NodeStatus, StageStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::listed::{Registered, now};
 use super::outcome::{Asked, Expected, Failure, Outcome, failed, runtime, unavailable};
@@ -18,12 +20,18 @@ use super::outcome::{Asked, Expected, Failure, Outcome, failed, runtime, unavail
 /// How long the node may take to say how it stands: it has that in memory.
 const WAIT: Duration = Duration::from_secs(15);
 
+/// Between two looks of `--watch`.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
 #[derive(Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     asked: Asked,
     #[command(flatten)]
     expected: Expected,
+    /// Ask again every two seconds until Ctrl-C; with `--json` one object a line.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Asks the node; the file that says where it is outlives one that was killed.
@@ -34,11 +42,11 @@ pub(crate) fn status(args: &StatusArgs) -> Outcome {
         return Err(unavailable(anyhow!("no node runs in {folder} (no {})", path.display())));
     }
     args.expected.check(&layout)?;
-    let answer = runtime()?.block_on(ask_within(&layout.admin_socket(), "status", WAIT));
-    let answer = answer.map_err(|error| unanswered(error, &layout))?;
-    let status: NodeStatus = serde_json::from_value(answer.clone())
-        .context("reading the node's status: is it of this release?")
-        .map_err(failed)?;
+    let runtime = runtime()?;
+    if args.watch {
+        return runtime.block_on(watch(&layout, asked));
+    }
+    let (answer, status) = runtime.block_on(ask(&layout))?;
     let warnings = warnings(&layout, asked);
     let mut json = answer;
     json["warnings"] = json!(warnings);
@@ -47,6 +55,44 @@ pub(crate) fn status(args: &StatusArgs) -> Outcome {
         eprintln!("warning: {}", escape_lines(&warning));
     }
     Ok(())
+}
+
+/// The node's answer, as it is and as it is read.
+async fn ask(layout: &Layout) -> Outcome<(Value, NodeStatus)> {
+    let answer = ask_within(&layout.admin_socket(), "status", WAIT).await;
+    let answer = answer.map_err(|error| unanswered(error, layout))?;
+    let status: NodeStatus = serde_json::from_value(answer.clone())
+        .context("reading the node's status: is it of this release?")
+        .map_err(failed)?;
+    Ok((answer, status))
+}
+
+/// Prints how the node stands again and again. The first answer must come; that it is gone later is
+/// shown, and it may come back.
+async fn watch(layout: &Layout, asked: &Asked) -> Outcome {
+    let mut answer: Outcome<_> = Ok(ask(layout).await?);
+    loop {
+        match &answer {
+            Ok((json, status)) => show(asked, &text(status), json),
+            Err(failure) => {
+                let why = format!("{:#}", failure.error);
+                show(asked, &why, &json!({ "schema": NodeStatus::SCHEMA, "error": why }));
+            }
+        }
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => return ended.map_err(failed),
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+        }
+        answer = ask(layout).await;
+    }
+}
+
+/// Over what was printed before, where that is a terminal.
+fn show(asked: &Asked, text: &str, json: &Value) {
+    if !asked.json && std::io::stdout().is_terminal() {
+        print!("\u{1b}[H\u{1b}[J");
+    }
+    asked.print(text, json);
 }
 
 /// Why there is no answer: a node that is gone is started again, one that is stuck is looked at.
@@ -139,8 +185,60 @@ fn text(status: &NodeStatus) -> String {
     ]
     .into_iter()
     .chain(status.plan.as_ref().map(plan))
+    .chain(status.figures.iter().flat_map(figures))
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+/// What the desk shows, of the last seconds.
+fn figures(figures: &Figures) -> [String; 6] {
+    let ms = |seconds: Option<f64>| match seconds {
+        Some(seconds) => format!("{:.1} ms", seconds * 1000.0),
+        None => "-".to_owned(),
+    };
+    let seconds = |seconds: Option<f64>| seconds.map_or("-".into(), |s| format!("{s:.1} s"));
+    let days = figures.balance_days.map_or("-".into(), |days| format!("{days:.1} days"));
+    let mib = |bytes: i64| bytes >> 20;
+    [
+        format!(
+            "taken in     {:.0} readings/s in {:.0} frames/s, {:.0} rejects/s, {:.1} operations/s",
+            figures.readings_per_second,
+            figures.frames_per_second,
+            figures.rejects_per_second,
+            figures.operations_per_second
+        ),
+        format!(
+            "receipts     p50 {}, p99 {}",
+            ms(figures.receipt_p50_seconds),
+            ms(figures.receipt_p99_seconds)
+        ),
+        format!(
+            "queues       {} of {} connections, {} of {} items before the journal, {} of {} groups \
+             before the signer",
+            figures.connections,
+            figures.connections_max,
+            figures.journal_queue_items,
+            figures.journal_queue_items_max,
+            figures.receipt_groups_waiting,
+            figures.receipt_groups_max
+        ),
+        format!(
+            "proving      {} a proof, {:.0} % of the places left empty",
+            seconds(figures.proof_mean_seconds),
+            figures.padding_ratio * 100.0
+        ),
+        format!(
+            "withdrawals  effective within {} (p99), settled within {} (p90); balance lasts {days}",
+            seconds(figures.withdrawal_effective_p99_seconds),
+            seconds(figures.withdrawal_settled_p90_seconds)
+        ),
+        format!(
+            "memory       {} MiB in use, {} that all limits may take, {} of the machine",
+            mib(figures.resident_bytes),
+            mib(figures.limits_bytes),
+            mib(figures.machine_bytes)
+        ),
+    ]
 }
 
 fn certificates(Certificates { ending, waiting }: &Certificates) -> String {

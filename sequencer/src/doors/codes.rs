@@ -29,6 +29,31 @@ pub(crate) const NUMBER_MALFORMED: Unserved = Unserved {
     what_to_do: "Ask for a number from 1 to `assembled` of `GET /batches`.",
 };
 
+pub(crate) const SINCE_MALFORMED: Unserved = Unserved {
+    requests: &["/desk"],
+    status: 400,
+    code: "since-malformed",
+    meaning: "What stands behind `since=` is no decimal number.",
+    what_to_do: "Give milliseconds since 1970, as `at_unix_ms` of a point is.",
+};
+
+pub(crate) const DESK_TOKEN: Unserved = Unserved {
+    requests: &["/desk"],
+    status: 401,
+    code: "desk-token",
+    meaning: "The node's desk is shown to whoever has its token, and the request had none or another.",
+    what_to_do: "Send `Authorization: Bearer` with what stands in the file of `web.token_file`.",
+};
+
+pub(crate) const DESK_ELSEWHERE: Unserved = Unserved {
+    requests: &["/desk"],
+    status: 403,
+    code: "desk-elsewhere",
+    meaning: "Without a token the node's desk is shown on its own machine alone; the request was \
+              passed on by a proxy, or made for another name.",
+    what_to_do: "Ask `http://127.0.0.1` on the machine itself, or set `web.token_file`.",
+};
+
 pub(crate) const PATH_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 404,
@@ -311,6 +336,9 @@ pub const HTTP: &[Unserved] = &[
     OPERATION_MALFORMED,
     SOURCE_UNKNOWN,
     OPERATION_NOT_TAKEN,
+    SINCE_MALFORMED,
+    DESK_TOKEN,
+    DESK_ELSEWHERE,
     PATH_UNKNOWN,
     BATCH_UNKNOWN,
     Unserved {

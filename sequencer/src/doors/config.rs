@@ -23,7 +23,7 @@ pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
-    KeysSection, LogSection, MemorySection, PlanSection, ProverSection, StoreSection,
+    KeysSection, LogSection, MemorySection, PlanSection, ProverSection, StoreSection, WebSection,
 };
 
 mod archive;
@@ -65,6 +65,8 @@ pub struct Config {
     pub plan: PlanSection,
     /// Batch files, metrics and health over HTTP.
     pub http: HttpSection,
+    /// What an operator watches.
+    pub web: WebSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -222,6 +224,10 @@ impl Config {
             let found = self.log.level.clone();
             return Err(ConfigError::Value { key: "log.level", expected, found });
         }
+        if !["text", "json"].contains(&self.log.format.as_str()) {
+            let (expected, found) = ("`text` or `json`".into(), self.log.format.clone());
+            return Err(ConfigError::Value { key: "log.format", expected, found });
+        }
         // Private files and metrics are served as they are: who may see them is a proxy's business.
         if !self.http.listen.ip().is_loopback() {
             let expected = "a loopback address (put a proxy before it)".into();
@@ -257,6 +263,7 @@ impl Config {
             ArchiveSection::SETTINGS,
             PlanSection::SETTINGS,
             HttpSection::SETTINGS,
+            WebSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

@@ -9,18 +9,28 @@ pub(super) fn memory_bytes() -> Option<u64> {
     memory_bytes_of(Path::new("/"))
 }
 
-/// The same of the system whose files stand below `root`.
+/// Bytes of this process that are in memory. `None` where the system tells nothing.
+pub(super) fn resident_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    kib_of(&text, "VmRSS:")
+}
+
+/// `MemTotal: 16384 kB`, in bytes.
+fn kib_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// [`memory_bytes`] of the system whose files stand below `root`.
 fn memory_bytes_of(root: &Path) -> Option<u64> {
     let bounds = [meminfo(root), control_group(root)];
     bounds.into_iter().flatten().min()
 }
 
-/// `MemTotal: 16384 kB`.
 fn meminfo(root: &Path) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
+    kib_of(&text, "MemTotal:")
 }
 
 /// The lowest bound among the process's control group and those above it, of version 2 or 1.

@@ -67,6 +67,9 @@ const PROOF: u64 = KIB;
 /// A job that is sent elsewhere, for each element of its domain: witness and products, and twice
 /// more the columns, in the clear and sealed.
 const SENT: u64 = 256;
+/// Points of the desk, and what each takes.
+const DESK_POINTS: u64 = super::http::DESK_POINTS_MAX as u64;
+const DESK_POINT: u64 = KIB / 2;
 /// Libraries, runtime, and what a node without a peer takes.
 const BASE: u64 = 64 * MIB;
 
@@ -156,6 +159,11 @@ impl Memory {
         let (what, share_bytes) = most.map_or(("limits", 0), |share| (share.what, share.bytes()));
         Err(MemoryError { machine_bytes, sum_bytes: self.sum_bytes, what, share_bytes })
     }
+}
+
+/// Memory of this process that is in use, bytes; none if the system does not say.
+pub fn resident_bytes() -> Option<u64> {
+    machine::resident_bytes()
 }
 
 /// The configuration with as many connections as this machine has memory for, at most its own: a
@@ -257,6 +265,8 @@ fn shares(config: &Config) -> Vec<Share> {
         share("a job sent elsewhere", if config.prover.jobs == "local" { 0 } else { proof }, SENT),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
         share("files fetched over HTTP", FILES_MAX as u64, FILE),
+        // Kept, and once more with the text of each while they are told.
+        share("points of the desk", 4 * DESK_POINTS, DESK_POINT),
         // Read until they are as many bytes as one may have, and so twice as many at most.
         share("batch files that are archived", archive * 2, FILE),
         share("parts of files to and from the archive", archive * ARCHIVE_PARTS, ARCHIVE_PART),

@@ -6,5 +6,6 @@ pub mod codes;
 pub mod config;
 pub mod http;
 pub mod key_desk;
+pub mod log;
 mod machine;
 pub mod memory;

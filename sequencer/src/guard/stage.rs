@@ -49,6 +49,12 @@ impl Stage {
         Stage::Archive,
     ];
 
+    /// Whether it takes nothing in, signs or closes nothing while the node is held.
+    pub const fn takes_in(self) -> bool {
+        use Stage::{Ingest, Journal, Receipts, Settlement, Windows};
+        matches!(self, Ingest | Journal | Receipts | Windows | Settlement)
+    }
+
     /// As logs, `/healthz` and errors name it.
     pub const fn name(self) -> &'static str {
         match self {

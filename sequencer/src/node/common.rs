@@ -12,7 +12,9 @@ use super::upkeep::{self, Around};
 use super::watched::Watched;
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
+use crate::doors::config::Config;
 use crate::doors::http::DoorPlace;
+use crate::doors::memory::Memory;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
@@ -64,6 +66,7 @@ pub(super) fn common(
 /// and monitors would be told of none until the next one is made.
 pub(super) fn watched(opened: &Opened) -> Watched {
     let (metrics, store) = (Metrics::new(), &opened.store);
+    tell_limits(&metrics, &opened.config);
     metrics.batch_assembled.set(opened.last.number.0 as i64);
     let under_way = store.outbox_pending().map(|rows| rows.len());
     match store.last_settled().and_then(|settled| Ok((settled, under_way?))) {
@@ -75,6 +78,22 @@ pub(super) fn watched(opened: &Opened) -> Watched {
         Err(error) => tracing::warn!(%error, "how far batches are settled is not known yet"),
     }
     Watched::new(metrics)
+}
+
+/// The limits that what is counted is to be seen beside.
+fn tell_limits(metrics: &Metrics, config: &Config) {
+    let memory = Memory::of(config);
+    let limits = [
+        (&metrics.ingest_connections_max, config.ingest.limits.connections_max as u64),
+        (&metrics.journal_queue_items_max, config.journal.queue_items_max as u64),
+        (&metrics.receipt_groups_max, config.deliver.groups_max as u64),
+        (&metrics.prove_queue_max, config.deliver.windows_max as u64),
+        (&metrics.memory_limits_bytes, memory.sum_bytes),
+        (&metrics.memory_machine_bytes, memory.machine_bytes.unwrap_or(0)),
+    ];
+    for (gauge, limit) in limits {
+        gauge.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
 }
 
 /// What frames leave free under the folder, the journal and the store, each of which may be mounted

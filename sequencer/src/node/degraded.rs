@@ -22,6 +22,7 @@ impl Degraded {
             // Every series from the start, so that an alert on one finds it before it is 1.
             metrics.set_degraded(stage.name(), cause, false);
         }
+        Stage::ALL.into_iter().for_each(|stage| metrics.set_failed(stage.name(), false));
         Degraded { metrics, stages: Arc::default() }
     }
 

@@ -11,7 +11,7 @@ use super::recover::RecoverError;
 use super::setup::SetupError;
 use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
-use crate::doors::http::HttpError;
+use crate::doors::http::{HttpError, TokenError};
 use crate::folder::authority::AuthorityError;
 use crate::folder::old_journal::OldJournalError;
 use crate::folder::secrets::SecretError;
@@ -73,6 +73,9 @@ pub enum NodeError {
     /// The login at that queue is not usable.
     #[error("`prover.jobs_login`")]
     Login(#[from] workers::LoginError),
+    /// The token of the desk is not usable.
+    #[error("`web.token_file`")]
+    DeskToken(#[from] TokenError),
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

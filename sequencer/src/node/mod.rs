@@ -20,6 +20,7 @@ mod chain_gate;
 mod common;
 mod core;
 mod degraded;
+pub mod desk;
 mod elsewhere;
 mod endpoints;
 mod error;
@@ -31,6 +32,7 @@ pub mod inspect;
 pub mod loss;
 mod open;
 mod proving;
+mod pulse;
 pub mod recorded;
 pub mod recover;
 mod reload;
@@ -214,7 +216,7 @@ impl Node {
         // And before anybody can show a receipt: each that holds the node is kept.
         let holder = start::start_hold_watch(&opened, &common);
         let timer = start::start_timer(&opened, &core, &common);
-        let certificates = start::start_certificates(&core, &common);
+        let certificates = start::start_certificates(&opened, &core, &common);
         let ingest = start::start_ingest(&opened, &core, &common)?;
         let operations = start::open_operations(&opened, &core, &common);
         let settle = SettleLimits::new(&opened.chain.reach, &opened.config.settle);

@@ -84,7 +84,7 @@ fn copy_live(running: &mut Config, config: &Config) -> Reloaded {
     running.ingest.rates = config.ingest.rates.clone();
     running.journal.reserve_bytes = config.journal.reserve_bytes;
     running.settle = config.settle.clone();
-    running.log = config.log.clone();
+    running.log.level = config.log.level.clone();
     reloaded
 }
 

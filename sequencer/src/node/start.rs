@@ -24,9 +24,9 @@ use super::open::Opened;
 use super::scrub::Scrub;
 use super::setup::{self, Reach};
 use super::timer::WindowTimer;
-use super::upkeep::{Upkeep, Watch};
+use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
-use crate::doors::http::{HttpService, Shown};
+use crate::doors::http::{Access, HttpService, Shown};
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
@@ -39,8 +39,10 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     common.watched.set_starting(Some(Starting::default()));
     let (store, metrics) = (opened.store.clone(), common.watched.metrics().clone());
     let (operations, forwarded) = (common.operations.clone(), opened.config.http.forwarded);
-    let health = Arc::new(common.watched.clone());
-    let shown = Shown { store, metrics, health, operations, forwarded };
+    let watched = Arc::new(common.watched.clone());
+    let access = Access::read(opened.config.web.token_file.as_deref())?;
+    let (health, desk) = (watched.clone(), watched);
+    let shown = Shown { store, metrics, health, desk, access, operations, forwarded };
     Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
 }
 
@@ -133,6 +135,7 @@ pub(super) fn start_upkeep(
     let (around, watched) = (common.around.clone(), common.watched.clone());
     let watch = Watch::new(around, core.view.clone(), watched, opened.layout.clone());
     let watch = watch.with_keys(opened.body_keys.clone());
+    let watch = watch.with_queues(Queues { admit: core.admit.clone(), hub: core.hub.clone() });
     Ok(Upkeep::start(watch, &common.guard)?)
 }
 
@@ -251,12 +254,13 @@ pub(super) fn start_settler(
 }
 
 /// Counts certificates that should have been renewed, and those that wait for the operator.
-pub(super) fn start_certificates(core: &Core, common: &Common) -> GuardedTask {
+pub(super) fn start_certificates(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
     let count = CertificateCount {
         view: core.view.clone(),
         renewals: core.renewals.clone(),
         clock: common.clock.clone(),
         watched: common.watched.clone(),
+        layout: opened.layout.clone(),
     };
     common.guard.task(Stage::Upkeep, count.run(common.stop.subscribe()))
 }

@@ -4,18 +4,18 @@ use model::{Clock as _, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::desk::Figures;
 use super::endpoints::Endpoints;
 use super::upkeep::Around;
 use super::watched::Watched;
 use crate::doors::admin::Tell;
 use crate::doors::codes::{CHAIN_UNREACHABLE, HISTORY, STAGE_FAILED};
-use crate::doors::http::Health as _;
+use crate::doors::http::{Health as _, StageHealth};
 use crate::forecast::PlanErrors;
-use crate::guard::Stage;
 use crate::stages::ledger::LedgerView;
 
 /// The node as it stands at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Name and version of the format.
     pub schema: String,
@@ -55,6 +55,9 @@ pub struct NodeStatus {
     /// Decimal text in JSON, whose numbers end far below.
     #[serde(with = "decimal")]
     pub balance_wei: Option<u128>,
+    /// What an operator watches, as `GET /desk` tells it; none in the first seconds.
+    #[serde(default)]
+    pub figures: Option<Figures>,
 }
 
 /// How one stage stands.
@@ -62,7 +65,7 @@ pub struct NodeStatus {
 pub struct StageStatus {
     /// Which.
     pub stage: String,
-    /// `runs`, `degraded` or `failed`.
+    /// `starting`, `runs`, `degraded`, `held` or `failed`.
     pub state: String,
     /// Why it does not get on.
     pub cause: Option<String>,
@@ -181,6 +184,7 @@ impl Teller {
             clock_ahead_ms: (metrics.clock_disagreement_seconds.get() * 1000.0) as i64,
             chain_reachable: metrics.chain_reachable.get() == 1,
             balance_wei: metrics.balance_wei(),
+            figures: self.watched.desk().last(),
         }
     }
 
@@ -190,7 +194,7 @@ impl Teller {
             STAGE_FAILED.code
         } else if self.watched.contradiction().is_some() {
             HISTORY.code
-        } else if let Some(unready) = self.watched.unready() {
+        } else if let Some(unready) = self.watched.reasons().first() {
             unready.answer.code
         } else if self.watched.metrics().chain_reachable.get() != 1 {
             CHAIN_UNREACHABLE.code
@@ -201,17 +205,11 @@ impl Teller {
     }
 
     fn stages(&self) -> Vec<StageStatus> {
-        let failed = self.watched.failure().map(|failure| failure.stage);
-        let degraded = self.watched.degraded().stages();
-        let one = |stage: Stage| {
-            let cause = degraded.get(&stage).map(|cause| cause.name().to_owned());
-            let state = match (failed == Some(stage), &cause) {
-                (true, _) => "failed",
-                (false, Some(_)) => "degraded",
-                (false, None) => "runs",
-            };
-            StageStatus { stage: stage.name().to_owned(), state: state.to_owned(), cause }
+        let one = |StageHealth { stage, state, cause, .. }: StageHealth| StageStatus {
+            stage: stage.to_owned(),
+            state: state.to_owned(),
+            cause: cause.map(str::to_owned),
         };
-        Stage::ALL.into_iter().map(one).collect()
+        self.watched.stages().into_iter().map(one).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! A whole node whose stages fail one after the other.
 
+mod alarms;
 mod archive;
 mod archived;
 mod around;

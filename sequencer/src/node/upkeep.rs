@@ -13,13 +13,19 @@ use model::{Clock as _, Millis, calendar, with_causes};
 use super::watched::{Conditions, Watched};
 use crate::clock::{Disagreement, NodeClock, Tick, Trust};
 use crate::disk::Reserve;
+use crate::doors::memory::resident_bytes;
 use crate::folder::believed::Believed;
 use crate::folder::layout::Layout;
 use crate::guard::{Guard, GuardedThread, Stage};
+use crate::stages::deliver::ReceiptHub;
+use crate::stages::ingest::Admit;
 use crate::stages::ledger::{Gate, LedgerView, Surroundings};
 
 /// How often it is looked. Two clocks and one call of the file system: some microseconds.
 const POLL: Duration = Duration::from_millis(100);
+
+/// Looks between two at which the memory in use is asked for: a second.
+const MEMORY_EVERY: u32 = 10;
 
 /// Looks between two at which keys of the next epoch are made: a minute.
 const KEYS_EVERY: u32 = 600;
@@ -112,6 +118,14 @@ pub(super) struct Watch {
     /// Whether it could be written the last time.
     is_kept: bool,
     keys: Option<KeysAhead>,
+    queues: Option<Queues>,
+    looks: u32,
+}
+
+/// What waits between the stages: looked at here, because whoever submits may wait for the writer.
+pub(super) struct Queues {
+    pub(super) admit: Admit,
+    pub(super) hub: ReceiptHub,
 }
 
 /// Makes keys before the writer needs them.
@@ -147,8 +161,19 @@ impl KeysAhead {
 impl Watch {
     pub(super) fn new(around: Around, view: LedgerView, watched: Watched, layout: Layout) -> Watch {
         let before = Conditions::default();
-        let (is_measured, kept_ms, is_kept, keys) = (true, None, true, None);
-        Watch { around, view, watched, layout, before, is_measured, kept_ms, is_kept, keys }
+        Watch {
+            around,
+            view,
+            watched,
+            layout,
+            before,
+            is_measured: true,
+            kept_ms: None,
+            is_kept: true,
+            keys: None,
+            queues: None,
+            looks: 0,
+        }
     }
 
     /// Makes keys of bodies ahead of need as well.
@@ -156,13 +181,23 @@ impl Watch {
         Watch { keys: Some(KeysAhead { keys, looks: 0, are_made: true }), ..self }
     }
 
+    /// Counts what waits as well.
+    pub(super) fn with_queues(self, queues: Queues) -> Watch {
+        Watch { queues: Some(queues), ..self }
+    }
+
     fn look(&mut self) {
         let low_bytes = self.look_at_disk();
         let (disagreement, journal_ahead_until) = self.look_at_clock();
         self.keep_believed();
         let no_new_keys = self.look_at_keys();
+        self.look_at_memory();
+        self.look_at_queues();
         let now = Conditions { disagreement, journal_ahead_until, low_bytes, no_new_keys };
         self.log(now);
+        self.watched.look_at_stages();
+        let clock = &self.around.clock;
+        self.watched.desk().look(self.watched.metrics(), clock.now(), clock.running_ms());
         self.watched.set_conditions(now);
         self.before = now;
         // By no clock that nobody believes: an epoch begins once.
@@ -184,6 +219,24 @@ impl Watch {
         trouble.is_some()
     }
 
+    fn look_at_queues(&self) {
+        let Some(Queues { admit, hub }) = &self.queues else { return };
+        let (metrics, closed) = (self.watched.metrics(), self.view.status().window.0);
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.journal_queue_items.set(gauge(admit.waiting()));
+        metrics.receipt_groups_waiting.set(gauge(hub.groups_waiting()));
+        metrics.batch_closed.set(i64::try_from(closed.saturating_sub(1)).unwrap_or(i64::MAX));
+    }
+
+    fn look_at_memory(&mut self) {
+        let is_due = self.looks.is_multiple_of(MEMORY_EVERY);
+        self.looks = self.looks.wrapping_add(1);
+        if let (true, Some(bytes)) = (is_due, resident_bytes()) {
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            self.watched.metrics().process_resident_bytes.set(bytes);
+        }
+    }
+
     fn look_at_disk(&mut self) -> Option<u64> {
         let reserve = &self.around.reserve;
         let measured = reserve.measure();
@@ -194,7 +247,10 @@ impl Watch {
         }
         self.is_measured = measured.is_ok();
         let free = reserve.free_bytes();
-        self.watched.metrics().journal_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+        let (metrics, reserved) = (self.watched.metrics(), reserve.reserve_bytes());
+        metrics.journal_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
+        // Again each time: SIGHUP changes it.
+        metrics.journal_reserve_bytes.set(i64::try_from(reserved).unwrap_or(i64::MAX));
         (!reserve.has_room()).then_some(free)
     }
 

@@ -2,15 +2,18 @@
 //! failure.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use model::{Millis, calendar};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::degraded::Degraded;
+use super::desk::Desk;
+use super::pulse::Pulse;
 use crate::clock::Disagreement;
 use crate::doors::codes;
-use crate::doors::http::{Health, Unready};
+use crate::doors::http::{Health, StageHealth, TellDesk, Unready};
 use crate::forecast::{Compared, PlanErrors};
 use crate::guard::{Failures, Stage, StageFailure};
 use crate::history::{Contradiction, Hold};
@@ -32,6 +35,10 @@ pub struct Watched {
     hold: Hold,
     starting: watch::Sender<Option<Starting>>,
     plan_errors: watch::Sender<Option<PlanErrors>>,
+    /// Looks of the upkeep at the stages.
+    looks: watch::Sender<u64>,
+    pulse: Pulse,
+    desk: Desk,
 }
 
 /// How far the journal is absorbed while the node starts.
@@ -73,7 +80,8 @@ impl Watched {
         let (totals, conditions, hold) =
             (Arc::default(), watch::Sender::default(), Hold::default());
         let (scrubs, starting) = (watch::Sender::default(), watch::Sender::default());
-        let (archive_rounds, plan_errors) = (watch::Sender::default(), watch::Sender::default());
+        let (archive_rounds, looks) = (watch::Sender::default(), watch::Sender::default());
+        let plan_errors = watch::Sender::default();
         Watched {
             metrics,
             failures,
@@ -86,6 +94,9 @@ impl Watched {
             hold,
             starting,
             plan_errors,
+            looks,
+            pulse: Pulse::default(),
+            desk: Desk::default(),
         }
     }
 
@@ -200,6 +211,11 @@ impl Watched {
         self.archive_rounds.send_modify(|rounds| *rounds += 1);
     }
 
+    /// The figures of the last hours.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// The metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -215,62 +231,190 @@ impl Health for Watched {
         self.hold.held()
     }
 
-    fn unready(&self) -> Option<Unready> {
+    fn reasons(&self) -> Vec<Unready> {
         if let Some(Starting { entries_done, entries_all }) = self.starting() {
             let detail = json!({
                 "stage": Stage::Journal.name(),
                 "entries_done": entries_done,
                 "entries_all": entries_all,
             });
-            return Some(Unready { answer: &codes::STARTING, detail });
+            // Nothing else is known yet.
+            return vec![Unready::new(&codes::STARTING, detail)];
         }
-        let conditions = self.conditions();
-        if let Some(Disagreement { wall, unset, distance_ms, believed_in_ms }) =
-            conditions.disagreement
-        {
+        // What keeps something out first. Whatever is taken in is taken in, and only what becomes
+        // of it waits: why it waits before how much does.
+        self.conditions().reasons().into_iter().chain(self.damage()).chain(self.delays()).collect()
+    }
+
+    fn stages(&self) -> Vec<StageHealth> {
+        let (now, degraded) = (Instant::now(), self.degraded.stages());
+        let failed = self.failure().map(|failure| failure.stage);
+        let one = |stage: Stage| {
+            let cause = degraded.get(&stage).map(|cause| cause.name());
+            let is_door = stage == Stage::Http;
+            let state = match cause {
+                _ if failed == Some(stage) => "failed",
+                _ if self.starting().is_some() && !is_door => "starting",
+                _ if self.contradiction().is_some() && stage.takes_in() => "held",
+                Some(_) => "degraded",
+                None => "runs",
+            };
+            let (queue, progress) = (self.queue(stage), self.progress_of(stage));
+            StageHealth {
+                stage: stage.name(),
+                state,
+                cause,
+                queue_holds: queue.as_ref().map(|queue| queue.holds),
+                queue_items: queue.as_ref().map(|queue| queue.items),
+                queue_items_max: queue.and_then(|queue| queue.items_max),
+                progress_in: progress.map(|(what, _)| what),
+                progress_count: progress.map(|(_, count)| count),
+                progress_seconds_ago: self
+                    .pulse
+                    .moved_ago(stage, now)
+                    .map(|ago| ago.as_millis() as f64 / 1000.0),
+            }
+        };
+        Stage::ALL.into_iter().map(one).collect()
+    }
+}
+
+/// What waits before a stage.
+struct Queue {
+    holds: &'static str,
+    items: i64,
+    items_max: Option<i64>,
+}
+
+impl Watched {
+    fn damage(&self) -> Option<Unready> {
+        let files = self.metrics.batch_files_damaged.get();
+        (files > 0).then(|| Unready::new(&codes::FILES_DAMAGED, json!({ "files": files })))
+    }
+
+    /// What keeps batches from the chain, but for the chain itself, which whoever asks knows.
+    fn delays(&self) -> Vec<Unready> {
+        let degraded = self.degraded.stages().into_iter();
+        let degraded: Vec<Value> = degraded
+            .map(|(stage, cause)| json!({ "stage": stage.name(), "cause": cause.name() }))
+            .collect();
+        let mut delays = Vec::new();
+        if !degraded.is_empty() {
+            delays.push(Unready::new(&codes::STAGE_DEGRADED, Value::Array(degraded)));
+        }
+        let metrics = &self.metrics;
+        // A chain that does not answer says why.
+        if metrics.settle_lagging.get() == 1 && metrics.chain_reachable.get() == 1 {
+            let (batches, seconds) =
+                (metrics.settle_lag_batches.get(), metrics.settle_lag_seconds.get());
+            let detail = json!({ "batches": batches, "oldest_seconds": seconds.floor() });
+            delays.push(Unready::new(&codes::SETTLEMENT_LAGS, detail));
+        }
+        delays
+    }
+
+    fn queue(&self, stage: Stage) -> Option<Queue> {
+        let metrics = &self.metrics;
+        let (holds, items, items_max) = match stage {
+            Stage::Ingest => {
+                let most = metrics.ingest_connections_max.get();
+                ("connections", metrics.ingest_connections.get(), Some(most))
+            }
+            Stage::Journal => {
+                let most = metrics.journal_queue_items_max.get();
+                ("items", metrics.journal_queue_items.get(), Some(most))
+            }
+            Stage::Receipts => {
+                let most = metrics.receipt_groups_max.get();
+                ("groups", metrics.receipt_groups_waiting.get(), Some(most))
+            }
+            // What finds no room waits in the journal, and is read back.
+            Stage::Proving => {
+                ("windows", metrics.prove_queue.get(), Some(metrics.prove_queue_max.get()))
+            }
+            // They wait in the store, which no number bounds.
+            Stage::Settlement => ("batches", metrics.settle_lag_batches.get(), None),
+            Stage::Archive => ("files", metrics.archive_waiting_files.get(), None),
+            Stage::Windows
+            | Stage::Http
+            | Stage::Admin
+            | Stage::BaseChain
+            | Stage::Upkeep
+            | Stage::Scrub => return None,
+        };
+        Some(Queue { holds, items, items_max })
+    }
+
+    /// What a stage's progress is counted in, and how far it is in this run.
+    fn progress_of(&self, stage: Stage) -> Option<(&'static str, u64)> {
+        let metrics = &self.metrics;
+        Some(match stage {
+            Stage::Ingest => {
+                let came = metrics.ingest_connections_total.get();
+                ("connections, frames and operations", came + self.taken_in())
+            }
+            Stage::Journal => ("groups", metrics.journal_groups_total.get()),
+            Stage::Receipts => ("receipts", metrics.receipts_total.get()),
+            Stage::Windows => ("windows", metrics.batch_closed.get().try_into().unwrap_or(0)),
+            Stage::Proving => {
+                let batches = metrics.batches_assembled_total.get();
+                ("proofs and batches", self.totals().proofs + batches)
+            }
+            Stage::Settlement => ("batches", metrics.batches_settled_total.get()),
+            Stage::Upkeep => ("looks", *self.looks.borrow()),
+            Stage::Scrub => ("rounds", *self.scrubs.borrow()),
+            Stage::Archive => ("rounds", *self.archive_rounds.borrow()),
+            Stage::Http | Stage::Admin | Stage::BaseChain => return None,
+        })
+    }
+
+    fn taken_in(&self) -> u64 {
+        let metrics = &self.metrics;
+        let frames = metrics.ingest_frames_total.get() + metrics.ingest_duplicates_total.get();
+        frames + metrics.operations_total.get()
+    }
+
+    /// Takes notice of how far every stage is.
+    pub(super) fn look_at_stages(&self) {
+        self.looks.send_modify(|looks| *looks += 1);
+        let counts = Stage::ALL.into_iter().filter_map(|stage| {
+            let (_, count) = self.progress_of(stage)?;
+            Some((stage, count))
+        });
+        self.pulse.look(Instant::now(), counts);
+    }
+}
+
+impl Conditions {
+    /// What they keep out, and why.
+    fn reasons(self) -> Vec<Unready> {
+        let mut reasons = Vec::new();
+        if let Some(Disagreement { wall, unset, distance_ms, believed_in_ms }) = self.disagreement {
             let detail = json!({
                 "wall_clock": calendar::Utc(wall).to_string(),
                 "boot_time_clock": calendar::Utc(unset).to_string(),
                 "distance_ms": distance_ms,
                 "believed_in_seconds": believed_in_ms.div_ceil(1000),
             });
-            return Some(Unready { answer: &codes::CLOCK_DISAGREES, detail });
+            reasons.push(Unready::new(&codes::CLOCK_DISAGREES, detail));
         }
-        if let Some(until) = conditions.journal_ahead_until {
+        if let Some(until) = self.journal_ahead_until {
             let detail = json!({ "until": calendar::Utc(until).to_string() });
-            return Some(Unready { answer: &codes::JOURNAL_AHEAD, detail });
+            reasons.push(Unready::new(&codes::JOURNAL_AHEAD, detail));
         }
-        if let Some(free_bytes) = conditions.low_bytes {
-            let detail = json!({ "free_bytes": free_bytes });
-            return Some(Unready { answer: &codes::DISK_LOW, detail });
+        if let Some(free_bytes) = self.low_bytes {
+            reasons.push(Unready::new(&codes::DISK_LOW, json!({ "free_bytes": free_bytes })));
         }
-        if conditions.no_new_keys {
-            return Some(Unready { answer: &codes::NO_NEW_KEYS, detail: json!({}) });
+        if self.no_new_keys {
+            reasons.push(Unready::new(&codes::NO_NEW_KEYS, json!({})));
         }
-        let files = self.metrics.batch_files_damaged.get();
-        if files > 0 {
-            let detail = json!({ "files": files });
-            return Some(Unready { answer: &codes::FILES_DAMAGED, detail });
-        }
-        // Last: whatever is taken in is taken in, and only what becomes of it waits. Why it waits
-        // before how much does.
-        let degraded = self.degraded.stages().into_iter();
-        let degraded: Vec<Value> = degraded
-            .map(|(stage, cause)| json!({ "stage": stage.name(), "cause": cause.name() }))
-            .collect();
-        if !degraded.is_empty() {
-            let answer = &codes::STAGE_DEGRADED;
-            return Some(Unready { answer, detail: Value::Array(degraded) });
-        }
-        if self.metrics.chain_reachable.get() != 1 {
-            // Who asks is told of the chain instead.
-            return None;
-        }
-        let (batches, seconds) =
-            (self.metrics.settle_lag_batches.get(), self.metrics.settle_lag_seconds.get());
-        let detail = json!({ "batches": batches, "oldest_seconds": seconds.floor() });
-        let answer = &codes::SETTLEMENT_LAGS;
-        (self.metrics.settle_lagging.get() == 1).then_some(Unready { answer, detail })
+        reasons
+    }
+}
+
+impl TellDesk for Watched {
+    fn desk(&self, since_unix_ms: u64) -> Value {
+        self.desk.tell(since_unix_ms)
     }
 }
 
@@ -297,6 +441,12 @@ impl Observe for Watched {
                 self.metrics.count_access(kind, granted[usize::from(permitted)]);
             }
             Observed::ReceiptSent => self.metrics.receipts_total.inc(),
+            Observed::FrameReceipted { took } => {
+                self.metrics.receipt_seconds.observe(took.as_secs_f64());
+            }
+            Observed::Withdrawn { signed_at, time } => {
+                self.metrics.note_withdrawal(signed_at, time);
+            }
             Observed::ConnectionTurnedAway => self.metrics.ingest_connections_refused_total.inc(),
             Observed::SessionPanicked => self.metrics.ingest_panics_total.inc(),
             Observed::Renewal(step) => self.metrics.count_renewal(step),

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -111,6 +111,7 @@ struct Shared {
     session_receipts_max: usize,
     sessions: Mutex<BTreeMap<Holder, Vec<mpsc::Sender<SignedReceipt>>>>,
     left_out: AtomicU64,
+    groups_waiting: AtomicUsize,
 }
 
 /// Why a stored entry gives no receipt again.
@@ -172,7 +173,16 @@ impl ReceiptHub {
         let (sessions, left_out) = (Mutex::default(), AtomicU64::new(0));
         let bodies = BodySeal::keyless(journal.log_id());
         let journal: Box<dyn Groups> = Box::new(journal);
-        let shared = Shared { key, scope, journal, session_receipts_max, sessions, left_out };
+        let groups_waiting = AtomicUsize::new(0);
+        let shared = Shared {
+            key,
+            scope,
+            journal,
+            session_receipts_max,
+            sessions,
+            left_out,
+            groups_waiting,
+        };
         ReceiptHub { shared: Arc::new(shared), hold: Hold::default(), bodies }
     }
 
@@ -242,6 +252,11 @@ impl ReceiptHub {
     /// Sessions whose channel was ended because they were too slow, since the start.
     pub fn left_out(&self) -> u64 {
         self.shared.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Groups whose receipts wait to be signed now.
+    pub fn groups_waiting(&self) -> usize {
+        self.shared.groups_waiting.load(Ordering::Relaxed)
     }
 
     /// The group that holds a position, read and decoded. Blocks on the disk.
@@ -437,6 +452,7 @@ impl NodeDelivery {
         let signs = hub.clone();
         // One thread signs, so that a holder's receipts leave in the order of their groups.
         let sign = move |receipts: Vec<Receipt>| {
+            signs.shared.groups_waiting.fetch_sub(1, Ordering::Relaxed);
             receipts.into_iter().for_each(|receipt| signs.sign_and_route(receipt));
             Ok::<_, Infallible>(())
         };
@@ -483,8 +499,12 @@ impl Deliver for NodeDelivery {
                 return receipts.into_iter().for_each(|receipt| self.hub.sign_and_route(receipt));
             }
         };
+        // Before it is sent, so that whoever takes it counts off what was counted.
+        let waiting = &self.hub.shared.groups_waiting;
+        waiting.fetch_add(1, Ordering::Relaxed);
         // The writer must not wait for signatures: the next group is admitted meanwhile.
         if let Err(refused) = groups.try_send(receipts) {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             let (TrySendError::Full(receipts) | TrySendError::Disconnected(receipts)) = refused;
             receipts.iter().for_each(|receipt| self.hub.leave_out(&receipt.holder));
         }

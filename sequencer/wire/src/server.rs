@@ -169,6 +169,11 @@ impl ServerSession {
         self.send(ServerMessage::Receipt { receipt, credit: self.credit });
     }
 
+    /// The last sequence of a stream that is acknowledged; `None` of one that is not known.
+    pub fn durable(&self, handle: StreamHandle) -> Option<Sequence> {
+        self.streams.durable(handle)
+    }
+
     /// Rejects all delivered frames of a stream from `from` on. After a code that may be retried
     /// the stream goes on at `from`; after any other the stream is refused.
     pub fn reject_frames(&mut self, handle: StreamHandle, from: Sequence, code: RejectCode) {

@@ -338,6 +338,17 @@ settings! {
 }
 
 settings! {
+    /// `[web]`
+    pub struct WebSection in "web" {
+        token_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
+            sets: "File with a token of 32 to 512 signs, closed to others: `GET /desk` is answered \
+                   to whoever sends it as `Authorization: Bearer`. Without one it is answered on \
+                   this machine alone ([the desk](watching.md#the-desk)).",
+        }
+    }
+}
+
+settings! {
     /// `[memory]`
     pub struct MemorySection in "memory" {
         over: String = "refuse".into();
@@ -355,6 +366,9 @@ settings! {
         "filter", Allowed::Words("a level, or levels by module: `info,sequencer::stages=debug`") => {
             sets: "What is logged to stderr. The environment's `RUST_LOG` is read before it.",
             applies: Live,
+        }
+        format: String = "text".into(); "word", Allowed::Words("`text` or `json`") => {
+            sets: "How: lines for eyes, or one JSON object a line ([its keys](watching.md#the-log)).",
         }
     }
 }

@@ -59,6 +59,7 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[archive]\nurl = \"s3://a\"\nendpoint = \"https://host/?a=b\"", "archive.endpoint"),
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[log]\nlevel = \"info,sequencer=\"", "log.level"),
+        ("[log]\nformat = \"xml\"", "log.format"),
         ("[nonsense]", "nonsense"),
     ];
     for (text, named) in cases {

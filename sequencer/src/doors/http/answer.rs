@@ -6,19 +6,20 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use model::BatchNumber;
 use serde_json::{Value, json};
 
+use super::desk::{self, Access, TellDesk};
+use super::health::{Asked, Health, Unready, answer_all, wants_all};
 use super::operations::{self, DoorPlace};
 use super::places::{FilePlace, Held, Place};
 use crate::doors::codes::{self, Unserved};
 use crate::folder::store::{Store, StoreError};
 use crate::guard::panic_of_task;
-use crate::history::Contradiction;
 use crate::metrics::Metrics;
 
 /// A settled file never changes: the chain holds its hash. A year is the longest that caches know.
@@ -26,28 +27,6 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// How long a request for a file waits for a place.
 const FILE_WAIT: Duration = Duration::from_secs(10);
-
-/// What `/healthz` asks the node.
-pub trait Health: Send + Sync {
-    /// The stage that failed first, if one did.
-    fn failed_stage(&self) -> Option<&'static str>;
-    /// What keeps it from taking everything in now, if something does.
-    fn unready(&self) -> Option<Unready>;
-
-    /// What the journal lacks of what it promised, if somebody showed that.
-    fn contradiction(&self) -> Option<Contradiction> {
-        None
-    }
-}
-
-/// Why a node is not ready although nothing failed.
-#[derive(Clone, Debug)]
-pub struct Unready {
-    /// Which answer.
-    pub answer: &'static Unserved,
-    /// What is found.
-    pub detail: Value,
-}
 
 /// What is shown.
 #[derive(Clone)]
@@ -62,6 +41,10 @@ pub struct Shown {
     pub operations: DoorPlace,
     /// Whether a proxy says where a request comes from.
     pub forwarded: bool,
+    /// The figures of the last hours.
+    pub desk: Arc<dyn TellDesk>,
+    /// Who may see these.
+    pub access: Access,
 }
 
 /// Which file of a batch.
@@ -103,6 +86,7 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/batches/{number}/private", get(private))
         .route("/operations", post(operations::take))
         .route("/metrics", get(metrics))
+        .route("/desk", get(desk))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(async || Failed(&codes::PATH_UNKNOWN, Value::Null))
@@ -175,32 +159,55 @@ fn file(store: &Store, number: &str, file: File, place: FilePlace) -> Result<Res
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
+    // Asked now and not kept: it is made of what the stages said last.
+    shown.metrics.ready.set(i64::from(asked(&shown).unready().is_none()));
+    if let Some(stage) = shown.health.failed_stage() {
+        shown.metrics.set_failed(stage, true);
+    }
     let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (text, shown.metrics.text()).into_response()
 }
 
-fn check_health(shown: &Shown) -> Result<(), Failed> {
-    let failed = |stage| Failed(&codes::STAGE_FAILED, json!({ "stage": stage }));
-    shown.health.failed_stage().map_or(Ok(()), |stage| Err(failed(stage)))?;
-    // Nothing but hashes and numbers, which receipts and headers show anyway.
-    let lacks = |found: Contradiction| Failed(&codes::HISTORY, json!(found.to_string()));
-    shown.health.contradiction().map_or(Ok(()), |found| Err(lacks(found)))
+async fn desk(State(shown): State<Shown>, uri: Uri, headers: HeaderMap) -> Response {
+    let since = shown.access.check(&headers).and_then(|()| desk::since(&uri));
+    match since {
+        // Never kept by a cache: it is for whoever was let in, and of now.
+        Ok(since) => {
+            let headers = [(header::CACHE_CONTROL, "no-store")];
+            (headers, Json(shown.desk.desk(since))).into_response()
+        }
+        Err(why) => Failed(why, Value::Null).into_response(),
+    }
 }
 
-async fn healthz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
-    check_health(&shown)?;
-    Ok(Json(json!({ "status": "ok" })))
+/// What is asked of the node.
+fn asked(shown: &Shown) -> Asked<'_> {
+    let chain_reachable = shown.metrics.chain_reachable.get() == 1;
+    Asked { health: shown.health.as_ref(), chain_reachable }
+}
+
+/// The short answer.
+fn answer(why: Option<Unready>, good: &'static str) -> Response {
+    match why {
+        None => Json(json!({ "status": good })).into_response(),
+        Some(Unready { answer, detail }) => Failed(answer, detail).into_response(),
+    }
+}
+
+async fn healthz(State(shown): State<Shown>, uri: Uri, headers: HeaderMap) -> Response {
+    let (asked, ill) = (asked(&shown), asked(&shown).ill());
+    match wants_all(&uri, &headers) {
+        true => answer_all(&asked, ill.is_none()),
+        false => answer(ill, "ok"),
+    }
 }
 
 /// Only what is known is told: a probe that wrote would let anybody who asks use up the disk. A
 /// journal or store that cannot be written and an ingest that does not accept are failed stages.
-async fn readyz(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
-    check_health(&shown)?;
-    if let Some(Unready { answer, detail }) = shown.health.unready() {
-        return Err(Failed(answer, detail));
+async fn readyz(State(shown): State<Shown>, uri: Uri, headers: HeaderMap) -> Response {
+    let (asked, unready) = (asked(&shown), asked(&shown).unready());
+    match wants_all(&uri, &headers) {
+        true => answer_all(&asked, unready.is_none()),
+        false => answer(unready, "ready"),
     }
-    if shown.metrics.chain_reachable.get() != 1 {
-        return Err(Failed(&codes::CHAIN_UNREACHABLE, Value::Null));
-    }
-    Ok(Json(json!({ "status": "ready" })))
 }

@@ -9,7 +9,11 @@
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
+//! | `GET /desk` | JSON: what an operator watches, of the last hours, for whoever is let in |
 //! | `GET /readyz` | 200 while all is taken in, the chain answers and stages get on, else 503 |
+//!
+//! Whoever asks these two for JSON (`Accept: application/json`, or `?format=json`) is told every
+//! reason, and how each stage stands: `docs/watching.md`.
 //!
 //! Health, readiness and metrics are asked of memory alone. A scrape copies each value under its
 //! own lock, which those who count hold for one addition: nobody waits for the text to be made.
@@ -19,6 +23,8 @@
 //! and say so to caches; a damaged one is answered with 500 and not served.
 
 mod answer;
+mod desk;
+mod health;
 mod operations;
 mod places;
 mod serve;
@@ -33,7 +39,9 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub use answer::{Health, Shown, Unready};
+pub use answer::Shown;
+pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
+pub use health::{Health, StageHealth, Unready};
 pub use operations::DoorPlace;
 pub(super) use places::FILES_MAX;
 

@@ -23,9 +23,30 @@ impl Health for Stages {
         self.0.load(Ordering::SeqCst).then_some("prove")
     }
 
-    fn unready(&self) -> Option<Unready> {
+    fn reasons(&self) -> Vec<Unready> {
         let detail = serde_json::json!({ "free_bytes": 5 });
-        self.1.load(Ordering::SeqCst).then_some(Unready { answer: &codes::DISK_LOW, detail })
+        let low = Unready::new(&codes::DISK_LOW, detail);
+        self.1.load(Ordering::SeqCst).then_some(low).into_iter().collect()
+    }
+
+    fn stages(&self) -> Vec<StageHealth> {
+        vec![StageHealth {
+            stage: "journal",
+            state: "runs",
+            cause: None,
+            queue_holds: Some("items"),
+            queue_items: Some(3),
+            queue_items_max: Some(5_120),
+            progress_in: Some("groups"),
+            progress_count: Some(77),
+            progress_seconds_ago: None,
+        }]
+    }
+}
+
+impl TellDesk for Stages {
+    fn desk(&self, since_unix_ms: u64) -> serde_json::Value {
+        serde_json::json!({ "since": since_unix_ms })
     }
 }
 
@@ -48,10 +69,17 @@ impl Bench {
         store.save_batch(&batch, at(2000)).unwrap();
         let (metrics, stages) = (Metrics::new(), Stages::default());
         let health = Arc::new(stages.clone());
+        let (desk, access) = (Arc::new(stages.clone()), Access::read(None).unwrap());
         let (operations, forwarded) = (DoorPlace::default(), false);
-        let (store, metrics) = (store.clone(), metrics.clone());
-        let shown =
-            Shown { store: store.clone(), metrics: metrics.clone(), health, operations, forwarded };
+        let shown = Shown {
+            store: store.clone(),
+            metrics: metrics.clone(),
+            health,
+            desk,
+            access,
+            operations,
+            forwarded,
+        };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let service = HttpService::start(any, shown, &Guard::new(Failures::new())).await.unwrap();
         Bench { service, store, metrics, stages, batch, folder }
@@ -155,6 +183,70 @@ async fn metrics_are_served_as_text() {
     assert_eq!(status, 200);
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
     assert!(String::from_utf8(body).unwrap().contains("\nvitals_receipts_total 5\n"));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_json_is_told_every_reason_and_every_stage() {
+    let bench = Bench::new().await;
+    let all = async |path: &str| {
+        let (status, head, body) = bench.get(path).await;
+        assert!(head.contains("content-type: application/json"), "{head}");
+        (status, serde_json::from_slice::<serde_json::Value>(&body).unwrap())
+    };
+    let codes = |told: &serde_json::Value| -> Vec<String> {
+        let reasons = told["reasons"].as_array().unwrap().iter();
+        reasons.map(|reason| reason["code"].as_str().unwrap().to_owned()).collect()
+    };
+    bench.stages.1.store(true, Ordering::SeqCst);
+    let (status, told) = all("/readyz?format=json").await;
+    assert_eq!(status, 503);
+    assert_eq!(codes(&told), ["disk-low", "chain-unreachable"], "{told}");
+    assert_eq!(told["reasons"][0]["detail"], serde_json::json!({ "free_bytes": 5 }));
+    let todo = told["reasons"][0]["what_to_do"].as_str().unwrap();
+    assert_eq!(todo, codes::DISK_LOW.what_to_do);
+    assert_eq!((&told["ready"], &told["healthy"]), (&false.into(), &true.into()));
+    let stage = &told["stages"][0];
+    assert_eq!((&stage["queue_items"], &stage["queue_items_max"]), (&3.into(), &5_120.into()));
+    assert_eq!(stage["progress_seconds_ago"], serde_json::Value::Null);
+    // What does not keep it from being healthy is told all the same.
+    let (status, told) = all("/healthz?format=json").await;
+    assert_eq!((status, codes(&told).len()), (200, 2));
+    assert_eq!(told["schema"], "vitals-health-1");
+
+    bench.stages.0.store(true, Ordering::SeqCst);
+    let accepts = "GET /healthz HTTP/1.1\r\nhost: x\r\naccept: application/json\r\n\
+                   connection: close\r\n\r\n";
+    let (status, _, body) = bench.send(accepts).await;
+    let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &told["healthy"]), (503, &false.into()));
+    assert_eq!(codes(&told), ["stage-failed", "disk-low", "chain-unreachable"]);
+
+    bench.stages.0.store(false, Ordering::SeqCst);
+    bench.stages.1.store(false, Ordering::SeqCst);
+    bench.metrics.chain_reachable.set(1);
+    let (status, told) = all("/readyz?format=json").await;
+    assert_eq!((status, &told["ready"]), (200, &true.into()));
+    assert_eq!(told["reasons"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn the_desk_is_told_to_whoever_asks_this_machine_by_its_own_name() {
+    let bench = Bench::new().await;
+    let ask = |path: &str, head: &str| {
+        format!("GET {path} HTTP/1.1\r\n{head}\r\nconnection: close\r\n\r\n")
+    };
+    let (status, head, body) = bench.send(&ask("/desk?since=7", "host: localhost:8080")).await;
+    assert_eq!((status, body), (200, br#"{"since":7}"#.to_vec()));
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    for (path, head, status, code) in [
+        ("/desk", "host: node.example.org", 403, "desk-elsewhere"),
+        ("/desk", "host: localhost\r\nx-forwarded-for: 10.0.0.1", 403, "desk-elsewhere"),
+        ("/desk?since=x", "host: localhost", 400, "since-malformed"),
+    ] {
+        let (found, _, body) = bench.send(&ask(path, head)).await;
+        let body = String::from_utf8(body).unwrap();
+        assert_eq!((found, body), (status, format!("{{\"detail\":null,\"error\":\"{code}\"}}")));
+    }
 }
 
 #[tokio::test]

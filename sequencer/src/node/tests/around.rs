@@ -225,7 +225,7 @@ fn deny(site: &Site, slot: u8, signed_at: Millis, valid_ms: u64) -> SignedOperat
 }
 
 /// A wallet's connection.
-async fn connect_wallet(site: &Site, node: &Node) -> Connection {
+pub(super) async fn connect_wallet(site: &Site, node: &Node) -> Connection {
     let authority = Authority::load(&site.layout.authority()).unwrap();
     let valid = setup::certificates_valid(site.clock.now());
     let issued = authority.issue_client(Role::Wallet, "patient-app", valid).unwrap();

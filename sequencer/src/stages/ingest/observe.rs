@@ -1,6 +1,8 @@
 //! What ingest counts. It knows no metrics: whoever does implements [`Observe`].
 
-use model::{ClaimKind, RejectCode, RuleNumber};
+use std::time::Duration;
+
+use model::{ClaimKind, Millis, RejectCode, RuleNumber};
 use wire::Role;
 
 /// Something worth counting.
@@ -60,6 +62,19 @@ pub enum Observed {
     FrameReleased,
     /// A receipt was sent to a session, again if it was sent before.
     ReceiptSent,
+    /// The receipt of a frame left so long after the frame was taken in: of one frame at a time on
+    /// each connection.
+    FrameReceipted {
+        /// How long.
+        took: Duration,
+    },
+    /// A stop, a revocation or a denial took effect.
+    Withdrawn {
+        /// When it was signed.
+        signed_at: Millis,
+        /// When it took effect.
+        time: Millis,
+    },
 }
 
 /// How far a renewal has come.

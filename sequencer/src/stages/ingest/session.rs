@@ -11,7 +11,7 @@ mod state;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::RejectCode;
+use model::{RejectCode, Sequence};
 use wire::{Credit, GroupIdentity, Hello, Lane, ServerEvent, SignedReceipt, Standing};
 
 use super::config::EVENTS_OF_A_READ_MAX;
@@ -42,7 +42,8 @@ impl Session {
                 self.submitted.take(place.lane, Credit::of_frame(frame.as_bytes().len()));
                 self.handle_frame_reply(place, frame, outcome)
             }
-            Reply::Operation { request, digest, outcome } => {
+            Reply::Operation { request, digest, withdrawn, outcome } => {
+                self.note_withdrawal(withdrawn, &outcome);
                 self.handle_operation_reply(request, digest, outcome)
             }
             Reply::Access { asked, outcome } => self.handle_decision(asked, outcome),
@@ -164,7 +165,10 @@ impl Session {
             ServerEvent::Names { request, question } => self.answer_names(request, &question),
             ServerEvent::Renewal { request, asked } => self.answer_renewal(request, &asked),
             // Replies for it that still come find no stream and change nothing.
-            ServerEvent::StreamEnded { handle } => drop(self.streams.remove(&handle)),
+            ServerEvent::StreamEnded { handle } => {
+                self.forget_timed(handle, Sequence(0));
+                drop(self.streams.remove(&handle));
+            }
             ServerEvent::Closed { code } => self.ended = self.ended.or(Some(code)),
         }
     }

@@ -389,7 +389,19 @@ impl Settler {
         for lateness_ms in settled.iter().filter_map(|(_, s)| s.map(|s| s.lateness_ms)) {
             self.metrics.settle_lateness_seconds.observe(lateness_ms as f64 / 1000.0);
         }
+        self.time_withdrawals(&settled);
         Ok(true)
+    }
+
+    /// How long the withdrawals of these batches took to the chain: lateness is from their window's
+    /// end to the block. What is settled is recorded: a row that cannot be read is only not timed.
+    fn time_withdrawals(&self, settled: &[Change]) {
+        for (number, settled) in settled {
+            if let (Some(settled), Ok(Some(row))) = (settled, self.store.batch(*number)) {
+                let block = row.t1.plus(settled.lateness_ms);
+                self.metrics.settle_withdrawals(row.t1, block);
+            }
+        }
     }
 
     /// What the receipt's events say: exactly the row's batches, with our headers.

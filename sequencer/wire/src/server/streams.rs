@@ -119,6 +119,11 @@ impl Streams {
         Some(Reject { code, concern: Concern::Stream { handle }, count })
     }
 
+    /// The last sequence that is acknowledged.
+    pub(super) fn durable(&self, handle: StreamHandle) -> Option<Sequence> {
+        self.streams.get(&handle).map(|stream| stream.durable)
+    }
+
     /// Counts off the frames of a receipt.
     pub(super) fn acknowledge(&mut self, item: &FramesItem) {
         // A receipt is for a holder, whose other connection may have sent these frames.

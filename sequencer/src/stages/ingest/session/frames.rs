@@ -75,6 +75,7 @@ impl Session {
             return self.reject_frames(handle, sequence, code);
         }
         self.submitted.add(lane, Credit::of_frame(bytes as usize));
+        self.begin_timed(handle, sequence);
         // Only what was taken is under way, and a frame sent again does not move the stream on.
         if let Some(stream) = self.streams.get_mut(&handle) {
             stream.under_way.push_back((place.id, sequence));
@@ -124,6 +125,7 @@ impl Session {
     }
 
     fn reject_frames(&mut self, handle: StreamHandle, from: Sequence, code: RejectCode) {
+        self.forget_timed(handle, from);
         let Some(stream) = self.streams.get_mut(&handle) else { return };
         // The client sends again from here on; what it had sent behind is dropped when it arrives.
         stream.next = stream.next.min(from);

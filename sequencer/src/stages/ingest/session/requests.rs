@@ -1,6 +1,6 @@
 //! Operations and requests to read, and the frames that a permitted one releases.
 
-use model::{Digest, RejectCode};
+use model::{Digest, Millis, RejectCode};
 use wire::{
     AccessAnswer, NamesQuestion, Page, ReleaseEnd, Released, RenewalRequest, RequestId,
     SignedAccessRequest, SignedOperation,
@@ -16,6 +16,12 @@ use crate::stages::ingest::sources::Asking;
 use crate::stages::ingest::stored::{StoredEntry, read_frames};
 use crate::stages::ledger::{Answer, AuthenticRequest, Found, Item, Refusal};
 use crate::stages::rows::Urgency;
+
+/// When an operation says to have been signed.
+fn signed_at(operation: &SignedOperation) -> Option<Millis> {
+    let decoded = statement::operation::SignedOperation::from_bytes(operation.as_bytes());
+    decoded.ok().map(|decoded| decoded.operation.signed_at)
+}
 
 /// Frames that are read back at once for a release.
 const RELEASE_READ_FRAMES: usize = 16;
@@ -39,12 +45,21 @@ impl Session {
             Ok(urgency) => urgency,
             Err(code) => return self.reject_request(request, digest, code),
         };
+        let protects = urgency == Urgency::Protecting;
+        let withdrawn = protects.then(|| signed_at(&operation)).flatten();
         let item = Item::Operation { requester, operation };
         // Before it is submitted: the receipt may come before the answer is read here.
         self.unreceipted.insert(digest);
-        let reply = move |outcome| Reply::Operation { request, digest, outcome };
+        let reply = move |outcome| Reply::Operation { request, digest, withdrawn, outcome };
         if let Err(code) = self.submit_as(urgency, item, reply) {
             self.reject_request(request, digest, code);
+        }
+    }
+
+    /// Tells that what takes something away took effect, and when it was signed.
+    pub(super) fn note_withdrawal(&self, withdrawn: Option<Millis>, outcome: &Outcome) {
+        if let (Some(signed_at), Ok(Answer::OperationApplied { t_op, .. })) = (withdrawn, outcome) {
+            self.observe(Observed::Withdrawn { signed_at, time: *t_op });
         }
     }
 

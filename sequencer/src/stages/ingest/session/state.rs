@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use model::{
-    ClaimKind, Digest, PatientIndex, Position, RejectCode, Sequence, StreamHandle, with_causes,
+    ClaimKind, Digest, Millis, PatientIndex, Position, RejectCode, Sequence, StreamHandle,
+    with_causes,
 };
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use wire::{
@@ -29,7 +31,7 @@ pub(crate) enum Reply {
     Opened { handle: StreamHandle, id: u64, outcome: Outcome },
     Stored { place: Submitted, readings: u16, bytes: u32 },
     Frame { place: Submitted, frame: Frame, outcome: Outcome },
-    Operation { request: RequestId, digest: Digest, outcome: Outcome },
+    Operation { request: RequestId, digest: Digest, withdrawn: Option<Millis>, outcome: Outcome },
     Access { asked: Asked, outcome: Outcome },
     Compared(Result<Compared, AgainError>),
     Found(Result<Found, AgainError>),
@@ -43,6 +45,14 @@ pub(crate) struct Submitted {
     pub(super) id: u64,
     /// Of its stream, which may be ended before the answer comes.
     pub(super) lane: Lane,
+}
+
+/// The frame whose receipt is timed. One at a time: a clock read for each frame would cost more
+/// than some of the steps that it times.
+pub(crate) struct Timed {
+    pub(super) handle: StreamHandle,
+    pub(super) sequence: Sequence,
+    pub(super) since: Instant,
 }
 
 /// A request to read that waits for its decision, or a further page of one.
@@ -118,6 +128,8 @@ pub(crate) struct Session {
     pub(super) proven: bool,
     /// Frames that the writer has not answered, whatever became of their stream since.
     pub(super) submitted: UnderWay,
+    /// The frame under way whose receipt is timed.
+    pub(super) timed: Option<Timed>,
     pub(super) replies: Sender<Reply>,
     pub(super) greeted: bool,
     pub(super) next_id: u64,
@@ -160,6 +172,7 @@ impl Session {
             budget: config.idle_budget(),
             proven: false,
             submitted: UnderWay::default(),
+            timed: None,
             shared,
             replies,
             greeted: false,
@@ -258,10 +271,36 @@ impl Session {
         self.share_credit();
         let waiting = self.wire.unacknowledged().sum();
         self.wire.acknowledge(receipt);
+        self.end_timed();
         // A receipt goes to every connection of its holder: one that did nothing for it has proven
         // nothing.
         if is_own || self.wire.unacknowledged().sum().frames < waiting.frames {
             self.prove();
+        }
+    }
+
+    /// Begins to time the receipt of a frame, unless that of another one is timed.
+    pub(super) fn begin_timed(&mut self, handle: StreamHandle, sequence: Sequence) {
+        self.timed.get_or_insert_with(|| Timed { handle, sequence, since: Instant::now() });
+    }
+
+    /// Frames of this stream from `from` on get no receipt now, or never.
+    pub(super) fn forget_timed(&mut self, handle: StreamHandle, from: Sequence) {
+        self.timed.take_if(|timed| timed.handle == handle && timed.sequence >= from);
+    }
+
+    /// Tells how long the receipt took, if it has left.
+    fn end_timed(&mut self) {
+        let Some(Timed { handle, sequence, since }) = &self.timed else { return };
+        let took = match self.wire.durable(*handle) {
+            Some(durable) if durable < *sequence => return,
+            Some(_) => Some(since.elapsed()),
+            // The session is over.
+            None => None,
+        };
+        self.timed = None;
+        if let Some(took) = took {
+            self.observe(Observed::FrameReceipted { took });
         }
     }
 

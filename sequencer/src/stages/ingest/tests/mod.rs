@@ -18,6 +18,7 @@ mod renewing;
 mod replays;
 mod socket;
 mod support;
+mod timed;
 
 use std::sync::Arc;
 use std::time::Duration;
