@@ -274,7 +274,7 @@ mod tests {
             ("batch.close_after_ms=", "expected KEY=VALUE"),
             ("close_after_ms=1", "expected a key of the configuration"),
             ("http.listen=1", "expected a key that a plan depends on, one of batch."),
-            ("batch.close_after_ms=1", "expected batch.close_after_ms to be 1000 to"),
+            ("batch.close_after_ms=1", "expected batch.close_after_ms to be 100 to"),
             ("batch.close_after_ms=-1", "expected a value that batch.close_after_ms can have"),
             ("batch.close_after_ms=1\nhttp.listen=2", "expected a value that"),
             ("batch.claims_shapes=[]", "expected batch.claims_shapes to be distinct names"),

@@ -29,8 +29,8 @@ pub(super) struct Copy {
 }
 
 impl Spread {
-    /// Most copies. Memory, each: its own records, and the group of the journal that it is at, 8 MiB
-    /// at most.
+    /// Most copies. Memory, each: its own records, and the group of the journal that it is at,
+    /// 8 MiB at most.
     pub const COPIES_MAX: u64 = 1024;
 
     /// As recorded.
