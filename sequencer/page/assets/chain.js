@@ -59,8 +59,9 @@ export class Chain {
     if (answer === null || typeof answer !== "object" || answer.id !== id) {
       throw new ChainError("malformed", `the node gives no answer to question ${id}, ${method}`);
     }
-    if (answer.error !== undefined) {
-      const { code, message } = answer.error ?? {};
+    // Some nodes say with each answer that there is no error.
+    if (answer.error !== undefined && answer.error !== null) {
+      const { code, message } = answer.error;
       // Words of a stranger: they are shown, and must do no more than that.
       const words = `error ${escape(code)}: ${escape(message)}`;
       throw new ChainError("refused", `the node answers ${method} with ${words}`);
@@ -103,7 +104,7 @@ export class Chain {
   async block(which) {
     const name = typeof which === "bigint" ? toQuantity(which) : which;
     const block = await this.call("eth_getBlockByNumber", [name, false]);
-    if (block === null) return undefined;
+    if (block === null || block === undefined) return undefined;
     const seconds = quantity(block.timestamp, "a block's time");
     return {
       number: quantity(block.number, "a block's number"),
@@ -156,7 +157,8 @@ function addEvents(events, logs, contract) {
   for (const log of logs) {
     // Some nodes know no filter; and what a reorganisation took back is not settled.
     const isOurs =
-      log?.topics?.[0] === BATCH_SETTLED &&
+      Array.isArray(log?.topics) &&
+      log.topics[0] === BATCH_SETTLED &&
       !log.removed &&
       String(log.address).toLowerCase() === toHex(contract);
     if (!isOurs) continue;
@@ -178,17 +180,17 @@ function addEvents(events, logs, contract) {
 }
 
 function readEvent(log) {
-  return asAnswer(item.header("event"), () => {
-    const topics = log.topics.map((topic) => fromHex(topic, 32));
-    return {
-      ...decodeSettled(topics, fromHex(log.data)),
-      transaction: toHex(fromHex(log.transactionHash, 32)),
-      block: quantity(log.blockNumber, "a log's block"),
-      blockHash: toHex(fromHex(log.blockHash, 32)),
-      logIndex: quantity(log.logIndex, "a log's index"),
-      raw: `${log.topics.join()} ${log.data} ${log.transactionHash}`,
-    };
-  });
+  // What is no log at all is the node's fault, what is none of the contract's events is broken.
+  const topics = log.topics.map((topic) => hex(topic, "a log's topic", 32));
+  const data = hex(log.data, "a log's data");
+  return {
+    ...asAnswer(item.header("event"), () => decodeSettled(topics, data)),
+    transaction: toHex(hex(log.transactionHash, "a log's transaction", 32)),
+    block: quantity(log.blockNumber, "a log's block"),
+    blockHash: toHex(hex(log.blockHash, "a log's block", 32)),
+    logIndex: quantity(log.logIndex, "a log's index"),
+    raw: `${log.topics.join()} ${log.data} ${log.transactionHash}`,
+  };
 }
 
 /**
@@ -384,7 +386,7 @@ export async function readTransaction(chain, hash) {
     chain.call("eth_getTransactionReceipt", [hash]),
     chain.call("eth_getTransactionByHash", [hash]),
   ]);
-  if (receipt === null || transaction === null) {
+  if (!receipt || !transaction) {
     throw new ChainError("refused", `the node does not have transaction ${hash}`);
   }
   return {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BATCH_SETTLED } from "../assets/statement/abi.js";
-import { toHex } from "../assets/statement/bytes.js";
+import { fromHex, toHex } from "../assets/statement/bytes.js";
 import { Chain, ChainError, readHistory } from "../assets/chain.js";
 import { FetchError, fetchBytes } from "../assets/fetch.js";
 import { NodeError, fetchBatches, fetchFile } from "../assets/node.js";
@@ -130,6 +130,41 @@ test("an event that is none is broken, as for the auditor", async () => {
   const error = await failure(() => readHistory(chain, file));
   assert.equal(error.name, "Broken");
   assert.match(error.message, /^header, event: expected an answer of the settlement contract/);
+});
+
+test("logs, blocks and answers that are no such thing are the node's fault, and never broken", async () => {
+  const odd = [
+    { eth_getLogs: () => "logs" },
+    { eth_getLogs: (_, logs) => [{ ...logs[0], data: 7 }] },
+    { eth_getLogs: (_, logs) => [{ ...logs[0], blockHash: "0x12" }] },
+    { eth_getLogs: (_, logs) => [{ ...logs[0], topics: [logs[0].topics[0], null, {}] }] },
+    { eth_getLogs: (_, logs) => [{ ...logs[0], logIndex: -1 }] },
+    { eth_getBlockByNumber: () => 5 },
+    { eth_getBlockByNumber: () => ({ number: "0x1", hash: "0x", timestamp: "0x1" }) },
+    { eth_call: () => ({}) },
+  ];
+  for (const change of odd) {
+    const error = await failure(() => readHistory(soundChain(change).chain, file));
+    assert.deepEqual([error.name, error.kind], ["ChainError", "malformed"], error.stack);
+  }
+  // What is no log of the contract is passed over, whatever it is.
+  const noise = [null, 5, "x", {}, { topics: "x" }, { topics: {} }];
+  const noisy = soundChain({ eth_getLogs: (_, logs) => [...noise, ...logs] });
+  assert.equal((await readHistory(noisy.chain, file)).settled.length, 3);
+});
+
+test("an error that is none is none", async () => {
+  const fetch = async () => new Response('{"id":1,"result":"0x7","error":null}');
+  assert.equal(await new Chain("/", { fetch }).chainId(), 7n);
+});
+
+test("hex is read whole or not at all", () => {
+  assert.deepEqual([...fromHex("0x00fF")], [0, 255]);
+  assert.equal(fromHex(`0x${"ab".repeat(1 << 20)}`).length, 1 << 20);
+  for (const wrong of ["0x1", "0xzz", "0x0x", " 00", null, 5, {}, undefined]) {
+    assert.throws(() => fromHex(wrong), /expected hex digits in pairs/);
+  }
+  assert.throws(() => fromHex("00", 2), /expected 4 hex digits/);
 });
 
 test("a past that keeps moving, or lacks an event, ends after a few tries", async () => {

@@ -86,14 +86,16 @@ export function toHex(bytes) {
 
 /** Bytes of hex with an optional `0x`, of exactly `length` if that is given; else an error. */
 export function fromHex(text, length) {
-  const digits = typeof text === "string" ? text.replace(/^0x/, "") : "";
-  const whole = typeof text === "string" && /^([0-9a-fA-F]{2})*$/.test(digits);
-  const bytes = whole
-    ? Uint8Array.from(digits.match(/../g) ?? [], (two) => parseInt(two, 16))
-    : null;
-  if (bytes === null || (length !== undefined && bytes.length !== length)) {
+  const digits = typeof text === "string" ? text.replace(/^0x/, "") : "?";
+  const isHex = digits.length % 2 === 0 && /^[0-9a-fA-F]*$/.test(digits);
+  if (!isHex || (length !== undefined && digits.length !== 2 * length)) {
     const expected = length === undefined ? "hex digits in pairs" : `${2 * length} hex digits`;
     throw new DecodeError(`expected ${expected}, found other text`);
+  }
+  const bytes = new Uint8Array(digits.length / 2);
+  // One by one and without a list of all pairs: an answer of a node may be megabytes long.
+  for (let at = 0; at < bytes.length; at++) {
+    bytes[at] = parseInt(digits.slice(2 * at, 2 * at + 2), 16);
   }
   return bytes;
 }
