@@ -1,5 +1,7 @@
 // Bytes over HTTP from whoever serves this page: with a limit, a time, and errors that say which.
 
+import { escape } from "./statement/escape.js";
+
 const TIMEOUT_MS = 30_000;
 const BUSY_TRIES = 4;
 const BUSY_WAIT_MAX_S = 20;
@@ -80,16 +82,23 @@ async function readBody(answer, bytesMax, abort) {
   return whole;
 }
 
-/** The server's own code of what is wrong, if it says one. */
+/** With the server's own code of what is wrong and its words, if it says any. */
 async function wrongStatus(answer, bytesMax, abort) {
   const text = new TextDecoder().decode(await readBody(answer, Math.min(bytesMax, 65_536), abort));
-  let code = "";
+  const said = wordsOf(text);
+  const message = `expected status 200, found ${answer.status}${said}`;
+  return new FetchError("status", message, answer.status);
+}
+
+function wordsOf(text) {
+  let body;
   try {
-    const { error } = JSON.parse(text);
-    if (typeof error === "string" && /^[a-z0-9_-]{1,40}$/.test(error)) code = ` (${error})`;
+    body = JSON.parse(text);
   } catch {
     // A page of a proxy, or nothing: the status says enough.
+    return "";
   }
-  const message = `expected status 200, found ${answer.status}${code}`;
-  return new FetchError("status", message, answer.status);
+  const { error, detail } = body ?? {};
+  if (typeof error !== "string" || !/^[a-z0-9_-]{1,40}$/.test(error)) return "";
+  return typeof detail === "string" ? ` (${error}: ${escape(detail)})` : ` (${error})`;
 }

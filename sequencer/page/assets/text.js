@@ -55,7 +55,7 @@ const TRUSTS = {
     headline: (number) => `Agrees: batch ${number} is what its header on the chain says`,
     who:
       "This operator, who serves this page and could have changed it. To depend on nobody, run " +
-      "auditor verify on a machine of your own.",
+      "auditor serve or auditor verify on a machine of your own.",
   },
   verifier: {
     badge: "served on your own machine",

@@ -265,6 +265,13 @@ test("what the node says is read with its codes, and never more than was asked f
     fetchFile(9, serve('{"error":"<b>\\u001b[2J"}', { status: 404 })),
   );
   assert.match(hostile.message, /found 404$/);
+  const words = '{"error":"unavailable","detail":"no file\\u202e\\n"}';
+  const told = await failure(() => fetchFile(9, serve(words, { status: 502 })));
+  assert.match(told.message, /found 502 \(unavailable: no file\\u\{202e\}\\n\)$/);
+  for (const body of ["null", "7", '{"error":5}', '{"error":"a","detail":{}}']) {
+    const error = await failure(() => fetchFile(9, serve(body, { status: 502 })));
+    assert.match(error.message, /found 502( \(a\))?$/);
+  }
 });
 
 test("a server that names no known trust is not believed any", () => {
