@@ -98,7 +98,10 @@ fn line(page: &File) -> String {
 /// The first sentence of the first paragraph of prose; none where a page is a table.
 fn first_sentence(text: &str) -> Option<String> {
     let behind_title = text.split_once('\n')?.1;
-    let is_prose = |part: &&str| part.starts_with(|c: char| c.is_alphabetic() || "*`[".contains(c));
+    let is_prose = |part: &&str| {
+        let is_word = |c: char| c.is_alphabetic() || "*`[".contains(c);
+        part.starts_with(is_word) && !part.starts_with("```")
+    };
     let paragraph = behind_title.split("\n\n").map(str::trim).find(is_prose)?;
     let paragraph = without_links(&paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     let mut ends = paragraph.match_indices(". ").map(|(at, _)| at + 1);
