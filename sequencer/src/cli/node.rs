@@ -224,6 +224,9 @@ async fn run_until_stopped(
 ) -> Outcome {
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
+    if let Some(page) = at.page {
+        println!("page   http://{page}/ shows batches, as this operator shows them");
+    }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
     signals.catch_stops()?;
     manager.tell(Notice::Ready).await;

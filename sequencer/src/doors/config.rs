@@ -228,6 +228,14 @@ impl Config {
             let (expected, found) = ("`text` or `json`".into(), self.log.format.clone());
             return Err(ConfigError::Value { key: "log.format", expected, found });
         }
+        if let Some(found) = self.web.listen.filter(|listen| !listen.ip().is_loopback()) {
+            let expected = "a loopback address (put a proxy before it)".into();
+            return Err(ConfigError::Value {
+                key: "web.listen",
+                expected,
+                found: found.to_string(),
+            });
+        }
         // Private files and metrics are served as they are: who may see them is a proxy's business.
         if !self.http.listen.ip().is_loopback() {
             let expected = "a loopback address (put a proxy before it)".into();

@@ -235,6 +235,7 @@ fn shares(config: &Config) -> Vec<Share> {
     let share = |what, count, bytes_each| Share { what, count, bytes_each };
     let admission = &config.admission;
     let archive = u64::from(config.archive.url != "off");
+    let page = config.web.listen.map_or(0, |_| page_server::ANSWERS_MAX as u64);
     vec![
         share("the node without a peer", 1, BASE),
         // Each way, and with the system's bookkeeping twice as much.
@@ -265,6 +266,7 @@ fn shares(config: &Config) -> Vec<Share> {
         share("a job sent elsewhere", if config.prover.jobs == "local" { 0 } else { proof }, SENT),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
         share("files fetched over HTTP", FILES_MAX as u64, FILE),
+        share("files and answers of the page", page, FILE),
         // Kept, and once more with the text of each while they are told.
         share("points of the desk", 4 * DESK_POINTS, DESK_POINT),
         // Read until they are as many bytes as one may have, and so twice as many at most.

@@ -9,3 +9,4 @@ pub mod key_desk;
 pub mod log;
 mod machine;
 pub mod memory;
+pub mod page;

@@ -15,6 +15,9 @@ pub struct Endpoints {
     pub ingest: SocketAddr,
     /// HTTP: batch files, metrics, health.
     pub http: SocketAddr,
+    /// The operator's page, where there is one.
+    #[serde(default)]
+    pub page: Option<SocketAddr>,
     /// JSON-RPC of the base chain, as it may be shown.
     pub rpc: String,
     /// What tells the deployment from every other.

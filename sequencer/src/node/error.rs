@@ -12,6 +12,7 @@ use super::setup::SetupError;
 use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
 use crate::doors::http::{HttpError, TokenError};
+use crate::doors::page::OperatorPageError;
 use crate::folder::authority::AuthorityError;
 use crate::folder::old_journal::OldJournalError;
 use crate::folder::secrets::SecretError;
@@ -27,6 +28,9 @@ pub enum NodeError {
     /// The configuration is not accepted.
     #[error("the configuration is not accepted")]
     Config(#[from] ConfigError),
+    /// The operator's page is not served.
+    #[error(transparent)]
+    Page(#[from] OperatorPageError),
     /// The folder is not usable.
     #[error(transparent)]
     Setup(#[from] SetupError),

@@ -224,17 +224,22 @@ impl Node {
         let scrub = start::start_scrub(&opened, &core, &common);
         let archiving = start::start_archiving(&opened, &core, &common);
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
+        let page = start::serve_page(&opened, &common, &url).await?;
         let pin = start::pinner(&opened, &core, &common);
         let Common { stop, guard, watched, around, operations: door_place, .. } = common;
         let Opened { layout, config, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
-        let endpoints = Endpoints { ingest: ingest.local_addr(), http, rpc: url, fingerprint };
+        let (page, page_task) = page.unzip();
+        let ingest_at = ingest.local_addr();
+        let endpoints = Endpoints { ingest: ingest_at, http, page, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
         let body_keys = KeyDesk::new(core.body_keys.clone(), layout.snapshots());
         let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);
+        let mut tasks = vec![settler, timer, certificates, scrub, archiving, holder];
+        tasks.extend(page_task);
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
@@ -254,7 +259,7 @@ impl Node {
             http: None,
             admin,
             embedded,
-            tasks: vec![settler, timer, certificates, scrub, archiving, holder],
+            tasks,
             upkeep,
         })
     }

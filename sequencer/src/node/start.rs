@@ -1,6 +1,7 @@
 //! Starts the stages, each on what the ones before it are.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use super::timer::WindowTimer;
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::http::{Access, HttpService, Shown};
+use crate::doors::page::{self, OperatorPageError};
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
@@ -279,6 +281,28 @@ pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Guar
         watched: common.watched.clone(),
     };
     common.guard.task(Stage::Windows, timer.run(common.stop.subscribe()))
+}
+
+/// The operator's page, if it is configured: where it is, and its task.
+pub(super) async fn serve_page(
+    opened: &Opened,
+    common: &Common,
+    chain: &str,
+) -> Result<Option<(SocketAddr, GuardedTask)>, NodeError> {
+    let Some(listen) = opened.config.web.listen else { return Ok(None) };
+    let chain = match &opened.chain.reach {
+        Reach::Url(url) => url.clone(),
+        // Of this process, and so well formed.
+        Reach::Embedded(_) => chain.parse().map_err(OperatorPageError::Chain)?,
+    };
+    let deployment = opened.layout.deployment();
+    let server = page::bind(listen, &deployment, chain, opened.store.clone()).await?;
+    let (address, mut stop) = (server.local_addr(), common.stop.subscribe());
+    let work = async move {
+        server.serve(async { drop(stop.wait_for(|stop| *stop).await) }).await;
+        Ok::<_, Infallible>(())
+    };
+    Ok(Some((address, common.guard.task(Stage::Http, work))))
 }
 
 /// The base chain as others reach it: the embedded one is served here.

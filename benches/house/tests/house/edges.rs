@@ -84,6 +84,7 @@ const SEQUENCER: &[&str] = &[
     "l1-contracts",
     "machine",
     "model",
+    "page-server",
     "prover",
     "statement",
     "udp",

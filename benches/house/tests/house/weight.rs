@@ -12,6 +12,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("files", &["model", "tokio"], 12),
     ("udp", &["model", "tokio", "quinn"], 5),
     ("page", &["model", "serde", "tokio"], 8),
+    ("page-server", &["axum", "redb", "quinn", "revm", "prover"], 285),
     ("bodies", &["redb", "tokio", "quinn"], 70),
     ("machine", &["model", "alloy", "axum"], 45),
     ("world", &["serde", "ark-ff", "tokio"], 18),

@@ -1,5 +1,8 @@
 //! What is answered to each path.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use alloy::rpc::client::RpcClient;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -9,13 +12,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use model::{BatchNumber, escape};
 use page::{Asset, CACHE_CONTROL, HEADERS, Served, Trust};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::chain::{QUESTION_BYTES_MAX, Question, Unasked};
-use crate::{Files, PageError, Shown};
+use crate::{ANSWERS_MAX, Files, PageError, Shown};
 
-/// Files and answers of the chain that are in memory at once, of up to 64 MiB each.
-const ANSWERS_MAX: usize = 8;
+/// How long a request for a file or the chain waits for a place.
+const PLACE_WAIT: Duration = Duration::from_secs(10);
 
 const JSON: &str = "application/json";
 const OCTETS: &str = "application/octet-stream";
@@ -26,7 +30,19 @@ pub(crate) struct Answers {
     deployment: Bytes,
     chains: Vec<RpcClient>,
     files: Box<dyn Files>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
+}
+
+/// Bytes with their place: both are given up when the last byte is with the system.
+struct Held {
+    bytes: Vec<u8>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// An answer without a body of its own: status, and the word that says why.
@@ -45,7 +61,7 @@ impl Answers {
         }
         let served = Served { trust, chains: chains.len() as u8 };
         let chains = chains.into_iter().map(l1_contracts::rpc_client).collect::<Result<_, _>>()?;
-        let places = Semaphore::new(ANSWERS_MAX);
+        let places = Arc::new(Semaphore::new(ANSWERS_MAX));
         Ok(Answers { served, deployment: deployment.into(), chains, files, places })
     }
 
@@ -124,10 +140,10 @@ impl Answers {
     async fn public_file(&self, number: &str) -> Result<Bytes, Failed> {
         let number = number.parse().map(BatchNumber);
         let number = number.map_err(|_| failed(StatusCode::BAD_REQUEST, "number-malformed"))?;
-        // Held until the bytes are here; from then on the connection's end bounds them.
-        let _place = self.places.acquire().await.expect("nobody closes it");
+        let place = self.take_place().await?;
         let found = self.files.public_file(number).await.map_err(unavailable)?;
-        found.map(Bytes::from).ok_or(failed(StatusCode::NOT_FOUND, "batch-unknown"))
+        let bytes = found.ok_or(failed(StatusCode::NOT_FOUND, "batch-unknown"))?;
+        Ok(Bytes::from_owner(Held { bytes, _place: place }))
     }
 
     async fn ask_chain(
@@ -151,8 +167,17 @@ impl Answers {
             false => failed(StatusCode::BAD_REQUEST, "question-malformed"),
         })?;
         let question = Question::read(&body.to_bytes())?;
-        let _place = self.places.acquire().await.expect("nobody closes it");
-        Ok(with_type(StatusCode::OK, JSON, question.ask(node).await?))
+        let place = self.take_place().await?;
+        let bytes = question.ask(node).await?.into_bytes();
+        let bytes = Bytes::from_owner(Held { bytes, _place: place });
+        Ok(with_type(StatusCode::OK, JSON, bytes))
+    }
+
+    /// Before anything large is in memory.
+    async fn take_place(&self) -> Result<OwnedSemaphorePermit, Failed> {
+        let busy = || failed(StatusCode::SERVICE_UNAVAILABLE, "page-busy");
+        let place = timeout(PLACE_WAIT, Arc::clone(&self.places).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(busy)
     }
 }
 

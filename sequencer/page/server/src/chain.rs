@@ -2,7 +2,6 @@
 
 use alloy::rpc::client::RpcClient;
 use alloy::transports::RpcError;
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// Methods of JSON-RPC that are passed on: they read, and are all that the page asks. A node may
@@ -59,7 +58,7 @@ impl Question {
     }
 
     /// Asks a node; what it refuses is an answer, too.
-    pub(crate) async fn ask(self, node: &RpcClient) -> Result<Bytes, Unasked> {
+    pub(crate) async fn ask(self, node: &RpcClient) -> Result<String, Unasked> {
         let Question { id, method, params } = self;
         let answer = match node.request::<Value, Value>(method, params).await {
             Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
@@ -70,7 +69,7 @@ impl Question {
             // The address may hold a key, so that nothing of the cause is told.
             Err(_) => return Err(Unasked::Unreachable),
         };
-        Ok(answer.to_string().into())
+        Ok(answer.to_string())
     }
 }
 

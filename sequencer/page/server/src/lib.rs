@@ -48,6 +48,9 @@ pub struct Shown {
 /// Most nodes of the base chain behind one page.
 pub const CHAINS_MAX: usize = 4;
 
+/// Files and answers of the chain that are in memory at once, of up to 64 MiB each.
+pub const ANSWERS_MAX: usize = 4;
+
 /// How far batches are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reach {

@@ -43,7 +43,7 @@ impl PageServer {
     /// Binds a loopback address; port 0 takes a free one.
     ///
     /// Limits: 64 connections, the next one waits; 16 KiB of head, 64 KiB of a question, 5 minutes
-    /// for a connection. Memory: 8 answers of up to 64 MiB while they are made.
+    /// for a connection. Memory: 4 answers of up to 64 MiB, until they are sent; the next one waits 10 s.
     ///
     /// # Errors
     /// [`PageError`].

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use model::BatchNumber;
-use page::{ASSETS, HEADERS};
+use page::{HEADERS, assets};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -102,7 +102,7 @@ async fn ask(to: SocketAddr, path: &str, kind: &str, body: &str) -> (u16, Value)
 #[tokio::test]
 async fn every_file_of_the_page_comes_with_its_headers_and_once() {
     let (page, _stop) = serve(Trust::Verifier, &[any()]).await;
-    for asset in ASSETS {
+    for asset in assets() {
         let (status, head, body) = get(page, asset.path, "").await;
         assert_eq!((status, body.as_slice()), (200, asset.bytes), "{}", asset.path);
         for (name, value) in HEADERS {
