@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(parsed.len(), 3, "{lines:?}");
         assert_eq!(parsed[0]["message"], hostile);
         assert_eq!(parsed[0]["fields"]["text"], hostile);
-        assert_eq!(parsed[1]["fields"]["error"], hostile);
+        assert_eq!(parsed[1]["fields"]["error"], with_causes(&cause));
         assert_eq!(parsed[1]["fields"]["none"], Value::Null);
         assert_eq!((&parsed[2]["message"], &parsed[2]["level"]), (&"".into(), &"debug".into()));
         let cut = parsed[1]["fields"]["long"].as_str().unwrap();
