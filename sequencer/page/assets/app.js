@@ -98,6 +98,7 @@ function shownWords() {
 
 function take(overview) {
   const settled = overview.rows.filter(({ state: of }) => of !== "assembled");
+  if (state.staleSince !== undefined) say("The chain answers again.");
   if (state.overview !== undefined && settled.length > state.overview.settledCount) {
     say(`Batch ${settled.length} is settled.`);
   }

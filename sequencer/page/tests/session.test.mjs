@@ -1,152 +1,18 @@
-// A page's whole life against a chain and a node that are played here, with the batches of the
-// auditor's tests: opened, verified, compared, gone stale, broken.
+// A page's whole life against a chain and a node that are played, with the batches of the auditor's
+// tests: opened, verified, compared, gone stale, broken.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BATCH_SETTLED, SETTLE, callData } from "../assets/statement/abi.js";
-import { concat, toBytes, toHex, toNumber } from "../assets/statement/bytes.js";
-import { fingerprintOf } from "../assets/statement/fingerprint.js";
-import { keccak } from "../assets/statement/hashes.js";
-import { SHAPES } from "../assets/statement/layout.js";
+import { callData } from "../assets/statement/abi.js";
+import { toBytes, toHex } from "../assets/statement/bytes.js";
 import { Session } from "../assets/session.js";
-import { fromHex, readJson } from "./support.mjs";
+import { deployment, hashOf, play, soundFile, table, world } from "./played.mjs";
 
-const table = readJson("l1-contracts/auditor/tests/data/tampers.json");
-const contractJson = readJson("l1-contracts/artifacts/Settlement.json");
-const settleCall = concat([
-  SETTLE,
-  fromHex(readJson("l1-contracts/test/fixtures/groth16.json").script),
-]);
-const template = fromHex(contractJson.deployedBytecode.object);
-const [{ file: soundFile, chain: soundChain }] = table.deployments;
-const world = table.worlds[table.files[0].world].map((hex) => fromHex(hex));
 const tell = () => {};
 
-/** The deployment of the table, at a contract that has the real code. */
-function deployment() {
-  const json = { ...soundFile, runtime_hash: toHex(keccak(template)), block: 0 };
-  const fingerprint = fingerprintOf({
-    scope: { chainId: BigInt(json.chain_id), contract: fromHex(json.settlement, 20) },
-    runtimeHash: fromHex(json.runtime_hash, 32),
-    receiptSigner: fromHex(json.receipt_signer, 20),
-    registrar: toNumber(fromHex(json.registrar, 32)),
-    sequencer: fromHex(json.sequencer, 20),
-    genesisTime: BigInt(json.genesis_time),
-    keys: json.keys.map(({ shape, circuit, id }) => ({
-      shape,
-      circuit,
-      id: fromHex(id, 32),
-      layout: SHAPES.get(shape),
-    })),
-  });
-  return { ...json, fingerprint };
-}
-
-const address = (text) => concat([new Uint8Array(12), fromHex(text, 20)]);
-const hashOf = (block) => toHex(toBytes(block + 1000n, 32));
-
-/** What a sound node of the chain answers, after `settled` batches. */
-function answer({ method, params }, settled) {
-  const events = table.headers[0].settled.slice(0, settled);
-  const file = deployment();
-  switch (method) {
-    case "eth_chainId":
-      return toQuantity(file.chain_id);
-    case "eth_getCode":
-      return codeAt(params[0], file);
-    case "eth_call":
-      return toHex(view(params[0].data, { file, events }));
-    case "eth_getBlockByNumber":
-      return blockOf(params[0], events);
-    case "eth_getLogs":
-      return events.map(logOf).filter(({ blockNumber }) => {
-        const [from, to] = [params[0].fromBlock, params[0].toBlock].map(BigInt);
-        return from <= BigInt(blockNumber) && BigInt(blockNumber) <= to;
-      });
-    case "eth_getTransactionReceipt":
-      return { gasUsed: "0x9c40" };
-    case "eth_getTransactionByHash":
-      return { input: toHex(settleCall) };
-    default:
-      throw new Error(method);
-  }
-}
-
-const toQuantity = (number) => `0x${BigInt(number).toString(16)}`;
-
-function codeAt(at, file) {
-  if (at === file.settlement) return toHex(template);
-  const number = file.keys.findIndex(({ code }) => code === at);
-  return `0x00${table.keys[soundChain.keys[number].key]}`;
-}
-
-function view(data, { file, events }) {
-  const last = events.at(-1);
-  const header = last === undefined ? undefined : fromHex(last.header);
-  const word = (at) => header.subarray(32 * at, 32 * at + 32);
-  const lateness = Math.max(...events.map(({ lateness_ms }) => lateness_ms));
-  const views = {
-    "sequencer()": () => address(file.sequencer),
-    "registrar()": () => fromHex(file.registrar, 32),
-    "receiptSigner()": () => address(file.receipt_signer),
-    "genesisTime()": () => toBytes(file.genesis_time, 32),
-    "number()": () => word(1),
-    "root()": () => word(6),
-    "headHash()": () => fromHex(last.header_hash, 32),
-    "lastT1()": () => word(4),
-    "journalPosition()": () => word(19),
-    "latenessMax()": () => toBytes(lateness, 32),
-  };
-  const name = Object.keys(views).find((signature) => callData(signature) === data);
-  if (name !== undefined) return views[name]();
-  const key = file.keys.find(({ id }) => data.endsWith(id.slice(2)));
-  return concat([address(key.code), toBytes(key.circuit, 32)]);
-}
-
-/** Batch n settles in block n. */
-function blockOf(which, events) {
-  const number = ["latest", "finalized"].includes(which) ? BigInt(events.length) : BigInt(which);
-  const event = events[Number(number) - 1];
-  const seconds = (BigInt(event?.block_time ?? 2_208_988_800_000) - 2_208_988_800_000n) / 1000n;
-  return { number: toQuantity(number), hash: hashOf(number), timestamp: toQuantity(seconds) };
-}
-
-function logOf({ header, header_hash, lateness_ms }, at) {
-  const number = BigInt(at) + 1n;
-  return {
-    address: soundFile.settlement,
-    topics: [BATCH_SETTLED, toHex(toBytes(number, 32)), `0x${header_hash}`],
-    data: `0x${header}${toHex(toBytes(lateness_ms, 32)).slice(2)}`,
-    blockNumber: toQuantity(number),
-    blockHash: hashOf(number),
-    transactionHash: toHex(toBytes(number + 5000n, 32)),
-    logIndex: "0x0",
-    removed: false,
-  };
-}
-
-/** A server of the page; `change` answers instead where it gives something. */
-function serve({ chains = 1, settled = 3, change = () => undefined } = {}) {
-  const state = { settled };
-  const fetch = async (path, init) => {
-    const question = init.body === undefined ? undefined : JSON.parse(init.body);
-    const other = change(path, question);
-    if (other instanceof Response) return other;
-    if (question !== undefined) {
-      const result = other ?? answer(question, state.settled);
-      return Response.json({ jsonrpc: "2.0", id: question.id, result });
-    }
-    if (other !== undefined) return Response.json(other);
-    const batch = /^\/batches\/([0-9]+)$/.exec(path);
-    if (batch !== null) return new Response(world[Number(batch[1]) - 1]);
-    const documents = {
-      "/page.json": { schema: 1, trust: "verifier", chains },
-      "/deployment.json": deployment(),
-      "/contract.json": contractJson,
-      "/batches": { schema: "vitals-batches-1", assembled: 3, settled: state.settled },
-    };
-    return Response.json(documents[path]);
-  };
+/** A page before it is opened. */
+function serve(options) {
+  const { fetch, state } = play(options);
   return { session: new Session({ fetch }), state };
 }
 
@@ -178,6 +44,13 @@ test("a sound deployment opens, and each batch of it is verified down to its pro
     proofs.push(report.proofs);
   }
   assert.deepEqual(proofs, [5, 1, 0]);
+});
+
+test("before the first batch nothing is there, and nothing is wrong", async () => {
+  const { session, state } = serve({ settled: 0, assembled: 0 });
+  assert.deepEqual((await session.open(tell)).rows, []);
+  state.settled = 1;
+  assert.equal((await session.refresh(tell)).rows.length, 1);
 });
 
 test("a batch is linked to the groups of the one before, whether that was checked or not", async () => {

@@ -5,15 +5,12 @@
 //        [--trust operator|verifier|wallet] [--port 8090]
 //
 // `--break N:AT` changes byte AT of the public file of batch N on its way, to see it named.
+
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { headers, readAsset } from "./assets.mjs";
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-const assets = path.join(here, "..", "assets");
-const artefact = path.join(here, "../../../l1-contracts/artifacts/Settlement.json");
 const { values } = parseArgs({
   options: {
     rpc: { type: "string", multiple: true },
@@ -25,31 +22,16 @@ const { values } = parseArgs({
   },
 });
 const [brokenBatch, brokenAt] = (values.break ?? "").split(":").map(Number);
-
-// From the crate itself, so that what is tried is what is served.
-const source = readFileSync(path.join(here, "../src/lib.rs"), "utf8").replace(/\\\n\s*/g, "");
-const table = source.slice(source.indexOf("pub const HEADERS"), source.indexOf("];"));
-const headers = [...table.matchAll(/\(\s*"([a-z-]+)",\s*"([^"]+)",?\s*\)/g)].map(([, k, v]) => [
-  k,
-  v,
-]);
-const types = {
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".css": "text/css; charset=utf-8",
-  ".svg": "image/svg+xml",
-  ".txt": "text/plain; charset=utf-8",
-};
+const json = "application/json";
 
 createServer(async (request, response) => {
   try {
     const { status = 200, type, body } = await answer(request);
-    response.writeHead(status, [...headers, ["content-type", type]].flat());
+    response.writeHead(status, [...headers, "content-type", type]);
     response.end(body);
-  } catch (error) {
-    const status = error.code === "ENOENT" ? 404 : 502;
-    response.writeHead(status, headers.flat());
-    response.end(JSON.stringify({ error: status === 404 ? "path-unknown" : "unreachable" }));
+  } catch {
+    response.writeHead(502, [...headers, "content-type", json]);
+    response.end(JSON.stringify({ error: "unreachable" }));
   }
 }).listen(Number(values.port), "127.0.0.1", () => {
   console.log(`http://127.0.0.1:${values.port}/ shown as ${values.trust}`);
@@ -57,20 +39,15 @@ createServer(async (request, response) => {
 
 async function answer(request) {
   const { pathname } = new URL(request.url, "http://127.0.0.1");
-  const json = "application/json";
   if (pathname === "/page.json") {
     const served = { schema: 1, trust: values.trust, chains: values.rpc.length };
     return { type: json, body: JSON.stringify(served) };
   }
   if (pathname === "/deployment.json") return { type: json, body: readFileSync(values.deployment) };
-  if (pathname === "/contract.json") return { type: json, body: readFileSync(artefact) };
   if (pathname.startsWith("/chain/")) return await proxyChain(request, Number(pathname.slice(7)));
   if (pathname.startsWith("/batches")) return await proxyData(pathname);
-  const file = path.join(assets, pathname === "/" ? "index.html" : path.normalize(pathname));
-  return {
-    type: types[path.extname(file)] ?? "application/octet-stream",
-    body: readFileSync(file),
-  };
+  const missing = { status: 404, type: json, body: JSON.stringify({ error: "path-unknown" }) };
+  return readAsset(pathname) ?? missing;
 }
 
 async function proxyChain(request, number) {
@@ -78,11 +55,11 @@ async function proxyChain(request, number) {
   for await (const part of request) parts.push(part);
   const answer = await fetch(values.rpc[number - 1], {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": json },
     body: Buffer.concat(parts),
   });
   const body = Buffer.from(await answer.arrayBuffer());
-  return { status: answer.status, type: "application/json", body };
+  return { status: answer.status, type: json, body };
 }
 
 async function proxyData(pathname) {
