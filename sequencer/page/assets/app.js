@@ -22,6 +22,7 @@ const state = {
   costs: new Map(),
   checks: new Map(),
   details: new Map(),
+  isRefreshing: false,
 };
 
 const byId = (id) => document.getElementById(id);
@@ -36,6 +37,7 @@ byId("skip").addEventListener("click", (event) => {
 globalThis.addEventListener("hashchange", () => {
   show();
   document.querySelector("h1")?.focus();
+  if (state.overview !== undefined) loadCosts();
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();
@@ -49,7 +51,7 @@ open();
 // ------------------------------------------------------------------------------- what is asked
 
 async function open() {
-  state.fault = undefined;
+  Object.assign(state, { fault: undefined, isRefreshing: true });
   show();
   try {
     take(
@@ -61,6 +63,8 @@ async function open() {
   } catch (fault) {
     state.fault = fault;
     say(fault.message);
+  } finally {
+    state.isRefreshing = false;
   }
   show();
 }
@@ -68,8 +72,7 @@ async function open() {
 /** Reads what is new; what is shown stays, and says that it is stale, if nobody answers. */
 async function refresh() {
   // Also of a page that could not be opened: whoever was away may be back.
-  const isOpening = state.overview === undefined && state.fault === undefined;
-  if (isOpening || state.isRefreshing) return;
+  if (state.isRefreshing) return;
   state.isRefreshing = true;
   const before = shownWords();
   try {
@@ -121,7 +124,9 @@ function forgetReplaced(rows) {
 async function loadCosts() {
   const numbers = shownNumbers(state).filter((number) => !state.costs.has(number));
   const shown = numberOf(location.hash);
-  if (shown !== undefined && shown <= state.overview.settledCount) numbers.unshift(shown);
+  const isMissing = shown <= state.overview.settledCount && !state.costs.has(shown);
+  // What is looked at comes first.
+  if (isMissing) numbers.unshift(shown);
   try {
     for (const number of numbers) {
       const [cost] = await asker.ask("costs", { numbers: [number] });

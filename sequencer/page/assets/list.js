@@ -7,7 +7,7 @@ const ROWS = 25;
 
 /** The deployment: its fingerprint first, because that is what people compare. */
 export function deploymentCard(overview) {
-  const { chainId, contract, fingerprint, keys, setup, head } = overview;
+  const { chainId, contract, fingerprint, keys, setup, head, roles } = overview;
   const insecure = "development keys: anybody can forge proofs under them";
   return el(
     "section",
@@ -16,19 +16,13 @@ export function deploymentCard(overview) {
     facts([
       ["Fingerprint", el("span", { class: "fingerprint" }, fingerprint), true],
       ["Contract", el("code", {}, contract), true],
+      ["Settles", el("code", {}, roles.sequencer), true],
+      ["Signs receipts", el("code", {}, roles.receiptSigner), true],
       ["Chain", `id ${chainId}, read up to block ${text.count(head.block)}`],
       ["Keys", `${keys.map(({ shape }) => shape).join(", ")}`],
       ["Setup", setup === "dev-insecure" ? insecure : "by a ceremony with a transcript"],
     ]),
-    el(
-      "p",
-      { class: "state-words" },
-      `Contract, keys and ${text.plural(
-        overview.settledCount,
-        "header",
-      )} on the chain agree with the deployment file; lateness at most ` +
-        `${text.length(overview.lateness.maxMs)}.`,
-    ),
+    el("p", {}, text.agreement(overview)),
   );
 }
 

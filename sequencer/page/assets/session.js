@@ -29,7 +29,6 @@ export class Session {
   #artefact;
   #chains = [];
   #context;
-  #constants;
   #history;
   #lateness;
   #assembled = 0;
@@ -76,8 +75,8 @@ export class Session {
     this.#tails.clear();
     this.#transactions.clear();
     tell("deployment", 0, 1);
-    this.#constants = await readConstants(this.#chains[0], this.#file, this.#artefact);
-    this.#context = checkDeployment(this.#file, this.#constants, this.#artefact);
+    const constants = await readConstants(this.#chains[0], this.#file, this.#artefact);
+    this.#context = checkDeployment(this.#file, constants, this.#artefact);
     return await this.refresh(tell);
   }
 
@@ -288,6 +287,12 @@ export class Session {
     try {
       const constants = await readConstants(chain, this.#file, this.#artefact);
       checkDeployment(this.#file, constants, this.#artefact);
+      const head = await chain.block("latest");
+      // A node that is behind knows nothing of what settled later: that is no other past.
+      if (head === undefined || head.number < one.block) {
+        const why = `it is behind: the batch settled in block ${one.block}`;
+        return { chain: number, outcome: "away", why };
+      }
       const events = await chain.settledBetween(this.#file.scope.contract, [one.block, one.block]);
       const other = events.find(({ header }) => header.number === one.header.number);
       const block = await chain.block(one.block);
@@ -300,8 +305,9 @@ export class Session {
       return { chain: number, outcome: differs ? "differs" : "agrees", why: differs?.[1] };
     } catch (error) {
       if (error.name === "Broken") return { chain: number, outcome: "differs", why: error.message };
-      if (error.name === "ChainError")
+      if (error.name === "ChainError") {
         return { chain: number, outcome: "away", why: error.message };
+      }
       throw error;
     }
   }

@@ -102,6 +102,15 @@ export function step({ step: name, done, of }) {
   return of > 1 ? `${what}: ${count(done)} of ${count(of)}` : what;
 }
 
+/** What was found when the chain was read, before any file. */
+export function agreement({ settledCount, lateness: { maxMs, batches } }) {
+  const headers = plural(settledCount, "header");
+  const agrees = `Contract, keys and ${headers} on the chain agree with the deployment file.`;
+  if (settledCount === 0) return agrees;
+  const late = batches === 0 ? "" : `, ${plural(batches, "batch", "batches")} by more than 10 min`;
+  return `${agrees} Late by at most ${length(maxMs)}${late}.`;
+}
+
 /** What was compared with what, in the order in which it was. */
 export function checkedAgainst(report, overview) {
   const { number, headers, keys, block, proofs, groups, segments } = report;

@@ -115,6 +115,12 @@ test("a second node of the chain agrees, disagrees or is away, and each is told"
       ? { number: "0x2", hash: hashOf(77n), timestamp: "0x1" }
       : undefined;
   assert.deepEqual(await compare(otherBlock), ["differs", "its block is another"]);
+  const behind = ({ method, params }) =>
+    method === "eth_getBlockByNumber" && params[0] === "latest"
+      ? { number: "0x1", hash: hashOf(1n), timestamp: "0x1" }
+      : undefined;
+  const late = await compare(behind);
+  assert.deepEqual(late, ["away", "it is behind: the batch settled in block 2"]);
   const noEvent = ({ method }) => (method === "eth_getLogs" ? [] : undefined);
   assert.equal((await compare(noEvent))[0], "differs");
   const otherCode = ({ method, params }) =>

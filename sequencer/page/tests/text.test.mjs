@@ -132,6 +132,14 @@ test("words of strangers do nothing but be shown, as the programs show them", ()
   assert.equal(escape("x".repeat(2007)), `${"x".repeat(2000)} ... (7 more characters)`);
 });
 
+test("what was found on the chain is one sentence, and lateness another", () => {
+  const of = (settledCount, maxMs, batches) =>
+    text.agreement({ settledCount, lateness: { maxMs, batches } });
+  assert.match(of(0, 0, 0), /^Contract, keys and 0 headers .* deployment file\.$/);
+  assert.match(of(1, 3000, 0), /1 header on .* Late by at most 3\.0 s\.$/);
+  assert.match(of(3, 7_200_000, 1), /Late by at most 2 h, 1 batch by more than 10 min\.$/);
+});
+
 test("a step says how far it is", () => {
   assert.equal(text.step({ step: "proofs", done: 3, of: 8 }), "Verifying proofs: 3 of 8");
   assert.equal(text.step({ step: "fetch", done: 0, of: 1 }), "Fetching the public file");
