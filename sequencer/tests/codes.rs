@@ -14,7 +14,13 @@ use sequencer::stages::standing::Cause;
 const EXITS: [(&str, [&str; 5]); 22] = [
     (
         "`sequencer init`",
-        ["done", "folder, keys or certificates cannot be read or written", "", "", ""],
+        [
+            "done",
+            "folder, keys or certificates cannot be read or written",
+            "the configuration that is there is wrong",
+            "",
+            "",
+        ],
     ),
     (
         "`sequencer config check`",
