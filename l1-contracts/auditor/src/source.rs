@@ -90,7 +90,8 @@ impl Source {
             }
             Source::Http(base, client) => {
                 let path = format!("/batches/{}", number.0);
-                match fetch(client, &base.join(&path), patience.begin(base)).await {
+                let most = limits::BATCH_FILE_BYTES_MAX;
+                match fetch(client, &base.join(&path), most, patience.begin(base)).await {
                     Ok(bytes) => return Ok(bytes),
                     Err(Missed::Http(error)) if speaks_no_tls(&error) => {
                         return Err(Refused::no_tls("address of batch files").into());
@@ -111,13 +112,17 @@ impl Source {
     pub async fn reach(&self, patience: &Patience) -> Result<Reach, Fault> {
         let what = || "how far batches are".to_owned();
         let why = match self {
-            Source::Folder(folder) => match highest(folder) {
-                Ok(last) => return Ok(Reach { assembled: last, settled: last }),
-                Err(error) => format!("{}: {error}", folder.display()),
-            },
+            Source::Folder(folder) => {
+                let looked_in = folder.clone();
+                let found = tokio::task::spawn_blocking(move || highest(&looked_in)).await;
+                match found.map_err(io::Error::other).flatten() {
+                    Ok(last) => return Ok(Reach { assembled: last, settled: last }),
+                    Err(error) => format!("{}: {error}", folder.display()),
+                }
+            }
             Source::Http(base, client) => {
                 let url = base.join("/batches");
-                match fetch(client, &url, patience.begin(base)).await {
+                match fetch(client, &url, REACH_BYTES_MAX, patience.begin(base)).await {
                     Ok(bytes) => match Reach::read(&bytes) {
                         Some(reach) => return Ok(reach),
                         None => {
@@ -164,6 +169,8 @@ pub struct Reach {
 }
 
 const REACH: &str = "vitals-batches-1";
+/// Longest answer that says it.
+const REACH_BYTES_MAX: usize = 4096;
 
 impl Reach {
     fn read(bytes: &[u8]) -> Option<Reach> {
@@ -218,7 +225,12 @@ impl Missed {
 }
 
 /// Stops one byte behind the limit: the decoder then names the size.
-async fn fetch(client: &Client, url: &HttpUrl, mut waits: Waits<'_>) -> Result<Vec<u8>, Missed> {
+async fn fetch(
+    client: &Client,
+    url: &HttpUrl,
+    bytes_max: usize,
+    mut waits: Waits<'_>,
+) -> Result<Vec<u8>, Missed> {
     loop {
         let get = client.get(url.expose().clone());
         let response = get.send().await.map_err(Missed::Http)?;
@@ -228,18 +240,18 @@ async fn fetch(client: &Client, url: &HttpUrl, mut waits: Waits<'_>) -> Result<V
             if status != StatusCode::OK {
                 return Err(Missed::Status(status.as_u16()));
             }
-            return read_body(response).await.map_err(Missed::Http);
+            return read_body(response, bytes_max).await.map_err(Missed::Http);
         };
         waits.wait(busy).await.map_err(Missed::Busy)?;
     }
 }
 
-async fn read_body(mut response: Response) -> reqwest::Result<Vec<u8>> {
+async fn read_body(mut response: Response, bytes_max: usize) -> reqwest::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         // The length that a node declares is not believed: bytes are counted as they come.
         // Not below zero: the loop ends with the chunk that fills the room.
-        let room = limits::BATCH_FILE_BYTES_MAX + 1 - bytes.len();
+        let room = bytes_max + 1 - bytes.len();
         bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {
             break;

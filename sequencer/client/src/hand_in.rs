@@ -4,7 +4,9 @@
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
+use files::Audience;
 use model::escape;
 use serde_json::Value;
 use statement::field;
@@ -15,7 +17,7 @@ use wire::{DecodeError, Holder, ReceiptError, SignedReceipt};
 use crate::connection::Applied;
 use crate::http::{Address, Answer, Sent, hidden};
 use crate::identity::Deployment;
-use crate::patience::{LetPass, StayedBusy, Waits};
+use crate::patience::{Busy, LetPass, StayedBusy, Waits};
 use crate::tls;
 
 /// Where operations are handed in: `http://HOST[:PORT][/PATH]` of a node, or https.
@@ -45,11 +47,20 @@ pub enum HandInError {
     /// It is too long to be sent.
     #[error("the operation cannot be sent")]
     Length(#[from] DecodeError),
-    /// Nobody answers, or not in HTTP/1.1: whether it took effect is not known.
+    /// No answer came, or one that does not say: whether it took effect is not known.
     #[error(
-        "expected an answer of {door}; whether the operation took effect is not known: send it \
-         again, it cannot take effect twice"
+        "whether the operation took effect is not known ({door} says: {why}): it is kept, and the \
+         next command sends the same bytes first, which cannot take effect twice; once a batch with \
+         it is settled, vitals log --rebuild says what became of it"
     )]
+    Unknown {
+        /// Who was asked.
+        door: Door,
+        /// What it says.
+        why: String,
+    },
+    /// Nobody is there: nothing was sent.
+    #[error("expected somebody at {door}; nothing was sent")]
     Unavailable {
         /// Who was asked.
         door: Door,
@@ -147,28 +158,104 @@ impl Door {
         Ok(Applied { position: item.position, time: item.time, receipt: receipt.clone() })
     }
 
+    /// Sends the same bytes until there is an answer, as often as a busy host is waited for: they
+    /// cannot take effect twice.
     fn send(&self, bytes: &[u8], waits: &mut Waits<'_>) -> Result<Vec<u8>, HandInError> {
         let (peer, door) = (self.0.peer(), || self.clone());
+        let path = format!("{}/operations", self.0.path);
+        // Whether one of the tries may have come to the node.
+        let mut may_have = false;
         loop {
-            let path = format!("{}/operations", self.0.path);
-            let (busy, body) = match peer.exchange(&path, &Sent::Octets(bytes)) {
+            let (busy, why) = match peer.exchange(&path, &Sent::Octets(bytes)) {
                 Ok(Answer::Whole { status: 200, body }) => return Ok(body),
-                Ok(Answer::Whole { status, body }) => {
-                    return Err(HandInError::Refused { door: door(), status, why: excuse(&body) });
+                Ok(Answer::Whole { status, body }) if !is_unknown(status) => {
+                    let (door, why) = (door(), excuse(&body));
+                    return Err(match may_have {
+                        true => HandInError::Unknown { door, why },
+                        false => HandInError::Refused { door, status, why },
+                    });
                 }
-                Ok(Answer::Other { status }) => {
-                    let why = excuse(&[]);
-                    return Err(HandInError::Refused { door: door(), status, why });
-                }
-                Ok(Answer::Busy { busy, body }) => (busy, body),
+                Ok(Answer::Whole { body, .. }) => (Busy::silent(), excuse(&body)),
+                Ok(Answer::Other { status }) => (Busy::silent(), format!("status {status}")),
+                Ok(Answer::Busy { busy, body }) => (busy, excuse(&body)),
                 Err(source) if tls::is_none(&source) => {
                     return Err(HandInError::NoTls { door: door() });
                 }
-                Err(source) => return Err(HandInError::Unavailable { door: door(), source }),
+                Err(source) if is_unreached(&source) && !may_have => {
+                    return Err(HandInError::Unavailable { door: door(), source });
+                }
+                Err(source) => (Busy::silent(), source.to_string()),
             };
+            // What the node says of itself is no effect; of a silence or a gateway nobody knows.
+            may_have |= busy.is_gateway() && !why.starts_with("operations-");
             if let Err(source) = waits.wait(&peer.to_string(), busy) {
-                return Err(HandInError::Busy { door: door(), why: excuse(&body), source });
+                return Err(match may_have {
+                    true => HandInError::Unknown { door: door(), why },
+                    false => HandInError::Busy { door: door(), why, source },
+                });
             }
+        }
+    }
+}
+
+/// Statuses after which the operation may have taken effect.
+fn is_unknown(status: u16) -> bool {
+    status < 200 || matches!(status, 408 | 500..=599)
+}
+
+/// Whether nothing was sent at all.
+fn is_unreached(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | NotFound)
+}
+
+/// An operation that was sent and not answered, kept beside the wallet's copy of the record: the next
+/// command sends the same bytes first, so that nothing is signed on a nonce that was used.
+pub struct Pending(PathBuf);
+
+impl Pending {
+    /// Where it is kept for a key.
+    pub fn of_key(key: &Path) -> Pending {
+        let mut path = key.as_os_str().to_owned();
+        path.push(".pending");
+        Pending(path.into())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The operation, if one is kept.
+    ///
+    /// # Errors
+    /// What the file system says, or that the bytes are no operation.
+    pub fn read(&self) -> io::Result<Option<SignedOperation>> {
+        let bytes = match files::read(&self.0, SignedOperation::BYTES as u64, Audience::Owner) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        SignedOperation::from_bytes(&bytes).map(Some).map_err(wrong)
+    }
+
+    /// Keeps one, before it is sent.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn keep(&self, signed: &SignedOperation) -> io::Result<()> {
+        files::replace(&self.0, &[&signed.to_bytes()], Audience::Owner)
+    }
+
+    /// Forgets it: what became of it is known.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn forget(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
         }
     }
 }
@@ -336,11 +423,48 @@ mod tests {
         let text = with_causes(&found.unwrap_err());
         assert!(text.contains("operation-refused: the nonce") && text.contains("409"), "{text}");
         assert!(!text.contains("hunter2") && !text.contains('\u{1b}'), "{text}");
-        let busy = (504, r#"{"error":"operation-unacknowledged"}"#.to_owned());
+        let busy = (503, r#"{"error":"operations-busy"}"#.to_owned());
         let (found, _) = handed_in(&signed, &vec![busy; 4]);
         assert!(matches!(found, Err(HandInError::Busy { .. })), "{found:?}");
         for bad in ["node:80", "http://me@node", "http://node/?key=hunter2", "ftp://node"] {
             assert!(matches!(Door::parse(bad), Err(HandInError::Address)), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_same_bytes_are_sent_again_until_somebody_says_what_became_of_them() {
+        let signed = stop();
+        let late = || (504, r#"{"error":"operation-unacknowledged"}"#.to_owned());
+        let internal = (500, r#"{"error":"operation-unreceipted"}"#.to_owned());
+        let answers = [late(), internal, (200, answer(&of(&signed), &node_key()))];
+        let (found, request) = handed_in(&signed, &answers);
+        assert!(found.is_ok() && request.ends_with(&signed.to_bytes()), "{found:?}");
+        // After a silence a refusal may be that of what took effect.
+        let refused = (403, r#"{"error":"operation-not-taken"}"#.to_owned());
+        let (found, _) = handed_in(&signed, &[late(), refused.clone()]);
+        assert!(matches!(found, Err(HandInError::Unknown { .. })), "{found:?}");
+        let (found, _) = handed_in(&signed, &[refused]);
+        assert!(matches!(found, Err(HandInError::Refused { status: 403, .. })), "{found:?}");
+        let (found, _) = handed_in(&signed, &vec![late(); 4]);
+        assert!(matches!(found, Err(HandInError::Unknown { .. })), "{found:?}");
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let door = Door::parse(&format!("http://{nobody}")).unwrap();
+        let found = door.hand_in(&deployment(), &signed, &|_| ());
+        assert!(matches!(found, Err(HandInError::Unavailable { .. })), "{found:?}");
+    }
+
+    #[test]
+    fn what_was_not_answered_is_kept_and_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let pending = Pending::of_key(&folder.path().join("anna.key"));
+        assert!(pending.read().unwrap().is_none());
+        pending.forget().unwrap();
+        let signed = stop();
+        pending.keep(&signed).unwrap();
+        assert_eq!(pending.read().unwrap(), Some(signed));
+        std::fs::write(pending.path(), b"torn").unwrap();
+        assert!(pending.read().is_err());
+        pending.forget().unwrap();
+        assert!(pending.read().unwrap().is_none());
     }
 }

@@ -8,8 +8,6 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use model::limits::BATCH_FILE_BYTES_MAX;
-
 use crate::patience::{Asking, Busy};
 use crate::tls;
 
@@ -84,18 +82,27 @@ impl fmt::Display for Peer<'_> {
 
 /// What is sent.
 pub(crate) enum Sent<'a> {
-    /// Nothing but the path.
+    /// Nothing but the path; the answer is a file.
     Get,
     /// Bytes.
     Octets(&'a [u8]),
 }
 
 impl Peer<'_> {
-    /// Asks once, on a connection of its own.
+    /// Asks once, on a connection of its own, of which every address of the host is tried.
     pub(crate) fn exchange(self, path: &str, sent: &Sent<'_>) -> io::Result<Answer> {
-        let none = || io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-        let address = self.host.to_socket_addrs()?.next().ok_or_else(none)?;
-        let mut stream = TcpStream::connect_timeout(&address, WAIT)?;
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
+        let mut connected = None;
+        for address in self.host.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, WAIT) {
+                Ok(stream) => {
+                    connected = Some(stream);
+                    break;
+                }
+                Err(error) => failed = error,
+            }
+        }
+        let Some(mut stream) = connected else { return Err(failed) };
         // For each piece: a large file may take long, a host that hangs may not.
         stream.set_read_timeout(Some(WAIT))?;
         stream.set_write_timeout(Some(WAIT))?;
@@ -136,7 +143,7 @@ pub(crate) fn speak<S: Read + Write>(
     let (head, begun) = read_head(stream)?.ok_or_else(malformed)?;
     let Head { status, length, asking } = parse_head(&head).ok_or_else(malformed)?;
     // Held to the limit before that much is read: the host is not trusted.
-    let most = if status == 200 { BATCH_FILE_BYTES_MAX } else { EXCUSE_BYTES_MAX };
+    let most = if status == 200 { sent.answer_bytes_max() } else { EXCUSE_BYTES_MAX };
     let length = length.filter(|length| *length <= most);
     let mut read = |length: usize| {
         let mut body = begun.clone();
@@ -158,7 +165,17 @@ pub(crate) fn speak<S: Read + Write>(
     }
 }
 
+/// Longest receipt in an answer: 512 items, as hexadecimal digits.
+const RECEIPT_BYTES_MAX: usize = 256 << 10;
+
 impl Sent<'_> {
+    fn answer_bytes_max(&self) -> usize {
+        match self {
+            Sent::Get => model::limits::BATCH_FILE_BYTES_MAX,
+            Sent::Octets(_) => RECEIPT_BYTES_MAX,
+        }
+    }
+
     fn to_bytes(&self, host: &str, path: &str) -> Vec<u8> {
         let (method, about, body) = match self {
             Sent::Get => ("GET", String::new(), &[][..]),

@@ -54,6 +54,11 @@ impl Busy {
         matches!(status, 429 | 502 | 503 | 504).then(|| Busy { status, asks: head.length() })
     }
 
+    /// A host whose answer did not come: asked again as one that says 504.
+    pub(crate) fn silent() -> Busy {
+        Busy { status: 504, asks: None }
+    }
+
     fn is_gateway(self) -> bool {
         matches!(self.status, 502..=504)
     }

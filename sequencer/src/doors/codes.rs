@@ -246,6 +246,24 @@ pub(crate) const SOURCE_UNKNOWN: Unserved = Unserved {
     what_to_do: "The operator has the proxy append the address of its client to that header.",
 };
 
+pub(crate) const SOURCE_HIDDEN: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 400,
+    code: "source-hidden",
+    meaning: "A proxy passes the request on, and `[http] forwarded` is not set: all its clients would \
+              be one source.",
+    what_to_do: "The operator sets `[http] forwarded = true` and has the proxy append its client's \
+                 address to `x-forwarded-for`.",
+};
+
+pub(crate) const OPERATION_ENROLMENT: Unserved = Unserved {
+    requests: OPERATIONS,
+    status: 403,
+    code: "operation-enrolment",
+    meaning: "Enrolments are not taken here: they hold the key that opens what is proven of a patient.",
+    what_to_do: "Send it over QUIC, as a wallet or operator (`vitals consent enrol --node`).",
+};
+
 pub(crate) const OPERATION_NOT_TAKEN: Unserved = Unserved {
     requests: OPERATIONS,
     status: 403,
@@ -253,7 +271,7 @@ pub(crate) const OPERATION_NOT_TAKEN: Unserved = Unserved {
     meaning: "The patient's key did not sign it, or its nonce is not the next, or it is valid no more, \
               or there is no such patient: which one is not said to strangers.",
     what_to_do: "Sign it anew for this deployment, with the patient's key and the next nonce \
-                 (`vitals log` shows which took effect).",
+                 (`vitals log --rebuild` finds which took effect, once it is settled).",
 };
 
 pub(crate) const OPERATION_SLOW: Unserved = Unserved {
@@ -310,7 +328,7 @@ pub(crate) const OPERATIONS_BUSY: Unserved = Unserved {
     requests: OPERATIONS,
     status: 503,
     code: "operations-busy",
-    meaning: "Too many operations are on their way to the disk.",
+    meaning: "Too many operations are under way, or too many of this network.",
     what_to_do: "Send it again in some seconds.",
 };
 
@@ -335,6 +353,8 @@ pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
     OPERATION_MALFORMED,
     SOURCE_UNKNOWN,
+    SOURCE_HIDDEN,
+    OPERATION_ENROLMENT,
     OPERATION_NOT_TAKEN,
     SINCE_MALFORMED,
     DESK_TOKEN,

@@ -48,8 +48,9 @@ const FILE: u64 = model::limits::BATCH_FILE_BYTES_MAX as u64;
 const ARCHIVE_PART: u64 = 8 * MIB;
 const ARCHIVE_PARTS: u64 = 5;
 /// Rates that are kept of sources: openings, requests, names and renewals, operations of senders
-/// and of patients, those that take something away apart.
-const RATES: u64 = 8;
+/// and of patients, those that take something away apart; and over HTTP those of operations again,
+/// and of requests.
+const RATES: u64 = 14;
 /// A source's rate.
 const SOURCE: u64 = 100;
 /// A name that asked for a certificate, with its request and what was issued.
@@ -266,7 +267,7 @@ fn shares(config: &Config) -> Vec<Share> {
         share("a job sent elsewhere", if config.prover.jobs == "local" { 0 } else { proof }, SENT),
         share("files of a settling transaction", config.settle.batches_max as u64, FILE),
         share("files fetched over HTTP", FILES_MAX as u64, FILE),
-        share("files and answers of the page", page, FILE),
+        share("files and answers of the page", 2 * page, FILE),
         // Kept, and once more with the text of each while they are told.
         share("points of the desk", 4 * DESK_POINTS, DESK_POINT),
         // Read until they are as many bytes as one may have, and so twice as many at most.

@@ -122,7 +122,7 @@ mod tests {
         let chain: HttpUrl = "http://127.0.0.1:1".parse().unwrap();
         let refused = bind(listen, &missing, chain.clone(), store.clone()).await.unwrap_err();
         assert!(matches!(refused, OperatorPageError::Deployment(_)), "{refused}");
-        std::fs::write(&missing, "{}").unwrap();
+        std::fs::write(&missing, r#"{"settlement":"0x00"}"#).unwrap();
         assert!(bind(listen, &missing, chain, store).await.is_ok());
     }
 }

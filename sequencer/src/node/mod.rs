@@ -130,7 +130,7 @@ pub struct Node {
 /// Signed operations over HTTP: where the door is found, and the door.
 struct Operations {
     place: DoorPlace,
-    door: Arc<OperationDoor>,
+    door: OperationDoor,
 }
 
 /// A node that answers over HTTP, and does nothing else yet.
@@ -158,9 +158,11 @@ impl Listening {
     /// As [`Node::start`].
     pub async fn start(self) -> Result<Node, NodeError> {
         let Listening { opened, log, common, http } = self;
+        let operations = common.operations.clone();
         match Node::start_behind(http.local_addr(), opened, log, common).await {
             Ok(node) => Ok(Node { http: Some(http), ..node }),
             Err(error) => {
+                operations.close();
                 // It holds the store, which the next start is to find free.
                 http.stop().await;
                 Err(error)

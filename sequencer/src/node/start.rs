@@ -189,7 +189,7 @@ pub(super) fn start_ingest(
 }
 
 /// From now on signed operations are taken over HTTP, too.
-pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> Arc<OperationDoor> {
+pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> OperationDoor {
     let parts = DoorParts {
         admit: core.admit.clone(),
         view: core.view.clone(),
@@ -197,7 +197,9 @@ pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> 
         clock: common.clock.clone(),
         observe: Arc::new(common.watched.clone()),
     };
-    common.operations.open(OperationDoor::new(parts, &opened.config.ingest.rates))
+    let door = OperationDoor::new(parts, &opened.config.ingest.rates);
+    common.operations.open(door.clone());
+    door
 }
 
 pub(super) fn start_settler(

@@ -30,7 +30,10 @@ pub(crate) struct Answers {
     deployment: Bytes,
     chains: Vec<RpcClient>,
     files: Box<dyn Files>,
-    places: Arc<Semaphore>,
+    /// Lower case or mixed, as the deployment file has it.
+    contract: String,
+    file_places: Arc<Semaphore>,
+    chain_places: Arc<Semaphore>,
 }
 
 /// Bytes with their place: both are given up when the last byte is with the system.
@@ -61,8 +64,20 @@ impl Answers {
         }
         let served = Served { trust, chains: chains.len() as u8 };
         let chains = chains.into_iter().map(l1_contracts::rpc_client).collect::<Result<_, _>>()?;
-        let places = Arc::new(Semaphore::new(ANSWERS_MAX));
-        Ok(Answers { served, deployment: deployment.into(), chains, files, places })
+        let file: serde_json::Value =
+            serde_json::from_slice(&deployment).map_err(PageError::Deployment)?;
+        let contract = file["settlement"].as_str().ok_or(PageError::Contract)?.to_owned();
+        let places = || Arc::new(Semaphore::new(ANSWERS_MAX));
+        let (file_places, chain_places) = (places(), places());
+        Ok(Answers {
+            served,
+            deployment: deployment.into(),
+            chains,
+            files,
+            contract,
+            file_places,
+            chain_places,
+        })
     }
 
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -140,7 +155,7 @@ impl Answers {
     async fn public_file(&self, number: &str) -> Result<Bytes, Failed> {
         let number = number.parse().map(BatchNumber);
         let number = number.map_err(|_| failed(StatusCode::BAD_REQUEST, "number-malformed"))?;
-        let place = self.take_place().await?;
+        let place = take_place(&self.file_places).await?;
         let found = self.files.public_file(number).await.map_err(unavailable)?;
         let bytes = found.ok_or(failed(StatusCode::NOT_FOUND, "batch-unknown"))?;
         Ok(Bytes::from_owner(Held { bytes, _place: place }))
@@ -166,19 +181,19 @@ impl Answers {
             true => failed(StatusCode::PAYLOAD_TOO_LARGE, "question-long"),
             false => failed(StatusCode::BAD_REQUEST, "question-malformed"),
         })?;
-        let question = Question::read(&body.to_bytes())?;
-        let place = self.take_place().await?;
+        let question = Question::read(&body.to_bytes(), &self.contract)?;
+        let place = take_place(&self.chain_places).await?;
         let bytes = question.ask(node).await?.into_bytes();
         let bytes = Bytes::from_owner(Held { bytes, _place: place });
         Ok(with_type(StatusCode::OK, JSON, bytes))
     }
+}
 
-    /// Before anything large is in memory.
-    async fn take_place(&self) -> Result<OwnedSemaphorePermit, Failed> {
-        let busy = || failed(StatusCode::SERVICE_UNAVAILABLE, "page-busy");
-        let place = timeout(PLACE_WAIT, Arc::clone(&self.places).acquire_owned()).await;
-        place.ok().and_then(Result::ok).ok_or_else(busy)
-    }
+/// Before anything large is in memory.
+async fn take_place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failed> {
+    let busy = || failed(StatusCode::SERVICE_UNAVAILABLE, "page-busy");
+    let place = timeout(PLACE_WAIT, Arc::clone(places).acquire_owned()).await;
+    place.ok().and_then(Result::ok).ok_or_else(busy)
 }
 
 impl From<Unasked> for Failed {

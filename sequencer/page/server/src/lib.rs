@@ -48,7 +48,8 @@ pub struct Shown {
 /// Most nodes of the base chain behind one page.
 pub const CHAINS_MAX: usize = 4;
 
-/// Files and answers of the chain that are in memory at once, of up to 64 MiB each.
+/// Files that are in memory at once, of up to 64 MiB each, and as many answers of the chain, of up to
+/// 16 MiB of text, which takes several times as much while it is read.
 pub const ANSWERS_MAX: usize = 4;
 
 /// How far batches are.
@@ -88,6 +89,12 @@ pub enum PageError {
     /// No node of the base chain, or too many.
     #[error("expected 1 to {CHAINS_MAX} nodes of the base chain, found {0}")]
     Chains(usize),
+    /// The deployment file is no JSON.
+    #[error("expected the deployment file as JSON")]
+    Deployment(#[source] serde_json::Error),
+    /// It names no contract.
+    #[error("expected the deployment file to name its contract as `settlement`")]
+    Contract,
     /// No node can be asked.
     #[error("a node of the base chain cannot be asked")]
     Client(#[from] HttpClientError),

@@ -43,7 +43,8 @@ impl PageServer {
     /// Binds a loopback address; port 0 takes a free one.
     ///
     /// Limits: 64 connections, the next one waits; 16 KiB of head, 64 KiB of a question, 5 minutes
-    /// for a connection. Memory: 4 answers of up to 64 MiB, until they are sent; the next one waits 10 s.
+    /// for a connection. Memory: 4 files of up to 64 MiB and 4 answers of the chain, until
+    /// they are sent; the next one waits 10 s.
     ///
     /// # Errors
     /// [`PageError`].

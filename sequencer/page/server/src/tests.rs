@@ -11,6 +11,8 @@ use tokio::sync::oneshot;
 
 use crate::{CHAINS_MAX, Files, Found, PageError, PageServer, Reach, Shown, Trust};
 
+const DEPLOYMENT: &[u8] = br#"{"settlement":"0x5FbDB2315678afecb367f032d93F642f64180aa3"}"#;
+
 /// One batch, whose file is nine bytes; number 5 is withheld.
 struct OneBatch;
 
@@ -32,7 +34,7 @@ impl Files for OneBatch {
 
 fn shown(trust: Trust, chains: &[SocketAddr]) -> Shown {
     let chains = chains.iter().map(|at| format!("http://{at}").parse().unwrap()).collect();
-    Shown { trust, deployment: b"{}".to_vec(), chains, files: Box::new(OneBatch) }
+    Shown { trust, deployment: DEPLOYMENT.to_vec(), chains, files: Box::new(OneBatch) }
 }
 
 fn any() -> SocketAddr {
@@ -124,7 +126,7 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
     let (page, _stop) = serve(Trust::Operator, &[any(), any()]).await;
     let (_, _, body) = get(page, "/page.json", "").await;
     assert_eq!(body, br#"{"schema":1,"trust":"operator","chains":2}"#);
-    assert_eq!(get(page, "/deployment.json", "").await.2, b"{}");
+    assert_eq!(get(page, "/deployment.json", "").await.2, DEPLOYMENT);
     let (status, _, body) = get(page, "/batches", "").await;
     let reach = json!({ "schema": "vitals-batches-1", "assembled": 2, "settled": 1 });
     assert_eq!((status, serde_json::from_slice::<Value>(&body).unwrap()), (200, reach));
@@ -167,7 +169,7 @@ async fn a_name_that_somebody_pointed_here_reads_nothing_of_a_verifier() {
 #[tokio::test]
 async fn questions_that_read_are_passed_on_and_no_others() {
     let good = node(json!({ "jsonrpc": "2.0", "id": 0, "result": "0x7a69" })).await;
-    let error = json!({ "code": -32000, "message": "no such block" });
+    let error = json!({ "code": -32000, "message": "key hunter2 has used its credits" });
     let bad = node(json!({ "jsonrpc": "2.0", "id": 0, "error": error })).await;
     let away = TcpListener::bind(any()).await.unwrap().local_addr().unwrap();
     let (page, _stop) = serve(Trust::Verifier, &[good, bad, away]).await;
@@ -178,7 +180,10 @@ async fn questions_that_read_are_passed_on_and_no_others() {
     let expected = json!({ "jsonrpc": "2.0", "id": 7, "result": "0x7a69" });
     assert_eq!((status, answer), (200, expected));
     let (status, answer) = ask(page, "/chain/2", json_type, &question("eth_chainId")).await;
-    assert_eq!((status, &answer["error"]["message"]), (200, &json!("no such block")));
+    assert_eq!(
+        (status, &answer["error"]["message"]),
+        (200, &json!("the node refuses the question"))
+    );
     let long = format!("{}{}", question("eth_call"), " ".repeat(64 * 1024));
     for (path, kind, body, status, code) in [
         ("/chain/3", json_type, question("eth_chainId"), 502, "chain-unreachable"),

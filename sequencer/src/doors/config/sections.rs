@@ -343,7 +343,8 @@ settings! {
         listen: Option<SocketAddr> = None; "address", Allowed::Words("a loopback address") => {
             sets: "Where the operator's page is served, which shows batches and checks them in the \
                    browser; port 0 takes a free one. Without it there is no page.",
-            memory: "256 MiB while four of the largest files are shown at once.",
+            memory: "512 MiB while four of the largest files and four answers of the chain are \
+                     shown at once.",
         }
         token_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
             sets: "File with a token of 32 to 512 signs, closed to others: `GET /desk` is answered \

@@ -94,7 +94,7 @@ pub(super) fn router(shown: Shown) -> Router {
 }
 
 /// Runs what reads or writes the disk off the runtime's threads.
-pub(super) async fn run_blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
 ) -> Result<T, Failed> {
     // The task is never cancelled, so that it did not end means that it panicked.

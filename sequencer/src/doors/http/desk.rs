@@ -22,7 +22,7 @@ const TOKEN_LEAST: usize = 32;
 const TOKEN_MOST: usize = 512;
 
 /// Headers of requests that somebody passed on.
-const PASSED_ON: [&str; 5] =
+pub(super) const PASSED_ON: [&str; 5] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 
 /// Who tells the figures.

@@ -1,6 +1,6 @@
 //! `POST /operations`: what somebody signed, from anywhere.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use wire::limits::SIGNED_OPERATION_BYTES_MAX;
 
-use super::answer::{Failed, Shown, run_blocking};
+use super::answer::{Failed, Shown};
+use super::desk::PASSED_ON;
 use super::places::Place;
 use crate::doors::codes;
-use crate::stages::ingest::{AdmitError, Asked, DoorError, OperationDoor, Stored};
+use crate::stages::ingest::{AdmitError, Asked, DoorError, OperationDoor};
 
 /// How long the bytes may take.
 const BODY_WAIT: Duration = Duration::from_secs(10);
@@ -29,14 +30,12 @@ const OCTETS: &str = "application/octet-stream";
 
 /// Where the node puts the door once it takes operations, and takes it from before it stops.
 #[derive(Clone, Default)]
-pub struct DoorPlace(Arc<RwLock<Option<Arc<OperationDoor>>>>);
+pub struct DoorPlace(Arc<RwLock<Option<OperationDoor>>>);
 
 impl DoorPlace {
     /// From now on operations are taken.
-    pub fn open(&self, door: OperationDoor) -> Arc<OperationDoor> {
-        let door = Arc::new(door);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&door));
-        door
+    pub fn open(&self, door: OperationDoor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(door);
     }
 
     /// From now on none is.
@@ -44,7 +43,7 @@ impl DoorPlace {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn door(&self) -> Option<Arc<OperationDoor>> {
+    fn door(&self) -> Option<OperationDoor> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -61,36 +60,23 @@ pub(super) async fn take(
     request: axum::extract::Request,
 ) -> Result<Json<Value>, Failed> {
     let (head, body) = request.into_parts();
-    let from = if shown.forwarded { forwarded(&head.headers)? } else { peer };
+    let from = source(&head.headers, peer, shown.forwarded)?;
     if head.headers.get(header::CONTENT_TYPE).is_none_or(|found| found != OCTETS) {
         return Err(Failed(&codes::OPERATION_TYPE, json!({ "expected": OCTETS })));
     }
     let bytes = read(body).await?;
     let closed = || Failed(&codes::OPERATIONS_CLOSED, Value::Null);
     let door = shown.operations.door().ok_or_else(closed)?;
-    let asked = {
-        let door = Arc::clone(&door);
-        run_blocking(move || Ok(door.examine(from, bytes)?)).await?
-    };
-    let stored = match asked {
+    let arrived = door.read(from, bytes)?;
+    // From here to the answer: a stranger's connections push out who waits for a request, and nobody
+    // whose operation is under way.
+    let full = || Failed(&codes::OPERATIONS_BUSY, Value::Null);
+    let _kept = place.keep(from, arrived.protects()).ok_or_else(full)?;
+    let stored = match door.examine(arrived).await? {
         Asked::Stored(stored) => stored,
-        Asked::New(examined) => {
-            // Signed well, so it keeps its connection: strangers could push it out before it is
-            // durable otherwise.
-            let full = || Failed(&codes::OPERATIONS_BUSY, Value::Null);
-            let _kept = place.keep().ok_or_else(full)?;
-            door.submit(examined, DURABLE_WAIT).await?
-        }
+        Asked::New(examined) => door.submit(examined, DURABLE_WAIT).await?,
     };
-    run_blocking(move || answer(&door, stored)).await
-}
-
-fn answer(door: &OperationDoor, stored: Stored) -> Result<Json<Value>, Failed> {
-    let receipt = door.receipt(stored).map_err(|error| {
-        let error = with_causes(&error);
-        tracing::error!(error, "the receipt of an operation cannot be given");
-        Failed(&codes::OPERATION_UNRECEIPTED, json!({ "position": stored.position.0 }))
-    })?;
+    let receipt = door.receipt(stored).await?;
     Ok(Json(json!({
         "schema": "vitals-operation-receipt-1",
         "position": stored.position.0,
@@ -106,21 +92,38 @@ async fn read(body: Body) -> Result<Bytes, Failed> {
     read.map_err(|_| too_long())
 }
 
-/// Where a request came to the proxy from: the last address, which the proxy itself put there.
-/// Those before it are what its client said.
+/// Where a request comes from, which its rate is charged to.
+fn source(headers: &HeaderMap, peer: IpAddr, is_forwarded: bool) -> Result<IpAddr, Failed> {
+    if is_forwarded {
+        return forwarded(headers);
+    }
+    // All that comes through a proxy would be one source, which one stranger could use up.
+    match PASSED_ON.iter().any(|name| headers.contains_key(*name)) {
+        true => Err(Failed(&codes::SOURCE_HIDDEN, Value::Null)),
+        false => Ok(peer),
+    }
+}
+
+/// Where a request came to the proxy from: the last address, which the proxy itself put there, with
+/// or without a port. Those before it are what its client said.
 fn forwarded(headers: &HeaderMap) -> Result<IpAddr, Failed> {
     let last = headers.get_all("x-forwarded-for").iter().next_back();
-    let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-    let address = last.and_then(|text| text.trim().parse().ok());
+    let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next()).map(str::trim);
+    let address = last.and_then(|text| {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        let with_port = || text.parse().ok().map(|found: SocketAddr| found.ip());
+        bare.unwrap_or(text).parse().ok().or_else(with_port)
+    });
     address.ok_or(Failed(&codes::SOURCE_UNKNOWN, Value::Null))
 }
 
 impl From<DoorError> for Failed {
     fn from(error: DoorError) -> Failed {
         match error {
-            DoorError::Length(_) | DoorError::Malformed(_) => {
+            DoorError::Length(_) | DoorError::Operation(_) | DoorError::Malformed(_) => {
                 Failed(&codes::OPERATION_MALFORMED, json!(with_causes(&error)))
             }
+            DoorError::Enrolment => Failed(&codes::OPERATION_ENROLMENT, Value::Null),
             DoorError::TooOften => Failed(&codes::OPERATIONS_TOO_OFTEN, Value::Null),
             DoorError::NotTaken => Failed(&codes::OPERATION_NOT_TAKEN, Value::Null),
             DoorError::Refused { code, rule } => {
@@ -136,6 +139,15 @@ impl From<DoorError> for Failed {
             DoorError::Admit(_) => Failed(&codes::OPERATIONS_CLOSED, Value::Null),
             DoorError::Unacknowledged { .. } => {
                 Failed(&codes::OPERATION_UNACKNOWLEDGED, Value::Null)
+            }
+            DoorError::Receipt { position, .. } => {
+                let error = with_causes(&error);
+                tracing::error!(error, "the receipt of an operation cannot be given");
+                Failed(&codes::OPERATION_UNRECEIPTED, json!({ "position": position.0 }))
+            }
+            DoorError::Panicked(panic) => {
+                tracing::error!(panic, "an operation over HTTP was not looked at");
+                Failed(&codes::INTERNAL, Value::Null)
             }
         }
     }
@@ -159,8 +171,23 @@ mod tests {
         assert_eq!(of(&["192.0.2.1"]), address("192.0.2.1"));
         assert_eq!(of(&["10.0.0.1, 192.0.2.1"]), address("192.0.2.1"));
         assert_eq!(of(&["10.0.0.1", " 2001:db8::1 "]), address("2001:db8::1"));
+        assert_eq!(of(&["192.0.2.1:4433"]), address("192.0.2.1"));
+        assert_eq!(of(&["[2001:db8::1]:4433"]), address("2001:db8::1"));
+        assert_eq!(of(&["[2001:db8::1]"]), address("2001:db8::1"));
         for none in [&[][..], &[""], &["192.0.2.1,"], &["somebody"], &["192.0.2.1", "unknown"]] {
             assert_eq!(of(none), None, "{none:?}");
         }
+    }
+
+    #[test]
+    fn what_a_proxy_passes_on_is_no_source_unless_the_node_is_told_of_it() {
+        let peer: IpAddr = "127.0.0.1".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        assert_eq!(source(&headers, peer, false).ok(), Some(peer));
+        assert!(source(&headers, peer, true).is_err());
+        headers.append("x-forwarded-for", "192.0.2.1".parse().unwrap());
+        let Err(Failed(hidden, _)) = source(&headers, peer, false) else { panic!("one source") };
+        assert_eq!(hidden.code, "source-hidden");
+        assert_eq!(source(&headers, peer, true).ok(), Some("192.0.2.1".parse().unwrap()));
     }
 }

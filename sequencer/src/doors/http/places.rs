@@ -7,6 +7,7 @@
 //! memory: files have places of their own, which they keep.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +20,12 @@ pub(super) const CONNECTIONS_MAX: usize = 64;
 pub(in crate::doors) const FILES_MAX: usize = 16;
 /// Connections that have a file or wait for one.
 pub(super) const READERS_MAX: usize = 64;
-/// Connections whose operation was signed well and is not durable yet.
+/// Connections whose operation is looked at or not answered yet.
 pub(super) const WRITERS_MAX: usize = 64;
+/// Of these, those that only an operation that protects a patient may have.
+const WRITERS_PROTECTING: usize = 16;
+/// Most of one network, of each urgency.
+const WRITERS_OF_A_NETWORK: usize = 16;
 
 /// All places.
 #[derive(Debug)]
@@ -36,7 +41,8 @@ struct Open {
     /// Connections that may have to give way, the one that waits longest first.
     waiting: BTreeMap<u64, Arc<Notify>>,
     readers: usize,
-    writers: usize,
+    /// Operations by where they come from, and whether they protect.
+    writers: BTreeMap<(IpAddr, bool), usize>,
 }
 
 impl Places {
@@ -97,10 +103,10 @@ impl Place {
         Some(FilePlace { _reader: reader, _permit: permit })
     }
 
-    /// Lets this connection give way to nobody, for an operation that was signed well; `None` if too
-    /// many do already.
-    pub(super) fn keep(self: &Arc<Place>) -> Option<Kept> {
-        Kept::new(Arc::clone(self), What::Operation)
+    /// Lets this connection give way to nobody while its operation is looked at and answered; `None`
+    /// if too many do already, or too many of its network.
+    pub(super) fn keep(self: &Arc<Place>, from: IpAddr, protects: bool) -> Option<Kept> {
+        Kept::new(Arc::clone(self), What::Operation { from, protects })
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<u64>> {
@@ -117,19 +123,50 @@ impl Drop for Place {
 }
 
 /// What a connection gives way to nobody for.
-#[derive(Clone, Copy, Debug)]
-enum What {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
     /// It has a file or waits for one.
     File,
-    /// Its operation is on its way to the disk.
-    Operation,
+    /// Its operation is looked at, or on its way to the disk.
+    Operation {
+        /// Where it comes from.
+        from: IpAddr,
+        /// Whether it protects a patient.
+        protects: bool,
+    },
 }
 
 impl Open {
-    fn kept(&mut self, what: What) -> (&mut usize, usize) {
+    /// Takes one in, if there is room for it.
+    fn keep(&mut self, what: What) -> bool {
         match what {
-            What::File => (&mut self.readers, READERS_MAX),
-            What::Operation => (&mut self.writers, WRITERS_MAX),
+            What::File => {
+                let has_room = self.readers < READERS_MAX;
+                self.readers += usize::from(has_room);
+                has_room
+            }
+            What::Operation { from, protects } => {
+                let most = if protects { WRITERS_MAX } else { WRITERS_MAX - WRITERS_PROTECTING };
+                let of_network = self.writers.get(&(from, protects)).copied().unwrap_or(0);
+                let has_room = self.writers.values().sum::<usize>() < most
+                    && of_network < WRITERS_OF_A_NETWORK;
+                if has_room {
+                    self.writers.insert((from, protects), of_network + 1);
+                }
+                has_room
+            }
+        }
+    }
+
+    fn give_up(&mut self, what: What) {
+        match what {
+            What::File => self.readers -= 1,
+            What::Operation { from, protects } => {
+                if let Some(count) = self.writers.get_mut(&(from, protects)) {
+                    *count -= 1;
+                }
+                self.writers.retain(|_, count| *count > 0);
+            }
         }
     }
 }
@@ -145,11 +182,10 @@ impl Kept {
     fn new(place: Arc<Place>, what: What) -> Option<Kept> {
         {
             let (mut open, mut turn) = (place.places.open(), place.turn());
-            let (kept, most) = open.kept(what);
-            if *kept >= most {
+            // Told to give way already: it ends in a moment.
+            if turn.is_some_and(|turn| !open.waiting.contains_key(&turn)) || !open.keep(what) {
                 return None;
             }
-            *kept += 1;
             if let Some(turn) = turn.take() {
                 open.waiting.remove(&turn);
             }
@@ -161,7 +197,7 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         let (mut open, mut turn) = (self.place.places.open(), self.place.turn());
-        *open.kept(self.what).0 -= 1;
+        open.give_up(self.what);
         // For the next request, behind all that wait.
         *turn = Some(open.wait(&self.place.give_way));
     }
@@ -214,17 +250,45 @@ mod tests {
         assert_eq!(places.open().waiting.len(), 0);
     }
 
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
     #[tokio::test]
-    async fn what_was_signed_well_is_pushed_out_by_nobody_and_bounded() {
+    async fn operations_are_pushed_out_by_nobody_and_bounded_by_network_and_urgency() {
         let places = Places::new();
-        let sends: Vec<_> = (0..=WRITERS_MAX).map(|_| places.enter()).collect();
-        let mut kept: Vec<_> = sends.iter().map(Place::keep).collect();
-        assert!(kept.pop().is_some_and(|last| last.is_none()), "one too many");
+        let mut kept = Vec::new();
+        let mut keep = |from: u8, protects: bool, count: usize| {
+            let sends: Vec<_> = (0..count).map(|_| places.enter()).collect();
+            let got: Vec<_> =
+                sends.iter().filter_map(|it| it.keep(address(from), protects)).collect();
+            let taken = got.len();
+            kept.push((sends, got));
+            taken
+        };
+        // One network has its share, of each urgency.
+        assert_eq!(keep(1, false, 20), WRITERS_OF_A_NETWORK);
+        assert_eq!(keep(1, true, 1), 1);
+        // What can wait leaves places to what cannot.
+        assert_eq!([2, 3, 4].map(|from| keep(from, false, 20)), [16, 15, 0]);
+        assert_eq!(keep(5, true, 20), 16);
+        assert_eq!(keep(6, true, 1), 0, "all 64 are taken");
         let strangers: Vec<_> = (0..2 * CONNECTIONS_MAX).map(|_| places.enter()).collect();
-        assert!(!sends[..WRITERS_MAX].iter().any(|place| must_give_way(place)));
         assert!(strangers.iter().any(|place| must_give_way(place)));
-        drop(kept);
-        assert_eq!(places.open().writers, 0);
+        for (sends, got) in &kept {
+            assert!(got.iter().all(|kept| !must_give_way(&kept.place)), "{}", sends.len());
+        }
+        drop((kept, strangers));
+        assert!(places.open().writers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_was_told_to_give_way_keeps_nothing() {
+        let places = Places::new();
+        let first = places.enter();
+        let others: Vec<_> = (0..CONNECTIONS_MAX).map(|_| places.enter()).collect();
+        assert!(first.keep(address(1), true).is_none());
+        assert!(must_give_way(&first) && others[0].keep(address(1), true).is_some());
     }
 
     #[tokio::test]

@@ -1,58 +1,72 @@
 //! Signed operations that come without a connection, over HTTP: the signature is the authority.
 //!
 //! ```text
-//!   bytes -> [by its network] -> signature, record -> [by its patient] -> the writer's queue
-//!                                      |                                        |
-//!                                      \- came before? -> its receipt <- durable
+//!   bytes -> length, kind -> [by network] -> signature, record -> [by patient] -> writer's queue
+//!            (no curve)       by urgency          |                                  |
+//!                                                 \- came before? -> receipt <- durable
 //! ```
 //! There is no certificate, so what is looked at is bounded by where it comes from, and its holder is
 //! whoever has the key that signed it: a receipt names what this key signed and nothing of others. A
 //! stranger learns one thing only, that what it sent was not taken: an index without a record, a
-//! signature that does not verify and a nonce that is not the next are one answer.
+//! signature that does not verify and a nonce that was used are one answer.
+//!
+//! What can wait and what protects a patient have rates, threads and places of their own all the way.
+//! Enrolments do not come in here: they hold the key that opens all that is proven of a patient, and
+//! whoever adds TLS before the node would see it.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{Clock, Digest, Position, RejectCode, RuleNumber};
+use model::{
+    Action, Clock, Digest, Millis, Operation, OperationError, Position, RejectCode, RuleNumber,
+};
 use statement::field;
 use statement::operation as signed;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use wire::{DecodeError, Holder, SignedOperation, SignedReceipt};
 
 use super::admit::{Admit, AdmitError};
-use super::buckets::{Buckets, Rate};
+use super::buckets::Rate;
 use super::config::RateConfig;
 use super::observe::{Observe, Observed};
 use super::places::Network;
-use super::sources::{Asking, Sources};
+use super::sources::{Asking, ByUrgency, Sources};
+use crate::guard::panic_of_task;
 use crate::stages::deliver::{AgainError, ReceiptHub};
 use crate::stages::ledger::{Answer, Item, LedgerView};
 use crate::stages::rows::Urgency;
 
-/// Operations that took effect here and are found again by whoever did not hear of it. Some 100
-/// bytes each.
-const REMEMBERED_MAX: usize = 4096;
+/// Requests of a network that are decoded, for each operation whose signature is looked at: as many
+/// mistakes.
+const LOOKS: u32 = 2;
 
-/// Requests of a network that are decoded, for each operation of one urgency whose signature is
-/// looked at: both urgencies, and as many mistakes.
-const LOOKS: u32 = 4;
+/// Signatures that are looked at at once, of each urgency: a millisecond of a processor each.
+const EXAMINED_AT_ONCE: usize = 2;
+
+/// Receipts that are made again at once: each reads a group, of up to 17 MiB.
+const RECEIPTS_AT_ONCE: usize = 2;
 
 /// Tries without a rate: none, since a request costs its sender no handshake.
 const TRIES: u32 = u32::MAX;
 
-/// Takes signed operations from anywhere.
+/// Takes signed operations from anywhere. Cheap to clone.
+#[derive(Clone)]
 pub struct OperationDoor {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     parts: DoorParts,
-    /// Requests by network, whatever is in them.
-    looks: Mutex<Buckets<Holder>>,
+    /// Requests by network, whoever signed them.
+    looks: Mutex<ByUrgency<Holder>>,
     sources: Sources,
-    /// Shared with the writer's replies: it knows of what nobody waited for as well.
-    stored: Arc<Mutex<Remembered>>,
+    ordinary: Arc<Semaphore>,
+    protecting: Arc<Semaphore>,
+    receipts: Arc<Semaphore>,
 }
 
 /// What the door uses of the node.
@@ -69,11 +83,20 @@ pub struct DoorParts {
     pub observe: Arc<dyn Observe>,
 }
 
+/// An operation that decodes; who signed it is not known yet.
+#[derive(Debug)]
+pub struct Arrived {
+    operation: SignedOperation,
+    urgency: Urgency,
+    source: Holder,
+}
+
 /// An operation that was examined: its key signed it, and its sources may still send.
 pub struct Examined {
     operation: SignedOperation,
     urgency: Urgency,
     holder: Holder,
+    signed_at: Millis,
 }
 
 /// An operation that took effect.
@@ -99,16 +122,22 @@ pub enum DoorError {
     /// The bytes are too many or none.
     #[error("the bytes are no signed operation")]
     Length(#[from] DecodeError),
-    /// They are no operation.
+    /// What is signed is no operation.
+    #[error("the bytes are no signed operation")]
+    Operation(#[from] OperationError),
+    /// Key or signature are none.
     #[error("the bytes are no signed operation")]
     Malformed(#[from] signed::SignedOperationError),
+    /// Enrolments do not come this way.
+    #[error("expected an operation that a patient signs, found an enrolment")]
+    Enrolment,
     /// The network or the patient asks too often.
     #[error("expected fewer operations a minute")]
     TooOften,
-    /// Wrong key, wrong nonce, over, or of nobody: which one a stranger is not told.
+    /// Wrong key, used nonce, over, or of nobody: which one a stranger is not told.
     #[error("expected an operation that the patient's key signed, with the next nonce")]
     NotTaken,
-    /// A rule refuses it. Told only to whoever has the key.
+    /// A rule refuses it. Told to whoever has bytes that the key signed.
     #[error("refused as {code:?}")]
     Refused {
         /// What a session would be told.
@@ -125,49 +154,78 @@ pub enum DoorError {
         /// How long was waited.
         wait: Duration,
     },
+    /// It took effect, and its receipt cannot be given.
+    #[error("it took effect at position {}, and its receipt cannot be given", position.0)]
+    Receipt {
+        /// Where.
+        position: Position,
+        /// Why not.
+        source: AgainError,
+    },
+    /// What looks at it panicked.
+    #[error("it was not looked at: {0}")]
+    Panicked(String),
+}
+
+impl Arrived {
+    /// Whether it takes something away from others, and so has places of its own.
+    pub fn protects(&self) -> bool {
+        self.urgency == Urgency::Protecting
+    }
 }
 
 impl OperationDoor {
     /// Takes as many as `rates` allows of each network, and of each patient and network.
     pub fn new(parts: DoorParts, rates: &RateConfig) -> OperationDoor {
-        let looks = Mutex::new(looks(rates));
-        OperationDoor { parts, looks, sources: Sources::new(rates), stored: Arc::default() }
+        let (looks, sources) = (Mutex::new(looks(rates)), Sources::new(rates));
+        let places = |count| Arc::new(Semaphore::new(count));
+        let (ordinary, protecting) = (places(EXAMINED_AT_ONCE), places(EXAMINED_AT_ONCE));
+        let receipts = places(RECEIPTS_AT_ONCE);
+        let shared = Shared { parts, looks, sources, ordinary, protecting, receipts };
+        OperationDoor { shared: Arc::new(shared) }
     }
 
     /// Begins anew with other rates: every bucket is full.
     pub fn set_rates(&self, rates: &RateConfig) {
-        self.sources.set_rates(rates);
-        *self.looks() = looks(rates);
+        self.shared.sources.set_rates(rates);
+        *self.shared.looks() = looks(rates);
     }
 
-    /// Looks at an operation that came from `from`, on the caller's thread: a signature takes about
-    /// a millisecond.
+    /// Reads what came from `from`. Microseconds: nothing of the curve is computed, and what is no
+    /// operation is charged to nobody.
     ///
     /// # Errors
     /// [`DoorError`].
-    pub fn examine(&self, from: IpAddr, bytes: Bytes) -> Result<Asked, DoorError> {
+    pub fn read(&self, from: IpAddr, bytes: Bytes) -> Result<Arrived, DoorError> {
         let operation = SignedOperation::new(bytes)?;
-        let source = source(from);
-        // Before anything is computed: whether bytes are a key's at all takes curve arithmetic.
-        if !self.looks().take(source, self.parts.clock.now()) {
-            return Err(DoorError::TooOften);
+        let bytes = operation.as_bytes();
+        if bytes.len() != signed::SignedOperation::BYTES {
+            let (expected, found) = (signed::SignedOperation::BYTES, bytes.len());
+            return Err(signed::SignedOperationError::Length { expected, found }.into());
         }
-        let found = signed::SignedOperation::from_bytes(operation.as_bytes())?;
-        let mut vain = TRIES;
-        let asking = Asking { holder: source, signed: &found, vain: &mut vain };
-        let examined = self.sources.examine(asking, &self.parts.view, self.parts.clock.as_ref());
-        let holder = || Holder::signer(&field::to_word(&found.signer.hash()));
-        match examined {
-            Ok(urgency) => Ok(Asked::New(Examined { urgency, holder: holder(), operation })),
-            Err(code) => {
-                self.parts.observe.observe(Observed::Rejected(code));
-                match code {
-                    RejectCode::Busy => Err(DoorError::TooOften),
-                    // Whoever did not hear the answer sends the same bytes again.
-                    _ => self.again(&operation.digest(), holder),
-                }
-            }
+        let action = Operation::from_bytes(&bytes[..Operation::BYTES])?.action;
+        if matches!(action, Action::Enrol { .. }) {
+            return Err(DoorError::Enrolment);
         }
+        let (urgency, source) = (Urgency::of(&action), source(from));
+        let now = self.shared.parts.clock.now();
+        match self.shared.looks().of(urgency).take(source, now) {
+            true => Ok(Arrived { operation, urgency, source }),
+            false => Err(DoorError::TooOften),
+        }
+    }
+
+    /// Looks at its signature, on a thread for that.
+    ///
+    /// # Errors
+    /// [`DoorError`].
+    pub async fn examine(&self, arrived: Arrived) -> Result<Asked, DoorError> {
+        let threads = match arrived.urgency {
+            Urgency::Ordinary => &self.shared.ordinary,
+            Urgency::Protecting => &self.shared.protecting,
+        };
+        let shared = Arc::clone(&self.shared);
+        run(threads, move || shared.examine(arrived)).await?
     }
 
     /// Submits what was examined, and waits until it is durable.
@@ -175,68 +233,115 @@ impl OperationDoor {
     /// # Errors
     /// [`DoorError`]; after [`DoorError::Unacknowledged`] the same bytes may be sent again.
     pub async fn submit(&self, examined: Examined, wait: Duration) -> Result<Stored, DoorError> {
-        let Examined { operation, urgency, holder } = examined;
-        let digest = operation.digest();
+        let Examined { operation, urgency, holder, signed_at } = examined;
+        let (digest, parts) = (operation.digest(), &self.shared.parts);
         let item = Item::Operation { requester: holder, operation };
         let (sender, receiver) = oneshot::channel();
-        let stored = Arc::clone(&self.stored);
+        let observe = Arc::clone(&parts.observe);
         let reply = move |answer: Result<Answer, AdmitError>| {
-            if let Ok(Answer::OperationApplied { position, .. }) = &answer {
-                remembered(&stored).keep(digest, *position);
+            // Here, so that it is counted also if nobody waits any more.
+            if let Ok(Answer::OperationApplied { t_op, .. }) = &answer {
+                observe.observe(Observed::OperationApplied);
+                if urgency == Urgency::Protecting {
+                    observe.observe(Observed::Withdrawn { signed_at, time: *t_op });
+                }
             }
-            // If nobody waits any more, the answer has no reader.
             drop(sender.send(answer));
         };
-        self.parts.admit.submit_as(urgency, item, reply)?;
+        parts.admit.submit_as(urgency, item, reply)?;
         let answer = timeout(wait, receiver).await;
         let answer = answer.map_err(|_| DoorError::Unacknowledged { wait })?;
         // A reply that is dropped uncalled means that the writer ended before it came to it.
         match answer.unwrap_or(Err(AdmitError::Stopped))? {
-            Answer::OperationApplied { position, .. } => {
-                self.parts.observe.observe(Observed::OperationApplied);
-                Ok(Stored { position, holder })
-            }
+            Answer::OperationApplied { position, .. } => Ok(Stored { position, holder }),
             Answer::Refused(refusal) => {
                 // It may have taken effect while this one waited, for somebody who gave up.
-                if let Some(position) = remembered(&self.stored).find(&digest) {
-                    return Ok(Stored { position, holder });
+                if let Some(stored) = self.shared.find(&digest, holder) {
+                    return Ok(stored);
                 }
-                self.parts.observe.observe(Observed::Rejected(refusal.code));
+                parts.observe.observe(Observed::Rejected(refusal.code));
+                if let Some(rule) = refusal.rule {
+                    parts.observe.observe(Observed::RefusedBy(rule));
+                }
                 Err(DoorError::Refused { code: refusal.code, rule: refusal.rule })
             }
             _ => Err(DoorError::Admit(AdmitError::Stopped)),
         }
     }
 
-    /// The receipt of what took effect; the same bytes each time. Blocks on the disk and on one
-    /// signature.
+    /// The receipt of what took effect; the same bytes each time. Read from the disk and signed, on a
+    /// thread for that.
     ///
     /// # Errors
-    /// [`AgainError`].
-    pub fn receipt(&self, stored: Stored) -> Result<SignedReceipt, AgainError> {
-        self.parts.hub.receipt_at(stored.position, stored.holder)
+    /// [`DoorError::Receipt`].
+    pub async fn receipt(&self, stored: Stored) -> Result<SignedReceipt, DoorError> {
+        let (shared, Stored { position, holder }) = (Arc::clone(&self.shared), stored);
+        run(&self.shared.receipts, move || {
+            let receipt = shared.parts.hub.receipt_at(position, holder);
+            receipt.map_err(|source| DoorError::Receipt { position, source })
+        })
+        .await?
+    }
+}
+
+impl Shared {
+    fn examine(&self, arrived: Arrived) -> Result<Asked, DoorError> {
+        let Arrived { operation, source, .. } = arrived;
+        let found = signed::SignedOperation::from_bytes(operation.as_bytes())?;
+        let mut vain = TRIES;
+        let asking = Asking { holder: source, signed: &found, vain: &mut vain };
+        let examined = self.sources.examine(asking, &self.parts.view, self.parts.clock.as_ref());
+        let holder = || Holder::signer(&field::to_word(&found.signer.hash()));
+        match examined {
+            Ok(urgency) => {
+                let signed_at = found.operation.signed_at;
+                Ok(Asked::New(Examined { urgency, holder: holder(), signed_at, operation }))
+            }
+            Err(code) => {
+                self.parts.observe.observe(Observed::Rejected(code));
+                match code {
+                    RejectCode::Busy => Err(DoorError::TooOften),
+                    // Whoever did not hear the answer sends the same bytes again.
+                    _ => self
+                        .find(&operation.digest(), holder())
+                        .map(Asked::Stored)
+                        .ok_or(DoorError::NotTaken),
+                }
+            }
+        }
     }
 
-    fn again(&self, digest: &Digest, holder: impl FnOnce() -> Holder) -> Result<Asked, DoorError> {
-        let position = remembered(&self.stored).find(digest).ok_or(DoorError::NotTaken)?;
-        Ok(Asked::Stored(Stored { position, holder: holder() }))
+    /// What took effect since the start and came this way: the receipt of a connection's holder names
+    /// what else that holder sent.
+    fn find(&self, digest: &Digest, holder: Holder) -> Option<Stored> {
+        let applied = self.parts.view.applied(digest)?;
+        (applied.requester == holder).then_some(Stored { position: applied.position, holder })
     }
 
-    fn looks(&self) -> MutexGuard<'_, Buckets<Holder>> {
+    /// Plain numbers: a panic elsewhere leaves none of them half changed.
+    fn looks(&self) -> MutexGuard<'_, ByUrgency<Holder>> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Plain values: a panic elsewhere leaves none of them half changed.
-fn remembered(stored: &Mutex<Remembered>) -> MutexGuard<'_, Remembered> {
-    stored.lock().unwrap_or_else(PoisonError::into_inner)
+/// Does `work` beside the runtime's threads once there is a place for it, which it keeps to its end:
+/// also where nobody waits for it any more.
+async fn run<T: Send + 'static>(
+    places: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DoorError> {
+    let place: Option<OwnedSemaphorePermit> = Arc::clone(places).acquire_owned().await.ok();
+    let done = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        work()
+    });
+    done.await.map_err(|error| DoorError::Panicked(panic_of_task(error).unwrap_or_default()))
 }
 
-fn looks(rates: &RateConfig) -> Buckets<Holder> {
+fn looks(rates: &RateConfig) -> ByUrgency<Holder> {
     let Rate { per_minute, burst } = rates.operations();
     let times = |rate: u32| rate.saturating_mul(LOOKS);
-    let rate = Rate { per_minute: times(per_minute), burst: times(burst) };
-    Buckets::new(rate, rates.keys_max)
+    ByUrgency::new(Rate { per_minute: times(per_minute), burst: times(burst) }, rates.keys_max)
 }
 
 /// A network as the buckets know it: no certificate's holder begins with sixteen zeros.
@@ -246,49 +351,9 @@ fn source(from: IpAddr) -> Holder {
     Holder(key)
 }
 
-/// What took effect here last, by what names it.
-#[derive(Debug, Default)]
-struct Remembered {
-    positions: BTreeMap<Digest, Position>,
-    order: VecDeque<Digest>,
-}
-
-impl Remembered {
-    fn find(&self, digest: &Digest) -> Option<Position> {
-        self.positions.get(digest).copied()
-    }
-
-    fn keep(&mut self, digest: Digest, position: Position) {
-        if self.positions.insert(digest, position).is_none() {
-            self.order.push_back(digest);
-        }
-        if self.order.len() > REMEMBERED_MAX
-            && let Some(first) = self.order.pop_front()
-        {
-            self.positions.remove(&first);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_remembered_is_bounded_and_the_first_goes_first() {
-        let (mut kept, digest) = (Remembered::default(), |n: usize| {
-            let mut bytes = [0; 31];
-            bytes[..8].copy_from_slice(&n.to_le_bytes());
-            Digest(bytes)
-        });
-        for n in 0..=REMEMBERED_MAX {
-            kept.keep(digest(n), Position(n as u64));
-            kept.keep(digest(n), Position(n as u64));
-        }
-        assert_eq!((kept.positions.len(), kept.order.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
-        assert_eq!(kept.find(&digest(0)), None);
-        assert_eq!(kept.find(&digest(1)), Some(Position(1)));
-    }
 
     #[test]
     fn a_network_is_one_source_however_its_addresses_are_written() {

@@ -44,7 +44,7 @@ mod tests;
 pub use admit::{Admit, AdmitError};
 pub use config::{IngestConfig, RateConfig};
 pub use desk::{DeskError, RegistryDesk};
-pub use door::{Asked, DoorError, DoorParts, Examined, OperationDoor, Stored};
+pub use door::{Arrived, Asked, DoorError, DoorParts, Examined, OperationDoor, Stored};
 pub use error::IngestError;
 pub use observe::{Observe, Observed, RenewalStep};
 pub use renewals::{IssueError, Issued, Renewals, Revoked, WaitingRenewal};

@@ -72,18 +72,18 @@ pub(super) struct Asking<'a> {
 
 /// Buckets for what can wait, and of the same rate for what protects a patient.
 #[derive(Debug)]
-struct ByUrgency<K> {
+pub(super) struct ByUrgency<K> {
     ordinary: Buckets<K>,
     protecting: Buckets<K>,
 }
 
 impl<K: Ord> ByUrgency<K> {
-    fn new(rate: Rate, keys_max: usize) -> ByUrgency<K> {
+    pub(super) fn new(rate: Rate, keys_max: usize) -> ByUrgency<K> {
         let buckets = || Buckets::new(rate, keys_max);
         ByUrgency { ordinary: buckets(), protecting: buckets() }
     }
 
-    fn of(&mut self, urgency: Urgency) -> &mut Buckets<K> {
+    pub(super) fn of(&mut self, urgency: Urgency) -> &mut Buckets<K> {
         match urgency {
             Urgency::Ordinary => &mut self.ordinary,
             Urgency::Protecting => &mut self.protecting,

@@ -11,13 +11,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use model::{BatchNumber, GatewayId, Millis, PatientIndex, Sequence};
+use model::{BatchNumber, Digest, GatewayId, Millis, PatientIndex, Sequence};
 use wire::limits::MARKS_MAX;
 use wire::{Entry, FrameName, Mark, PlacedEntry, StoredOperation, StreamName};
 
 use super::absorb::Ledger;
 use super::answer::patient_of;
 use super::consent::Owner;
+use super::recent::{AppliedOperation, Recent};
 use super::registry::Registry;
 use super::streams::Marks;
 use crate::window::OperationScope;
@@ -52,6 +53,7 @@ struct Published {
     marks: Marks,
     /// Memory: 44 bytes a patient.
     owners: BTreeMap<PatientIndex, Owner>,
+    recent: Recent,
 }
 
 impl LedgerView {
@@ -61,7 +63,8 @@ impl LedgerView {
         let marks = ledger.streams.marks();
         let (status, last_time) = (status(ledger), ledger.last_time);
         let owners = ledger.consent.owners();
-        let published = Published { status, last_time, registry, marks, owners };
+        let recent = Recent::default();
+        let published = Published { status, last_time, registry, marks, owners, recent };
         let operation_scope = *ledger.operation_scope();
         LedgerView { operation_scope, published: Arc::new(RwLock::new(published)) }
     }
@@ -72,7 +75,7 @@ impl LedgerView {
         // out a few values; the writer never waits for a disk, a peer or a formatted list.
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         (published.status, published.last_time) = (status(ledger), ledger.last_time);
-        for PlacedEntry { time, entry, .. } in group {
+        for PlacedEntry { time, entry, position } in group {
             // Sequences of a stream are stored without holes, so the last is the mark.
             if let Some(FrameName { gateway, stream, sequence }) = entry.frame_name() {
                 published.mark(gateway, stream, sequence);
@@ -85,11 +88,14 @@ impl LedgerView {
                     Arc::make_mut(&mut published.registry).apply(change, *time);
                 }
                 Entry::Operation { operation, requester } => {
+                    let (position, requester) = (*position, *requester);
+                    let applied = AppliedOperation { position, requester };
+                    published.recent.keep(operation.digest(), applied);
                     let patient = match operation {
                         StoredOperation::Plain(operation) => patient_of(operation),
                         // It was absorbed a moment ago, so that it opens.
                         StoredOperation::Sealed(_) => {
-                            let opened = ledger.read_operation(operation, *requester).ok();
+                            let opened = ledger.read_operation(operation, requester).ok();
                             opened.map(|signed| signed.operation.patient)
                         }
                     };
@@ -128,6 +134,11 @@ impl LedgerView {
     /// Who signs for the record of a patient, if there is one.
     pub fn owner(&self, patient: PatientIndex) -> Option<Owner> {
         self.read().owners.get(&patient).copied()
+    }
+
+    /// The operation that this names, if it is among the last that took effect since the start.
+    pub fn applied(&self, digest: &Digest) -> Option<AppliedOperation> {
+        self.read().recent.find(digest)
     }
 
     /// What signatures of operations are judged against.

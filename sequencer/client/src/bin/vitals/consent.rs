@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use client::hand_in::Door;
+use client::hand_in::{Door, HandInError, Pending};
 use client::preview::{operation_sentence, rule_sentence};
 use client::{Applied, Deployment, Key, KeyKind, Wallet, WalletError, rule_slot};
 use model::calendar::{Instant, Utc, parse_length};
 use model::{
-    Action, ClaimKind, ClaimKinds, Interval, Label, Labels, Millis, Operation, PatientIndex,
-    Record, RuleSlot, Word, with_causes,
+    Action, ClaimKind, ClaimKinds, ExitCode, Interval, Label, Labels, Millis, Operation,
+    PatientIndex, Record, RuleSlot, Word, with_causes,
 };
 use recordings::Zone;
 use serde_json::{Value, json};
@@ -146,7 +146,7 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     node: Node,
     /// Hand it in over HTTP at this address of the node, instead of --node: without a certificate
-    #[arg(long, value_name = "URL", conflicts_with = "node")]
+    #[arg(long, value_name = "URL")]
     http: Option<String>,
     /// Do not ask before signing
     #[arg(long)]
@@ -160,6 +160,12 @@ pub(crate) struct SendArgs {
 }
 
 impl SendArgs {
+    /// Where it goes over HTTP, if it does.
+    fn door(&self) -> Result<Option<Door>, Usage> {
+        let door = self.http.as_deref().map(Door::parse).transpose();
+        door.map_err(|error| Usage(format!("--http: {error}")))
+    }
+
     /// Without a terminal nobody can answer: told before the node is asked anything.
     fn check_terminal(&self) -> Result<(), Usage> {
         if self.yes || self.dry_run || std::io::stdin().is_terminal() {
@@ -232,7 +238,30 @@ impl WriteArgs {
 impl PatientArgs {
     fn read_wallet(&self) -> anyhow::Result<Wallet> {
         let scope = self.send.node.deployment()?.scope;
-        Ok(Wallet::read(&Wallet::path(&self.patient_key), scope)?)
+        let path = Wallet::path(&self.patient_key);
+        let mut wallet = Wallet::read(&path, scope)?;
+        // A command that only shows sends nothing.
+        if let Some(door) = self.send.door()?.filter(|_| !self.send.dry_run) {
+            self.finish_pending(&door, &mut wallet)?;
+        }
+        Ok(wallet)
+    }
+
+    /// Hears what became of an operation that was sent and not answered, before another is signed.
+    fn finish_pending(&self, door: &Door, wallet: &mut Wallet) -> anyhow::Result<()> {
+        let pending = Pending::of_key(&self.patient_key);
+        let file = || format!("the operation that is kept in {}", pending.path().display());
+        let Some(signed) = pending.read().with_context(file)? else { return Ok(()) };
+        let applied = hand_in(door, &self.send.node, &signed).with_context(|| {
+            format!("{}: if it took effect or is over, vitals log --rebuild says so", file())
+        })?;
+        let registrar = Word::ZERO;
+        wallet.apply(&signed, applied.applied.time, registrar)?;
+        wallet.write(&Wallet::path(&self.patient_key))?;
+        pending.forget().with_context(file)?;
+        let (position, at) = (applied.applied.position.0, Utc(applied.applied.time));
+        eprintln!("vitals: what was sent before took effect {at}, at journal position {position}");
+        Ok(())
     }
 
     fn sign(&self, wallet: Wallet, action: Action, written: Written) -> Outcome {
@@ -295,8 +324,12 @@ impl Signing<'_> {
     fn run(mut self, send: &SendArgs, question: Option<&QuestionArgs>) -> Outcome {
         let fingerprint = send.node.deployment()?.fingerprint;
         send.check_terminal()?;
-        let door = send.http.as_deref().map(Door::parse).transpose();
-        let door = door.map_err(|error| Usage(format!("--http: {error}")))?;
+        let door = send.door()?;
+        if door.is_some() && matches!(self.operation.action, Action::Enrol { .. }) {
+            let why =
+                "expected --node: enrolments hold the patient's view key and do not go over HTTP";
+            return Err(Usage(why.to_owned()).into());
+        }
         // Finds what the node would refuse, before it is asked and before anybody signs.
         let after = self.wallet.effect(&self.operation, now())?;
         let names = self.check_names(send)?;
@@ -311,9 +344,28 @@ impl Signing<'_> {
         let domain = scope::sig_domain(self.wallet.scope);
         let signed = SignedOperation::sign(self.operation.clone(), domain, &self.key.signer());
         if let Some(door) = &door {
-            let applied = hand_in(door, &send.node, &signed)?;
-            let updated = self.update_copy(&signed, &applied);
-            return Ok(tell_deployment(fingerprint, self.report(&applied, updated, preview)));
+            let pending = Pending::of_key(self.path);
+            let keeping = || format!("keeping the operation in {}", pending.path().display());
+            pending.keep(&signed).with_context(keeping)?;
+            let handed = match hand_in(door, &send.node, &signed) {
+                // Nothing was sent, or it is known to be refused.
+                Err(error) if !is_unknown(&error) => {
+                    pending.forget().with_context(keeping)?;
+                    return Err(error);
+                }
+                handed => handed?,
+            };
+            let updated = self.update_copy(&signed, &handed.applied);
+            if updated.is_ok() {
+                pending.forget().with_context(keeping)?;
+            }
+            let mut report = self.report(&handed.applied, updated, preview);
+            if let Some(why) = handed.not_kept {
+                report.text += &format!("\nbut the receipt is not kept: {why}");
+                report.json["not_kept"] = why.into();
+                report.exit = ExitCode::Failed;
+            }
+            return Ok(tell_deployment(fingerprint, report));
         }
         let (applied, standing) = runtime()?.block_on(submit(&send.node, &signed))?;
         let updated = self.update_copy(&signed, &applied);
@@ -458,19 +510,38 @@ impl Signing<'_> {
     }
 }
 
+/// What was handed in and took effect.
+struct HandedIn {
+    applied: Applied,
+    /// Why its receipt is not kept, if it is not.
+    not_kept: Option<String>,
+}
+
+/// Whether nobody knows what became of it.
+fn is_unknown(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(
+            HandInError::Unknown { .. }
+                | HandInError::NoReceipt { .. }
+                | HandInError::Receipt { .. }
+                | HandInError::OtherReceipt { .. }
+        )
+    )
+}
+
 /// Over HTTP, and keeps the receipt where receipts are kept.
-fn hand_in(door: &Door, node: &Node, signed: &SignedOperation) -> anyhow::Result<Applied> {
+fn hand_in(door: &Door, node: &Node, signed: &SignedOperation) -> anyhow::Result<HandedIn> {
     if let Some(folder) = &node.receipts {
         let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
         client::keep_operation(folder, &operation)
             .with_context(|| format!("keeping the operation in {}", folder.display()))?;
     }
     let applied = door.hand_in(&node.deployment()?, signed, &let_pass)?;
-    if let Some(folder) = &node.receipts {
-        client::keep_receipt(folder, &applied.receipt)
-            .with_context(|| format!("keeping the receipt in {}", folder.display()))?;
-    }
-    Ok(applied)
+    let kept = node.receipts.as_ref().map(|folder| client::keep_receipt(folder, &applied.receipt));
+    // It is in force whatever became of the receipt, and the wallet's copy has to say so.
+    let not_kept = kept.and_then(Result::err).map(|error| error.to_string());
+    Ok(HandedIn { applied, not_kept })
 }
 
 async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applied, Standing)> {

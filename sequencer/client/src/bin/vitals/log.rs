@@ -108,10 +108,11 @@ impl Log {
         let mut report = tell_deployment(fingerprint, shown.conclude(reading.headers.len()));
         // Only from a log that holds: a failed one leaves the record unknown.
         if let (Before::Known(Some(record)), true) = (last, rebuild) {
-            let record = Some(*record);
+            let (nonce, record) = (record.nonce, Some(*record));
             Wallet { scope, patient, record, names }.write(&path)?;
             report.text += "\nthe wallet's copy of the record is rebuilt";
             report.json["rebuilt"] = true.into();
+            forget_pending(&self.patient_key, nonce)?;
         }
         Ok(report)
     }
@@ -224,6 +225,17 @@ struct Shown<'a> {
     operations: Vec<SeenOperation>,
     digests: BTreeMap<BatchNumber, BTreeSet<[u8; 31]>>,
     failure: Option<Failure>,
+}
+
+/// An operation that was sent and not answered, whose nonce is used: what became of it is in the log.
+fn forget_pending(key: &Path, next: u32) -> anyhow::Result<()> {
+    let pending = Pending::of_key(key);
+    let file = || format!("the operation that is kept in {}", pending.path().display());
+    let kept = pending.read().with_context(file)?;
+    if kept.is_some_and(|signed| signed.operation.nonce < next) {
+        pending.forget().with_context(file)?;
+    }
+    Ok(())
 }
 
 /// What is compared once all batches are opened.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use client::batches::FetchError;
+use client::hand_in::HandInError;
 use client::headers::HeadersError;
 use client::party::PartyError;
 use client::promised::PromisedError;
@@ -178,6 +179,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         if let Some(error) = cause.downcast_ref::<FetchError>() {
             return Some(fetch_exit_code(error));
         }
+        if let Some(error) = cause.downcast_ref::<HandInError>() {
+            return Some(hand_in_exit_code(error));
+        }
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
             return Some(connection_exit_code(error));
         }
@@ -196,6 +200,20 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         }
         is_given_wrongly(cause).then_some(ExitCode::Usage)
     })
+}
+
+/// Of an operation over HTTP.
+fn hand_in_exit_code(error: &HandInError) -> ExitCode {
+    match error {
+        HandInError::Unavailable { .. } | HandInError::Busy { .. } => ExitCode::Unavailable,
+        HandInError::Address | HandInError::NoTls { .. } => ExitCode::Usage,
+        HandInError::Unknown { .. }
+        | HandInError::Length(_)
+        | HandInError::Refused { .. }
+        | HandInError::NoReceipt { .. }
+        | HandInError::Receipt { .. }
+        | HandInError::OtherReceipt { .. } => ExitCode::Failed,
+    }
 }
 
 /// Whether a word of the command line, or the content of a file that it names, is wrong. What the

@@ -17,12 +17,6 @@ use crate::stages::ingest::stored::{StoredEntry, read_frames};
 use crate::stages::ledger::{Answer, AuthenticRequest, Found, Item, Refusal};
 use crate::stages::rows::Urgency;
 
-/// When an operation says to have been signed.
-fn signed_at(operation: &SignedOperation) -> Option<Millis> {
-    let decoded = statement::operation::SignedOperation::from_bytes(operation.as_bytes());
-    decoded.ok().map(|decoded| decoded.operation.signed_at)
-}
-
 /// Frames that are read back at once for a release.
 const RELEASE_READ_FRAMES: usize = 16;
 
@@ -46,7 +40,7 @@ impl Session {
             Err(code) => return self.reject_request(request, digest, code),
         };
         let protects = urgency == Urgency::Protecting;
-        let withdrawn = protects.then(|| signed_at(&operation)).flatten();
+        let withdrawn = protects.then_some(signed.operation.signed_at);
         let item = Item::Operation { requester, operation };
         // Before it is submitted: the receipt may come before the answer is read here.
         self.unreceipted.insert(digest);

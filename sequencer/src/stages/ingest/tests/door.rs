@@ -4,12 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Action, ManualClock, PatientIndex, RejectCode};
-use wire::{Holder, SignedOperation, SignedReceipt};
+use model::{Action, ManualClock, PatientIndex, RejectCode, Word};
+use wire::{Holder, Role, SignedOperation, SignedReceipt};
 
-use super::support::{Node, junk, key_hash, now, patient_key, sign};
+use super::floods::submit;
+use super::support::{
+    Node, junk, key_hash, now, patient, patient_key, practitioner_key, registrar, sign,
+};
 use crate::stages::ingest::{
-    Asked, DoorError, DoorParts, IngestConfig, OperationDoor, RateConfig, Stored,
+    Asked, DoorError, DoorParts, Examined, IngestConfig, OperationDoor, RateConfig, Stored,
 };
 
 const WAIT: Duration = Duration::from_secs(60);
@@ -38,10 +41,17 @@ async fn hand_in(
     from: IpAddr,
     operation: &SignedOperation,
 ) -> Result<Stored, DoorError> {
-    match door.examine(from, operation.as_bytes().clone())? {
+    match door.examine(door.read(from, operation.as_bytes().clone())?).await? {
         Asked::New(examined) => door.submit(examined, WAIT).await,
         Asked::Stored(stored) => Ok(stored),
     }
+}
+
+/// Examined, and not known to have taken effect.
+async fn new(door: &OperationDoor, operation: &SignedOperation) -> Examined {
+    let arrived = door.read(home(), operation.as_bytes().clone()).unwrap();
+    let Ok(Asked::New(examined)) = door.examine(arrived).await else { panic!("it is new") };
+    examined
 }
 
 /// What a stranger is told of it.
@@ -62,14 +72,14 @@ async fn who_signed_gets_a_receipt_and_the_same_again() {
     let (mut node, door) = start().await;
     let stop = node.sign(Action::Stop);
     let stored = hand_in(&door, home(), &stop).await.unwrap();
-    let receipt = door.receipt(stored).unwrap();
+    let receipt = door.receipt(stored).await.unwrap();
     check(&node, &receipt, &stop);
     // Whoever did not hear the answer: from anywhere, and nothing is journaled again.
     let head = node.journal.head();
     let elsewhere = "2001:db8::1".parse().unwrap();
     let again = hand_in(&door, elsewhere, &stop).await.unwrap();
     assert_eq!((again, node.journal.head()), (stored, head));
-    assert_eq!(door.receipt(again).unwrap().to_bytes(), receipt.to_bytes());
+    assert_eq!(door.receipt(again).await.unwrap().to_bytes(), receipt.to_bytes());
 }
 
 #[tokio::test]
@@ -77,18 +87,14 @@ async fn what_nobody_waited_for_has_its_receipt_later() {
     let (mut node, door) = start().await;
     let stop = node.sign(Action::Stop);
     let held = node.hold_writer();
-    let Asked::New(examined) = door.examine(home(), stop.as_bytes().clone()).unwrap() else {
-        panic!("it is new");
-    };
+    let examined = new(&door, &stop).await;
     let late = door.submit(examined, Duration::ZERO).await.unwrap_err();
     assert!(matches!(late, DoorError::Unacknowledged { .. }), "{late}");
     // Once more while the first still waits: both come to the same.
-    let Asked::New(twice) = door.examine(home(), stop.as_bytes().clone()).unwrap() else {
-        panic!("nothing took effect yet");
-    };
+    let twice = new(&door, &stop).await;
     drop(held);
     let stored = door.submit(twice, WAIT).await.unwrap();
-    check(&node, &door.receipt(stored).unwrap(), &stop);
+    check(&node, &door.receipt(stored).await.unwrap(), &stop);
     assert_eq!(hand_in(&door, home(), &stop).await.unwrap(), stored);
 }
 
@@ -102,7 +108,7 @@ async fn a_stranger_hears_one_answer_whatever_is_wrong() {
     let wrong = [
         ("no record", sign(nobody, 0, Action::Stop, &patient_key())),
         ("another key", junk(7)),
-        ("a nonce that was used", sign(super::support::patient(), 0, Action::Stop, &patient_key())),
+        ("a nonce that was used", sign(patient(), 0, Action::Stop, &patient_key())),
     ];
     let one = told(&door, &wrong[0].1).await;
     for (why, operation) in &wrong {
@@ -122,32 +128,64 @@ async fn junk_of_a_network_keeps_no_stop_of_it_out() {
     let (mut node, door) = start().await;
     let head = node.journal.head();
     let permit = node.sign_permit(2);
-    let mut looked_at = 0;
-    for nonce in 0..900 {
+    let (mut looked_at, most) = (0, RateConfig::default().operations_burst);
+    // More than the network has looks of its ordinary operations, and of no operation at all.
+    for nonce in 0..3 * most {
         match hand_in(&door, home(), &permit.forged(nonce)).await {
             Err(DoorError::NotTaken) => looked_at += 1,
             Err(DoorError::TooOften) => {}
             other => panic!("expected a refusal, found {other:?}"),
         }
+        let bytes = [vec![7], vec![7; 262], vec![7; 1024]][nonce as usize % 3].clone();
+        let junk = door.read(home(), bytes.into()).unwrap_err();
+        assert!(!matches!(junk, DoorError::TooOften), "charged to nobody");
     }
-    assert_eq!(looked_at, RateConfig::default().operations_burst);
+    assert_eq!(looked_at, most);
     assert_eq!(node.journal.head(), head);
     let ordinary = permit.signed();
     assert!(matches!(hand_in(&door, home(), &ordinary).await, Err(DoorError::TooOften)));
     node.take_back();
     let stop = node.sign(Action::Stop);
     hand_in(&door, home(), &stop).await.unwrap();
-    // And from then on not even bytes of that network are decoded; another one is heard.
-    for _ in 0..200 {
-        drop(door.examine(home(), vec![7; 1024].into()));
-    }
-    let unread = door.examine(home(), vec![7; 1024].into()).map(|_| ()).unwrap_err();
-    assert!(matches!(unread, DoorError::TooOften), "{unread}");
-    let elsewhere = "192.0.2.2".parse().unwrap();
-    let decoded = door.examine(elsewhere, vec![7; 1024].into()).map(|_| ()).unwrap_err();
-    assert!(matches!(decoded, DoorError::Malformed(_)), "{decoded}");
     door.set_rates(&RateConfig::default());
     assert!(hand_in(&door, home(), &stop).await.is_ok(), "every bucket is full again");
+}
+
+#[tokio::test]
+async fn forged_stops_of_one_network_keep_no_stop_of_another_out() {
+    let (mut node, door) = start().await;
+    let forged = sign(patient(), 77, Action::Stop, &practitioner_key());
+    let most = RateConfig::default().operations_burst;
+    for _ in 0..3 * most {
+        assert!(hand_in(&door, home(), &forged).await.is_err());
+    }
+    let again = hand_in(&door, home(), &forged).await.unwrap_err();
+    assert!(matches!(again, DoorError::TooOften), "{again}");
+    let (stop, elsewhere) = (node.sign(Action::Stop), "192.0.2.2".parse().unwrap());
+    assert!(hand_in(&door, elsewhere, &stop).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_enrolment_does_not_come_this_way() {
+    let (_node, door) = start().await;
+    let enrol = Action::Enrol {
+        key_hash: key_hash(&patient_key()),
+        view_key: Word::from_u64(11),
+        salt: Word::from_u64(12),
+    };
+    let enrolment = sign(PatientIndex::new(9).unwrap(), 0, enrol, &registrar());
+    let refused = hand_in(&door, home(), &enrolment).await.unwrap_err();
+    assert!(matches!(refused, DoorError::Enrolment), "{refused}");
+}
+
+#[tokio::test]
+async fn what_came_over_a_connection_is_not_shown_to_who_has_its_bytes() {
+    let (mut node, door) = start().await;
+    let mut wallet = node.client(Role::Wallet, "patient-app").await.welcomed().await;
+    let stop = node.sign(Action::Stop);
+    assert_eq!(submit(&mut wallet, stop.clone()).await, Ok(()));
+    let found = hand_in(&door, home(), &stop).await.unwrap_err();
+    assert!(matches!(found, DoorError::NotTaken), "{found}");
 }
 
 #[tokio::test]
