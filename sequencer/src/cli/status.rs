@@ -150,7 +150,7 @@ fn text(status: &NodeStatus) -> String {
     };
     let chain = if status.chain_reachable { "answers" } else { "does not answer" };
     let balance = match status.balance_wei {
-        Some(wei) => format!("{} ether", ether(wei)),
+        Some(wei) => format!("{} ether{}", ether(wei), lasts(status.figures.as_ref())),
         None => "an amount that was not looked at yet".to_owned(),
     };
     let not_running = |one: &&StageStatus| one.state != "runs";
@@ -185,19 +185,22 @@ fn text(status: &NodeStatus) -> String {
     ]
     .into_iter()
     .chain(status.plan.as_ref().map(plan))
-    .chain(status.figures.iter().flat_map(figures))
+    .chain(figures(status.figures.as_ref()))
     .collect::<Vec<_>>()
     .join("\n")
 }
 
-/// What the desk shows, of the last seconds.
-fn figures(figures: &Figures) -> [String; 6] {
+/// What the desk shows, of the last seconds: as many lines before the first point is taken.
+fn figures(figures: Option<&Figures>) -> [String; 6] {
+    let Some(figures) = figures else {
+        let names = ["taken in", "receipts", "queues", "proving", "withdrawals", "memory"];
+        return names.map(|name| format!("{name:<13}not counted in the first ten seconds"));
+    };
     let ms = |seconds: Option<f64>| match seconds {
         Some(seconds) => format!("{:.1} ms", seconds * 1000.0),
         None => "-".to_owned(),
     };
     let seconds = |seconds: Option<f64>| seconds.map_or("-".into(), |s| format!("{s:.1} s"));
-    let days = figures.balance_days.map_or("-".into(), |days| format!("{days:.1} days"));
     let mib = |bytes: i64| bytes >> 20;
     [
         format!(
@@ -212,23 +215,14 @@ fn figures(figures: &Figures) -> [String; 6] {
             ms(figures.receipt_p50_seconds),
             ms(figures.receipt_p99_seconds)
         ),
-        format!(
-            "queues       {} of {} connections, {} of {} items before the journal, {} of {} groups \
-             before the signer",
-            figures.connections,
-            figures.connections_max,
-            figures.journal_queue_items,
-            figures.journal_queue_items_max,
-            figures.receipt_groups_waiting,
-            figures.receipt_groups_max
-        ),
+        queues(figures),
         format!(
             "proving      {} a proof, {:.0} % of the places left empty",
             seconds(figures.proof_mean_seconds),
             figures.padding_ratio * 100.0
         ),
         format!(
-            "withdrawals  effective within {} (p99), settled within {} (p90); balance lasts {days}",
+            "withdrawals  effective within {} (p99), settled within {} (p90)",
             seconds(figures.withdrawal_effective_p99_seconds),
             seconds(figures.withdrawal_settled_p90_seconds)
         ),
@@ -239,6 +233,25 @@ fn figures(figures: &Figures) -> [String; 6] {
             mib(figures.machine_bytes)
         ),
     ]
+}
+
+fn queues(figures: &Figures) -> String {
+    format!(
+        "queues       {} of {} connections, {} of {} items before the journal, {} of {} groups \
+         before the signer",
+        figures.connections,
+        figures.connections_max,
+        figures.journal_queue_items,
+        figures.journal_queue_items_max,
+        figures.receipt_groups_waiting,
+        figures.receipt_groups_max
+    )
+}
+
+/// How long the settling account lasts.
+fn lasts(figures: Option<&Figures>) -> String {
+    let days = figures.and_then(|figures| figures.balance_days);
+    days.map_or(String::new(), |days| format!(", which lasts {days:.1} days"))
 }
 
 fn certificates(Certificates { ending, waiting }: &Certificates) -> String {
@@ -286,6 +299,18 @@ mod tests {
         let stuck = said(AdminError::Late { waited: WAIT });
         assert!(stuck.contains("did not answer within 15 s"), "{stuck}");
         assert!(!stuck.contains("no node runs"), "{stuck}");
+    }
+
+    #[test]
+    fn figures_are_lines_of_the_same_names_before_and_after_they_are_counted() {
+        let counted = Figures { receipt_p50_seconds: Some(0.0023), ..Figures::default() };
+        let [before, after] = [None, Some(&counted)].map(figures);
+        let names = |lines: &[String; 6]| lines.clone().map(|line| line[..13].to_owned());
+        assert_eq!(names(&before), names(&after));
+        assert_eq!(after[1], "receipts     p50 2.3 ms, p99 -");
+        let lasting = Figures { balance_days: Some(6.94), ..counted };
+        assert_eq!(lasts(Some(&lasting)), ", which lasts 6.9 days");
+        assert_eq!((lasts(Some(&counted)), lasts(None)), (String::new(), String::new()));
     }
 
     #[test]
