@@ -220,6 +220,33 @@ mod tests {
         command.get_subcommands().for_each(check_first_lines);
     }
 
+    /// Whoever is on call has no time for a command that there is not.
+    #[test]
+    fn commands_of_the_runbook_are_there() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/runbook.md");
+        // Backticks may go on in the next line.
+        let page = std::fs::read_to_string(page).unwrap().replace("\n  ", " ");
+        let spans = page.split('`').skip(1).step_by(2);
+        let mut found = 0;
+        for words in spans.filter_map(|span| span.strip_prefix("sequencer ")) {
+            let mut command = Cli::command();
+            for word in words.split(' ') {
+                let next = match word.strip_prefix("--") {
+                    Some(flag) => {
+                        let mut flags = command.get_arguments().filter_map(|one| one.get_long());
+                        assert!(flags.any(|one| one == flag), "`sequencer {words}`: no --{flag}");
+                        continue;
+                    }
+                    None => command.find_subcommand(word).cloned(),
+                };
+                command = next.unwrap_or_else(|| panic!("`sequencer {words}`: no {word}"));
+            }
+            assert!(!command.has_subcommands(), "`sequencer {words}` is a whole command");
+            found += 1;
+        }
+        assert!(found > 10, "the page is read: {found}");
+    }
+
     #[test]
     fn every_argument_and_command_has_its_words() {
         fn check(command: &clap::Command) {

@@ -107,6 +107,33 @@ fn one_shape_of_claims_is_read_as_older_files_have_it() {
     assert_eq!((alone("c2-17"), alone("c2-17-1"), held("")), (1343, 2015, 2015));
 }
 
+/// Sections and keys in backticks on pages for whoever is on call.
+#[test]
+fn the_pages_of_alerts_and_watching_name_settings_that_there_are() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let is_key = |text: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+        text.chars().all(plain) && text.contains('.') && !text.ends_with(".rs")
+    };
+    let settings = Config::settings();
+    let mut named = 0;
+    for page in ["runbook.md", "watching.md"] {
+        let text = std::fs::read_to_string(docs.join(page)).unwrap();
+        for key in text.split('`').skip(1).step_by(2).filter(|text| is_key(text)) {
+            // A file, and not a key.
+            if ["alerts.yml"].contains(&key) {
+                continue;
+            }
+            let is_there = |row: &Setting| {
+                row.path == key || row.path.strip_prefix(key).is_some_and(|r| r.starts_with('.'))
+            };
+            assert!(settings.iter().any(is_there), "{page}: expected a setting, found {key}");
+            named += 1;
+        }
+    }
+    assert!(named > 8, "the pages are read: {named}");
+}
+
 #[test]
 fn levels_are_accepted_as_the_log_reads_them() {
     for level in ["off", "warn", "DEBUG", "info,sequencer::stages::settle=trace,quinn=error"] {
