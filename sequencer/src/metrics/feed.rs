@@ -24,7 +24,22 @@ impl Metrics {
         {
             error.set(f64::NAN);
         }
+        metrics.begin_counters();
         Arc::new(metrics)
+    }
+
+    /// Every series that an alert looks at is there from the start: what begins at 1 has grown by
+    /// nothing, to Prometheus.
+    fn begin_counters(&self) {
+        for code in RejectCode::ALL {
+            self.ingest_rejects_total.with_label_values(&[code.number().to_string()]);
+        }
+        for known in ["yes", "no"] {
+            self.names_asked_total.with_label_values(&[known]);
+        }
+        for is_local in [true, false] {
+            self.prove_attempts_failed_total.with_label_values(&[worker(is_local)]);
+        }
     }
 
     /// Counts a code that a peer was told.

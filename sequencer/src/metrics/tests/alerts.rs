@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{check_committed, check_declared};
+use super::{check_committed, check_declared, declared, named};
 use crate::clock::ClockConfig;
+use crate::metrics::Metrics;
 use crate::metrics::alerts::{self, Alert, Limit, Series, Severity};
 
 /// Minutes behind the first at which a rule must fire.
@@ -97,6 +98,22 @@ fn alerts_name_declared_metrics_in_expressions_and_series() {
         assert!(is_own(measured), "{name} measures a metric of the node, or whether it answers");
         assert!(!fires.is_empty() && !silent.is_empty(), "{name} fires once and stays silent once");
         assert_ne!(fires, silent, "{name}");
+    }
+}
+
+/// What begins at 1 has grown by nothing, to Prometheus.
+#[test]
+fn counters_that_alerts_look_at_are_there_before_they_count() {
+    let text = Metrics::new().text();
+    for alert in alerts::all() {
+        let counters = named(alert.measured).filter(|name| declared(name).unwrap().kind != "gauge");
+        for name in counters {
+            let of = |line: &str| {
+                let rest = line.strip_prefix(name);
+                rest.is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+            };
+            assert!(text.lines().any(of), "{}: no {name} in\n{text}", alert.name);
+        }
     }
 }
 
