@@ -60,10 +60,17 @@ async fn no_command_shows_the_secrets_of_the_chains_address() {
     let (output, text) = said(&["config", "check", "--config", &config]);
     assert!(output.status.success() && text.contains("<hidden>@127.0.0.1"), "{text}");
 
-    for args in [&["run", "--config", &config][..], &["run", "--config", &config, "--rpc", &rpc]] {
-        let text = told_by_a_start(args);
-        assert!(text.contains("the base chain does not answer"), "{text}");
-        assert!(text.contains("<hidden>@127.0.0.1"), "{text}");
+    for format in ["text", "json"] {
+        let asked = std::fs::read_to_string(&config).unwrap();
+        let asked = asked.replace("format = \"text\"", &format!("format = \"{format}\""));
+        assert!(asked.contains(&format!("format = \"{format}\"")), "{asked}");
+        std::fs::write(&config, asked).unwrap();
+        let run = ["run", "--config", &config];
+        for args in [&run[..], &[&run[..], &["--rpc", &rpc]].concat()] {
+            let text = told_by_a_start(args);
+            assert!(text.contains("the base chain does not answer"), "{text}");
+            assert!(text.contains("<hidden>@127.0.0.1"), "{text}");
+        }
     }
 
     std::fs::remove_file(site.layout.deployment()).unwrap();

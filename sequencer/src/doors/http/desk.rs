@@ -21,6 +21,9 @@ pub const DESK_POINTS_MAX: usize = 2160;
 const TOKEN_LEAST: usize = 32;
 const TOKEN_MOST: usize = 512;
 
+/// What a request on the machine itself is made for.
+const OWN_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
 /// Headers of requests that somebody passed on.
 pub(super) const PASSED_ON: [&str; 5] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
@@ -103,7 +106,7 @@ fn check_here(headers: &HeaderMap) -> Result<(), &'static Unserved> {
             true => host,
             false => name,
         });
-        ["localhost", "127.0.0.1", "[::1]"].contains(&name)
+        OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
     });
     match is_here && !is_passed_on {
         true => Ok(()),
@@ -135,7 +138,7 @@ mod tests {
     fn without_a_token_only_this_machine_is_let_in() {
         let access = Access::read(None).unwrap();
         let refused = |pairs: &[_]| access.check(&headers(pairs)).err().map(|why| why.code);
-        for host in ["localhost:8080", "localhost", "127.0.0.1:1", "[::1]:8080", "[::1]"] {
+        for host in ["localhost:8080", "LocalHost", "127.0.0.1:1", "[::1]:8080", "[::1]"] {
             assert_eq!(refused(&[("host", host)]), None, "{host}");
         }
         for host in ["example.org", "localhost.example.org:8080", "127.0.0.1.nip.io", "", "::1"] {
