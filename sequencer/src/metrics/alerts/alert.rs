@@ -92,8 +92,8 @@ pub struct Alert {
     pub labels: &'static [(&'static str, &'static str)],
     /// Series with which it stays silent, close to the limit.
     pub silent: &'static [Series],
-    /// The test that brings the trouble about, or as near to it as a test comes: file below
-    /// `sequencer/` and function.
+    /// The test that brings the trouble about, or as near to it as a test comes: file from
+    /// `sequencer/` on, and function.
     pub brought_about_by: &'static str,
 }
 

@@ -66,6 +66,6 @@ pub(super) const ALERTS: &[Alert] = &[
         fires: &[moving("vitals_claims_excluded_total", 0.0, 1.0)],
         labels: &[],
         silent: &[still("vitals_claims_excluded_total", 4.0)],
-        brought_about_by: "src/node/tests/unprovable.rs#a_window_that_cannot_be_proven_stops_neither_collection_nor_receipts_and_is_tried_again",
+        brought_about_by: "../circuits/statement/src/c2/tests.rs#a_claim_that_the_check_of_a_chunk_refuses_is_excluded_and_its_neighbours_are_not",
     },
 ];
