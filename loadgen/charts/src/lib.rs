@@ -128,6 +128,7 @@ svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 .l2 { stroke: var(--c); stroke-dasharray: 2 3; }
 .figures { max-height: 20rem; overflow: auto; }
 .wide { overflow-x: auto; }
+.wide th, .wide td { overflow-wrap: break-word; }
 </style>
 </head>
 <body>

@@ -148,7 +148,8 @@ fn folder(named: &Path) -> Layout {
 
 fn spread(wanted: Option<u64>, past: &Past) -> Outcome<Spread> {
     let Some(wanted) = wanted else { return Ok(Spread::RECORDED) };
-    Spread::new(past.patients, wanted).ok_or_else(|| {
+    let recorded_ms = past.last.since(past.first);
+    Spread::new(past.patients, recorded_ms, wanted).ok_or_else(|| {
         let most = past.patients.saturating_mul(Spread::COPIES_MAX);
         let recorded = past.patients;
         usage(anyhow!(

@@ -79,7 +79,6 @@ pub fn predict<A: Arrivals>(
             operations_shape: shapes.operations.name,
             replayed: &replayed,
             settled: &settled,
-            recorded_ms: past.last.since(past.first),
             gas_price_gwei: question.gas_price_gwei,
         }));
     }

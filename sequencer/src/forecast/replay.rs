@@ -48,6 +48,8 @@ pub(super) struct Replayed {
     pub(super) put_off: u64,
     /// Entries that would not have been taken at all.
     pub(super) refused: u64,
+    /// From the begin of the first window to the last arrival of all copies, milliseconds.
+    pub(super) ms: u64,
 }
 
 /// Goes through all arrivals.
@@ -87,6 +89,7 @@ pub(super) fn replay<A: Arrivals>(
     player.close_due((last.plus(2 * rules.lag_ms), u64::MAX))?;
     let Player { lanes, held, mut done, .. } = player;
     done.left = held;
+    done.ms = last.since(config.genesis_time);
     done.refused += lanes.iter().map(|lane| lane.waiting.len() as u64).sum::<u64>();
     Ok(done)
 }

@@ -77,7 +77,6 @@ pub(super) struct Made<'a> {
     pub(super) operations_shape: &'static str,
     pub(super) replayed: &'a Replayed,
     pub(super) settled: &'a Settled,
-    pub(super) recorded_ms: u64,
     pub(super) gas_price_gwei: Option<f64>,
 }
 
@@ -101,7 +100,7 @@ impl Row {
         let waits = waits(replayed, settled);
         let prove_cpu_seconds = settled.prove_ms as f64 / 1000.0;
         let batches = windows.len() as u64;
-        let day = |sum: f64| sum * 86_400_000.0 / made.recorded_ms.max(1) as f64;
+        let day = |sum: f64| sum * 86_400_000.0 / replayed.ms.max(1) as f64;
         let gas = day(settled.gas as f64);
         Row {
             set: made.set,

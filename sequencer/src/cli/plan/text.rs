@@ -33,6 +33,10 @@ pub(super) fn words(said: &Said<'_>) -> Vec<String> {
         recorded.patients,
         recorded.batches
     )];
+    if recorded.hours < 1.0 {
+        words
+            .push("          less than an hour: what the rows say of a day says little".to_owned());
+    }
     if recorded.closes_kept > 0 {
         words.push(format!(
             "          {} of these ended for no reason that the configuration has, and end in every \

@@ -48,7 +48,8 @@ impl Ward {
         let past = self.past()?;
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
         let spread = patients.map_or(Spread::RECORDED, |wanted| {
-            Spread::new(past.patients, wanted).expect("a spread")
+            let ms = past.last.since(past.first);
+            Spread::new(past.patients, ms, wanted).expect("a spread")
         });
         let question = Question {
             candidates: Candidates::new(&settings(), &sets).unwrap(),
@@ -218,10 +219,10 @@ fn more_patients_are_the_same_days_again_a_little_later() {
         forecast.rows.into_iter().next().unwrap()
     });
     assert_eq!(three.operations + three.left.operations, 3 * one.operations);
-    // Each copy has a claim in each window of its own time, and the last begins within ten minutes.
+    // Each copy has a claim in each window of its own time, and the last begins two minutes later.
     let [alone, all] = [&one, &three].map(|row| row.claims + row.left.claims);
     assert!((3 * alone..=3 * alone + 4).contains(&all), "{one:?} {three:?}");
-    assert!(three.batches >= one.batches && three.batches <= one.batches + 11);
+    assert!(three.batches >= one.batches && three.batches <= one.batches + 3);
     // They share windows, so that they share proofs.
     assert!(three.proofs < 2 * one.proofs, "{one:?} {three:?}");
 }
