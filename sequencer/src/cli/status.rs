@@ -314,6 +314,25 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_stands_beside_what_happened() {
+        let one = |expected_a_day, happened_a_day, error_permille| Compared {
+            expected_a_day,
+            happened_a_day,
+            error_permille,
+        };
+        let said = plan(&PlanErrors {
+            batches: one(1_500, 1_440, Some(42)),
+            proofs: one(90, 100, Some(-100)),
+            gas: one(7, 0, None),
+        });
+        assert_eq!(
+            said,
+            "plan         batches 1440 a day, 1500 planned (+4.2 %); proofs 100 a day, 90 planned \
+             (-10.0 %); gas 0 a day, 7 planned (nothing yet)"
+        );
+    }
+
+    #[test]
     fn amounts_are_rounded_down_and_lengths_read_at_a_glance() {
         assert_eq!(ether(1_999_999_999_999_999_999), "1.9999");
         assert_eq!(ether(5), "0.0000");
