@@ -1,7 +1,7 @@
 //! What the journal tells of how the node ran: under its own settings some closes need no
 //! explanation, and those that have none were asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::Millis;
 use wire::Entry;
@@ -18,8 +18,8 @@ const LATE_MS: u64 = 10_000;
 /// How the node ran, besides what arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
-    /// Closes by position.
-    closes: BTreeMap<u64, Cause>,
+    /// Positions of the closes that no rule explains.
+    asked_at: BTreeSet<u64>,
     /// Closes by the clock: when, at which position, by when they were due.
     by_clock: BTreeMap<Millis, (u64, Millis)>,
     /// Windows that were closed.
@@ -35,15 +35,6 @@ pub struct Past {
     pub last: Millis,
     /// Begin of the first window.
     pub first: Millis,
-}
-
-/// Why a window was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    /// A rule of the settings: another setting may say otherwise.
-    Rule,
-    /// None that is known.
-    Asked,
 }
 
 impl Past {
@@ -75,7 +66,11 @@ impl Past {
             let looked = Looked { rehearsal: &rehearsal, config, placed };
             let next = arrivals.peek().and_then(|next| next.as_ref().ok());
             let is_rule = looked.is_by_rule(groups - close_groups, next)?;
-            past.note(&looked, if is_rule { Cause::Rule } else { Cause::Asked });
+            if !is_rule {
+                past.asked += 1;
+                past.asked_at.insert(placed.position.0);
+            }
+            past.note(&looked);
             rehearsal.close(placed.time)?;
             close_groups = groups;
         }
@@ -83,11 +78,9 @@ impl Past {
         Ok(past)
     }
 
-    fn note(&mut self, looked: &Looked<'_>, cause: Cause) {
+    fn note(&mut self, looked: &Looked<'_>) {
         let Placed { position, time, .. } = looked.placed;
         self.batches += 1;
-        self.asked += u64::from(cause == Cause::Asked);
-        self.closes.insert(position.0, cause);
         let due = looked.due();
         if time >= due {
             self.by_clock.entry(time).or_insert((position.0, due));
@@ -96,7 +89,7 @@ impl Past {
 
     /// Whether the close at this position was asked for.
     pub(super) fn is_asked(&self, position: u64) -> bool {
-        self.closes.get(&position) == Some(&Cause::Asked)
+        self.asked_at.contains(&position)
     }
 
     /// When a window that is due at this time is closed, and before which position if an entry has
