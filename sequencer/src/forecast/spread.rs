@@ -14,8 +14,8 @@ const SPREAD_PART: u64 = 10;
 /// How recorded patients stand for more.
 ///
 /// Each copy is the whole ward once more with other patients, later by a fixed part of ten minutes,
-/// or of a tenth of what was recorded where that is less; the last one has as many patients as are left. The parts follow the golden ratio, so that
-/// however many copies there are, they lie evenly.
+/// or of a tenth of what was recorded where that is less; the last one has as many patients as are
+/// left. The parts follow the golden ratio, so that however many copies there are, they lie evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
     recorded: u64,
