@@ -39,8 +39,8 @@ pub(super) fn words(said: &Said<'_>) -> Vec<String> {
     }
     if recorded.closes_kept > 0 {
         words.push(format!(
-            "          {} of these ended for no reason that the configuration has, and end in every \
-             row",
+            "          {} of these ended for no reason that the configuration has, and end in \
+             every row",
             recorded.closes_kept
         ));
     }
@@ -135,7 +135,8 @@ pub(super) fn notes(row: &Row) -> Vec<String> {
     }
     if row.put_off > 0 {
         notes.push(format!(
-            "{} operations would have been refused until their window ended (C1.17), and taken then",
+            "{} operations would have been refused until their window ended (C1.17), and taken \
+             then",
             row.put_off
         ));
     }
