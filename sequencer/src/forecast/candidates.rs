@@ -140,9 +140,15 @@ impl Candidate {
         let found = table.get_mut(section).and_then(Value::as_table_mut);
         let Some(found) = found else { return Err(SetError::Key { found: key.to_owned() }) };
         found.insert(name.to_owned(), value.clone());
+        // Addresses of others are written shortened: as they are read back they would be none.
+        for section in ["chain", "archive"] {
+            table.remove(section);
+        }
         let config = Config::deserialize(table).map_err(|error| {
             kind(error.to_string().split('\n').next().unwrap_or_default().to_owned())
         })?;
+        let (chain, archive) = (self.config.chain.clone(), self.config.archive.clone());
+        let config = Config { chain, archive, ..config };
         config.check()?;
         let mut set = self.set.clone();
         set.insert(key.to_owned(), value.to_string());
@@ -265,6 +271,17 @@ mod tests {
         assert!(
             candidates(&["batch.fixed_cadence=true"]).unwrap().all()[1].config.batch.fixed_cadence
         );
+    }
+
+    #[test]
+    fn the_address_of_a_chain_stays_what_it_is_with_its_secrets() {
+        let mut config = Config::default();
+        config.chain.rpc = Some("https://user:secret@node.example/key?token=1".parse().unwrap());
+        let all = Candidates::new(&config, &["batch.claims_max=10".to_owned()]).unwrap();
+        assert_eq!(all.all()[1].config.chain, config.chain);
+        // And the node's own settings are known for what they are.
+        let same = format!("batch.claims_max={}", config.batch.claims_max);
+        assert_eq!(Candidates::new(&config, &[same]).unwrap().all().len(), 1);
     }
 
     #[test]
