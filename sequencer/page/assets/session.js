@@ -80,7 +80,7 @@ export class Session {
     return await this.refresh(tell);
   }
 
-  /** Reads what is new on the chain, and follows all headers from genesis again. */
+  /** Reads what is new on the chain, and follows its headers on from those of before. */
   async refresh(tell) {
     if (this.#context === undefined) return await this.open(tell);
     const known = this.#history?.settled ?? [];
@@ -100,12 +100,15 @@ export class Session {
     return this.#overview(node);
   }
 
+  /** Headers that were followed before, and are where they were, are not followed again. */
   #checkHistory({ settled, state }) {
-    const lateness = checkHeaders(this.#context.genesis, settled, LATE_AFTER_MS);
-    const last =
-      settled.length === 0
-        ? this.#context.genesis
-        : after(settled[settled.length - 1].header, undefined);
+    const done = this.#history?.settled ?? [];
+    const isContinued = done.length > 0 && settled[done.length - 1] === done[done.length - 1];
+    const begin = isContinued ? after(done[done.length - 1].header) : this.#context.genesis;
+    const fresh = isContinued ? settled.slice(done.length) : settled;
+    const found = checkHeaders(begin, fresh, LATE_AFTER_MS);
+    const lateness = isContinued ? latest(this.#lateness, found) : found;
+    const last = settled.length === 0 ? begin : after(settled[settled.length - 1].header);
     checkHead(state, last, lateness);
     return lateness;
   }
@@ -311,6 +314,13 @@ export class Session {
       throw error;
     }
   }
+}
+
+function latest(before, found) {
+  return {
+    maxMs: found.maxMs > before.maxMs ? found.maxMs : before.maxMs,
+    lateBatches: before.lateBatches + found.lateBatches,
+  };
 }
 
 /** `/page.json`: an unknown word is no trust at all. */

@@ -42,7 +42,7 @@ const address = (text) => concat([new Uint8Array(12), fromHex(text, 20)]);
 export const hashOf = (block) => toHex(toBytes(block + 1000n, 32));
 
 /** What a sound node of the chain answers, after `settled` batches. */
-function answer({ method, params }, settled) {
+export function answer({ method, params }, settled) {
   const events = table.headers[0].settled.slice(0, settled);
   const file = deployment();
   switch (method) {

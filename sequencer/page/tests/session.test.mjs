@@ -4,9 +4,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { callData } from "../assets/statement/abi.js";
-import { toBytes, toHex } from "../assets/statement/bytes.js";
+import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
 import { Session } from "../assets/session.js";
-import { deployment, hashOf, play, soundFile, table, world } from "./played.mjs";
+import { answer, deployment, hashOf, play, soundFile, table, world } from "./played.mjs";
 
 const tell = () => {};
 
@@ -95,7 +95,33 @@ test("what settles later is read on, and what is not settled yet is told as asse
   state.settled = 3;
   const later = await session.refresh(tell);
   assert.equal(later.rows[2].state, "final");
+  // The contract keeps the greatest lateness of all: that of those followed before counts, too.
+  assert.deepEqual(later.lateness, { maxMs: 3000, batches: 0 });
   assert.equal((await session.verify(3, tell)).proofs, 0);
+});
+
+test("what settles later and does not continue the headers of before is broken", async () => {
+  const wrong = ([log]) => {
+    const data = fromHex(log.data);
+    // The begin of its window.
+    data[32 * 3 + 31] ^= 1;
+    return [{ ...log, data: toHex(data) }];
+  };
+  let isWrong = false;
+  const change = (_, question) => {
+    if (!isWrong || question?.method !== "eth_getLogs") return undefined;
+    const sound = answer(question, 3);
+    return [...sound.slice(0, -1), ...wrong(sound.slice(-1))];
+  };
+  const { session, state } = serve({ settled: 2, change });
+  await session.open(tell);
+  [isWrong, state.settled] = [true, 3];
+  const error = await failure(() => session.refresh(tell));
+  // The hash in the event is that of the sound words, and is compared first.
+  assert.deepEqual([error.name, error.item], ["Broken", "header, hash in the event"]);
+  assert.equal(error.batch, 3n);
+  isWrong = false;
+  assert.equal((await session.refresh(tell)).rows.length, 3);
 });
 
 test("a second node of the chain agrees, disagrees or is away, and each is told", async () => {
