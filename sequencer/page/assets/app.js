@@ -23,6 +23,7 @@ const state = {
   checks: new Map(),
   details: new Map(),
   isRefreshing: false,
+  told: "",
 };
 
 const byId = (id) => document.getElementById(id);
@@ -282,7 +283,7 @@ function listView() {
     insecureNotice(),
     batchesCard(state, acts),
     chartCard(overview),
-    deploymentCard(overview),
+    deploymentCard(state),
   ];
 }
 
@@ -376,4 +377,5 @@ function restoreFocus(path) {
       : element.dataset.key === key;
   const same = [...byId("view").querySelectorAll("a, button, h1, [data-key]")].find(isSame);
   (same ?? document.querySelector("h1"))?.focus({ preventScroll: true });
+  if (same?.nodeName === "INPUT") same.setSelectionRange(same.value.length, same.value.length);
 }

@@ -6,7 +6,8 @@ import * as text from "./text.js";
 const ROWS = 25;
 
 /** The deployment: its fingerprint first, because that is what people compare. */
-export function deploymentCard(overview) {
+export function deploymentCard(state) {
+  const { overview } = state;
   const { chainId, contract, fingerprint, keys, setup, head, roles } = overview;
   const insecure = "development keys: anybody can forge proofs under them";
   return el(
@@ -22,8 +23,31 @@ export function deploymentCard(overview) {
       ["Keys", `${keys.map(({ shape }) => shape).join(", ")}`],
       ["Setup", setup === "dev-insecure" ? insecure : "by a ceremony with a transcript"],
     ]),
+    toldField(state),
     el("p", {}, text.agreement(overview)),
   );
+}
+
+/** A field for the fingerprint that somebody was told, and whether it is this one. */
+function toldField(state) {
+  const { kind, words } = text.compareTold(state.told, state.overview.fingerprint);
+  const outcome = el("p", { class: `outcome ${kind}`, role: "status" }, words);
+  const field = el("input", {
+    id: "told",
+    "data-key": "told",
+    autocomplete: "off",
+    spellcheck: "false",
+    value: state.told,
+    oninput: () => {
+      // Written into what is there: a view made anew would lose the place in the field.
+      state.told = field.value;
+      const found = text.compareTold(state.told, state.overview.fingerprint);
+      outcome.className = `outcome ${found.kind}`;
+      outcome.textContent = found.words;
+    },
+  });
+  const label = el("label", { for: "told" }, "Compare with the fingerprint that you were told");
+  return el("div", { class: "told" }, label, field, outcome);
 }
 
 /** Batches, the newest first, a page at a time. */

@@ -1,6 +1,8 @@
 // Every sentence that depends on who serves the page, on numbers or on times. The word *verified*
 // stands only where the reader serves the page: an operator could have changed it.
 
+import { parseFingerprint } from "./statement/spelling.js";
+
 const COUNT = new Intl.NumberFormat("en");
 const TIME = new Intl.DateTimeFormat("en-GB", {
   year: "numeric",
@@ -109,6 +111,22 @@ export function agreement({ settledCount, lateness: { maxMs, batches } }) {
   if (settledCount === 0) return agrees;
   const late = batches === 0 ? "" : `, ${plural(batches, "batch", "batches")} by more than 10 min`;
   return `${agrees} Late by at most ${length(maxMs)}${late}.`;
+}
+
+/** What comes of comparing a fingerprint that somebody typed; nothing before there is one. */
+export function compareTold(told, fingerprint) {
+  if (told.trim() === "") return { kind: "", words: "" };
+  const typed = parseFingerprint(told);
+  if (typed === undefined) {
+    return { kind: "", words: "A fingerprint has 40 hex digits, in ten groups of four." };
+  }
+  if (typed === fingerprint) {
+    return { kind: "good", words: "It is the same: this is the deployment that you were told of." };
+  }
+  const words =
+    "It is another: this is another contract, with other keys or other roles. Use it for nothing, " +
+    "and ask whoever gave you the deployment file.";
+  return { kind: "bad", words };
 }
 
 /** What was compared with what, in the order in which it was. */

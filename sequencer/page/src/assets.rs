@@ -113,6 +113,7 @@ const FILES: &[Asset] = files![
     "/statement/poseidon.js": JS,
     "/statement/proof.js": JS,
     "/statement/scope.js": JS,
+    "/statement/spelling.js": JS,
     "/style.css": CSS,
     "/text.js": JS,
     "/theme.js": JS,

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { escape } from "../assets/statement/escape.js";
+import { parseFingerprint } from "../assets/statement/spelling.js";
 import * as text from "../assets/text.js";
 
 const report = {
@@ -138,6 +139,22 @@ test("what was found on the chain is one sentence, and lateness another", () => 
   assert.match(of(0, 0, 0), /^Contract, keys and 0 headers .* deployment file\.$/);
   assert.match(of(1, 3000, 0), /1 header on .* Late by at most 3\.0 s\.$/);
   assert.match(of(3, 7_200_000, 1), /Late by at most 2 h, 1 batch by more than 10 min\.$/);
+});
+
+test("a fingerprint is compared however it is typed, and another one is refused", () => {
+  const own = "724a-2cd6-60b1-a7c6-595f-91e3-fcf8-5eab-2a34-1a07";
+  const plain = own.replaceAll("-", "");
+  const spaced = ` ${own.replaceAll("-", " ").toUpperCase()} `;
+  for (const told of [own, plain, `0x${plain}`, spaced, own.replaceAll("-", ":")]) {
+    assert.equal(text.compareTold(told, own).kind, "good", told);
+  }
+  const other = text.compareTold(own.replace("7", "8"), own);
+  assert.deepEqual([other.kind, /Use it for nothing/.test(other.words)], ["bad", true]);
+  for (const odd of ["7", `${plain}0`, plain.replace("7", "g"), "<b>"]) {
+    assert.match(text.compareTold(odd, own).words, /has 40 hex digits/);
+  }
+  assert.deepEqual(text.compareTold("  ", own), { kind: "", words: "" });
+  assert.equal(parseFingerprint(spaced), own);
 });
 
 test("a step says how far it is", () => {

@@ -73,6 +73,11 @@ const JOURNEYS = [
     name: "every batch is verified, and each report says against what",
     async act(page) {
       await seen(page, "3 settled, 3 of them final");
+      const own = await text(page, ".fingerprint");
+      await page.getByLabel("Compare with the fingerprint").fill(own.replaceAll("-", " "));
+      await seen(page, "It is the same");
+      await page.getByLabel("Compare with the fingerprint").fill("0".repeat(40));
+      await seen(page, "It is another");
       await page.getByRole("button", { name: "Verify all" }).click();
       await page.locator("a.outcome.good").nth(2).waitFor();
       assert.deepEqual(await page.locator("a.outcome").allInnerTexts(), Array(3).fill("verified"));

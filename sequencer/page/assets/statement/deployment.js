@@ -4,7 +4,7 @@
 import { DecodeError, areEqual, fromHex, toHex } from "./bytes.js";
 import { Broken, equal, equalWords, item } from "./broken.js";
 import { wordOf } from "./field.js";
-import { fingerprintOf, parseFingerprint } from "./fingerprint.js";
+import { fingerprintOf } from "./fingerprint.js";
 import { genesis } from "./batch.js";
 import { keccak, keccakText } from "./hashes.js";
 import { C1_INPUTS, C2_INPUTS } from "./inputs.js";
@@ -12,6 +12,7 @@ import { Circuit, SHAPES } from "./layout.js";
 import { DEVELOPMENT_CHAINS, MILLIS_END } from "./limits.js";
 import { gammaIsDelta, inputCount, isDevInsecure } from "./proof.js";
 import { sigDomain } from "./scope.js";
+import { parseFingerprint } from "./spelling.js";
 
 const SCHEMA = "vitals-deployment-2";
 const FIELDS = [

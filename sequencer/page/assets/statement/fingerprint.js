@@ -5,6 +5,7 @@ import { concat, toBytes, toHex, utf8 } from "./bytes.js";
 import { wordBytes } from "./field.js";
 import { keccak } from "./hashes.js";
 import { Circuit } from "./layout.js";
+import { grouped } from "./spelling.js";
 
 const DIGITS = 40;
 
@@ -25,16 +26,6 @@ export function fingerprintOf(facts) {
     ...keys.map(bytesOfKey),
   ];
   return grouped(toHex(keccak(concat(bytes)).subarray(0, DIGITS / 2)).slice(2));
-}
-
-/** A fingerprint as people type it, in its one form; `undefined` for other text. */
-export function parseFingerprint(text) {
-  const digits = text.trim().replace(/^0x/, "").replace(/[-: ]/g, "").toLowerCase();
-  return /^[0-9a-f]{40}$/.test(digits) ? grouped(digits) : undefined;
-}
-
-function grouped(digits) {
-  return digits.match(/.{4}/g).join("-");
 }
 
 function inOrder(a, b) {
