@@ -3,7 +3,8 @@
 //! ```text
 //!   assets/index.html, app.js, ..        this crate            a server
 //!   (committed as they are served)  -->  path, type, ETag  --> mounts them beside /page.json,
-//!                                        headers               /deployment.json, /batches, /chain/1
+//!                                        headers               /deployment.json, /batches,
+//!                                                              /chain/1
 //! ```
 //! Nothing is made at build time: the files are what a reader of the repository reads, and no node
 //! or npm is needed. What a page may say follows from who serves it ([`Trust`]); whoever serves a
