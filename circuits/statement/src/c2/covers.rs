@@ -84,26 +84,37 @@ pub fn covers(record: Option<&Record>, claim: &Claim) -> Result<RuleSlot, Uncove
 /// The permit (for break-glass, policy) that gets furthest, and what it lacks; the first of equals.
 /// Denies and the end of the record are not looked at.
 pub fn best_rule(record: &Record, claim: &Claim) -> (RuleSlot, Option<Uncovered>) {
-    let lack_of = |(slot, rule): (RuleSlot, &Rule)| (slot, first_lack(rule, claim));
     // The kind alone decides which rules count (C2.14), so that a permit never stands in for a
     // policy.
-    let mut tried: Vec<_> = match claim.kind {
-        ClaimKind::BreakGlass => record.policies().map(lack_of).collect(),
-        ClaimKind::Access | ClaimKind::Collect => record.permits().map(lack_of).collect(),
-    };
-    // The sort is stable, so that of rules that get equally far the lowest slot comes first: the
-    // prover selects the same rule as whoever looks up why.
-    tried.sort_by_key(|(_, lack)| std::cmp::Reverse(lack.map_or(usize::MAX, |lack| lack.step)));
-    let none = match claim.kind {
-        ClaimKind::BreakGlass => RuleSlot::Policy(0),
-        ClaimKind::Access | ClaimKind::Collect => RuleSlot::Permit(0),
+    let (none, furthest) = match claim.kind {
+        ClaimKind::BreakGlass => (RuleSlot::Policy(0), furthest(record.policies(), claim)),
+        ClaimKind::Access | ClaimKind::Collect => {
+            (RuleSlot::Permit(0), furthest(record.permits(), claim))
+        }
     };
     // A record without any rule of the kind names nobody.
-    let (slot, lack) = tried
-        .first()
-        .copied()
-        .unwrap_or((none, Some(Lack { step: 0, uncovered: Uncovered::ActorNotNamed })));
+    let none = (none, Some(Lack { step: 0, uncovered: Uncovered::ActorNotNamed }));
+    let (slot, lack) = furthest.unwrap_or(none);
     (slot, lack.map(|lack| lack.uncovered))
+}
+
+/// The rule that gets furthest, and what it lacks. Asked twice for each frame that is collected, so
+/// it makes no list of them.
+fn furthest<'a>(
+    rules: impl Iterator<Item = (RuleSlot, &'a Rule)>,
+    claim: &Claim,
+) -> Option<(RuleSlot, Option<Lack>)> {
+    let mut best: Option<(RuleSlot, Lack)> = None;
+    for (slot, rule) in rules {
+        // Nothing gets further than all the way.
+        let Some(lack) = first_lack(rule, claim) else { return Some((slot, None)) };
+        // Of rules that get equally far the lowest slot stays: the prover selects the same rule as
+        // whoever looks up why.
+        if best.is_none_or(|(_, before)| lack.step > before.step) {
+            best = Some((slot, lack));
+        }
+    }
+    best.map(|(slot, lack)| (slot, Some(lack)))
 }
 
 /// Whether a permit alone covers a break-glass claim, or a policy alone another claim. C1 writes no
