@@ -78,5 +78,6 @@ pub use record::{Genesis, GroupSummary, journal_hash};
 pub use recover::Recovery;
 pub use view::{FolderView, ViewEnd};
 pub use writer::{
-    Admission, SteppedWriter, SubmitError, Submitter, Writer, WriterConfig, WriterStopped,
+    Admission, SteppedWriter, SubmitAllError, SubmitError, Submitter, Writer, WriterConfig,
+    WriterStopped,
 };

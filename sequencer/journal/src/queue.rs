@@ -2,13 +2,17 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::vec::IntoIter;
 
 use crate::lane::Waiting;
 use crate::{Failure, Lane, NotTaken, Places};
 
 /// Many push, one pops. Once closed it takes nothing more and is drained.
-pub(crate) struct Queue<T> {
-    state: Mutex<State<T>>,
+///
+/// What is pushed together waits together: one lock, one waking and one reply for all of it. Places
+/// are counted by the item all the same, so that nobody has more of them by pushing otherwise.
+pub(crate) struct Queue<T, R> {
+    state: Mutex<State<T, R>>,
     changed: Condvar,
     /// Places that any item may take, within the share of its lane.
     common_max: usize,
@@ -17,64 +21,112 @@ pub(crate) struct Queue<T> {
     reserved: usize,
 }
 
-struct State<T> {
-    lanes: [VecDeque<T>; 3],
+/// Items that were pushed together, without those that are taken already.
+pub(crate) struct Batch<T, R> {
+    pub(crate) items: IntoIter<T>,
+    pub(crate) reply: R,
+}
+
+/// Items that were not taken, the last ones of those that were pushed together.
+#[derive(Debug)]
+pub(crate) struct Refused<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) why: NotTaken,
+}
+
+struct State<T, R> {
+    lanes: [VecDeque<Batch<T, R>>; 3],
+    /// Items of each lane; of a batch that was popped all but the first until they are counted
+    /// off.
+    waiting: Waiting,
     closed: Option<NotTaken>,
     /// Whether the one who pops waits: waking costs a system call, also where nobody does.
     is_awaited: bool,
 }
 
-impl<T> Queue<T> {
+impl<T, R> Queue<T, R> {
     /// So many places; these `reserved` ones among them, but a half of all at most.
-    pub(crate) fn new(items_max: usize, reserved: usize) -> Queue<T> {
-        let lanes = Lane::ALL.map(|_| VecDeque::new());
-        let state = State { lanes, closed: None, is_awaited: false };
+    pub(crate) fn new(items_max: usize, reserved: usize) -> Queue<T, R> {
+        let (lanes, waiting) = (Lane::ALL.map(|_| VecDeque::new()), Waiting::default());
+        let state = State { lanes, waiting, closed: None, is_awaited: false };
         let reserved = reserved.min(items_max / 2);
         let common_max = items_max - reserved;
         Queue { state: Mutex::new(state), changed: Condvar::new(), common_max, reserved }
     }
 
-    /// Takes the item if there is such a place for it on its lane, or hands it back with the
-    /// reason; never waits for room.
-    pub(crate) fn push(&self, lane: Lane, places: Places, item: T) -> Result<(), (T, NotTaken)> {
+    /// Takes as many of the items, in their order, as there are such places for on their lane, and
+    /// hands the others back with the reason; never waits for room. The reply is made for as many
+    /// as are taken, and not at all if none is.
+    pub(crate) fn push(
+        &self,
+        lane: Lane,
+        places: Places,
+        items: Vec<T>,
+        reply: impl FnOnce(usize) -> R,
+    ) -> Result<(), Refused<T>> {
+        let mut items = items;
         let mut state = self.state();
         // Before the room: a closed queue gets none, so trying again would be in vain.
         if let Some(why) = &state.closed {
-            return Err((item, why.clone()));
+            return Err(Refused { items, why: why.clone() });
         }
         let reserved = match places {
             Places::Common => 0,
             Places::Reserved => self.reserved,
         };
-        let items_max = lane.places(state.waiting(), self.common_max, reserved);
-        let items = &mut state.lanes[lane as usize];
-        if items.len() >= items_max {
-            return Err((item, NotTaken::Full { lane, items_max }));
+        let items_max = lane.places(state.waiting, self.common_max, reserved);
+        let room = items_max.saturating_sub(state.waiting.on(lane));
+        let rest = items.split_off(room.min(items.len()));
+        if !items.is_empty() {
+            state.waiting.0[lane as usize] += items.len();
+            let reply = reply(items.len());
+            state.lanes[lane as usize].push_back(Batch { items: items.into_iter(), reply });
+            let is_awaited = state.is_awaited;
+            // Unlocked first, so that the writer does not wake up to wait once more.
+            drop(state);
+            if is_awaited {
+                self.changed.notify_one();
+            }
         }
-        items.push_back(item);
-        let is_awaited = state.is_awaited;
-        // Unlocked first, so that the writer does not wake up to wait once more.
-        drop(state);
-        if is_awaited {
-            self.changed.notify_one();
+        match rest.is_empty() {
+            true => Ok(()),
+            false => Err(Refused { items: rest, why: NotTaken::Full { lane, items_max } }),
         }
-        Ok(())
     }
 
     /// Waits for items and returns how many there are; none once closed and drained. They stay in
-    /// the queue, and count against its limit, until each is popped.
+    /// the queue, and count against its limit, until they are popped and counted off.
     pub(crate) fn wait(&self) -> Waiting {
-        let is_awaited = |state: &mut State<T>| {
+        let is_awaited = |state: &mut State<T, R>| {
             // Set and cleared under the lock: whoever pushes sees it, or is seen.
-            state.is_awaited = state.waiting().sum() == 0 && state.closed.is_none();
+            state.is_awaited = state.waiting.sum() == 0 && state.closed.is_none();
             state.is_awaited
         };
         let state = self.changed.wait_while(self.state(), is_awaited);
-        state.unwrap_or_else(PoisonError::into_inner).waiting()
+        state.unwrap_or_else(PoisonError::into_inner).waiting
     }
 
-    pub(crate) fn pop(&self, lane: Lane) -> Option<T> {
-        self.state().lanes[lane as usize].pop_front()
+    /// What was pushed together first. Its first item has left its place; the others keep theirs
+    /// until they are counted off.
+    pub(crate) fn pop(&self, lane: Lane) -> Option<Batch<T, R>> {
+        let mut state = self.state();
+        let batch = state.lanes[lane as usize].pop_front()?;
+        state.waiting.0[lane as usize] -= 1;
+        Some(batch)
+    }
+
+    /// So many items of what was popped have left their places behind the first; what is left of it
+    /// is popped next.
+    pub(crate) fn count_off(&self, lane: Lane, items: usize, left: Option<Batch<T, R>>) {
+        // As for nearly everything that was pushed alone.
+        if items == 0 && left.is_none() {
+            return;
+        }
+        let mut state = self.state();
+        state.waiting.0[lane as usize] -= items;
+        if let Some(left) = left {
+            state.lanes[lane as usize].push_front(left);
+        }
     }
 
     /// Takes nothing more; what is queued is still popped.
@@ -84,14 +136,15 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Takes nothing more, for this reason, and hands out what is queued.
-    pub(crate) fn fail(&self, failure: Failure) -> impl Iterator<Item = T> + use<T> {
+    /// Takes nothing more, for this reason, and hands out the replies of what is queued.
+    pub(crate) fn fail(&self, failure: Failure) -> impl Iterator<Item = R> + use<T, R> {
         // Closed and emptied under one lock: an item pushed between the two would never be
         // answered. Nobody is woken, because the one who waits on the queue is the caller.
         let mut state = self.state();
         state.closed = Some(NotTaken::Failed(failure));
+        state.waiting = Waiting::default();
         let lanes = state.lanes.each_mut().map(std::mem::take);
-        lanes.into_iter().flatten()
+        lanes.into_iter().flatten().map(|batch| batch.reply)
     }
 
     /// Why nothing more is taken, once that is so.
@@ -100,18 +153,12 @@ impl<T> Queue<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.state().waiting().sum()
+        self.state().waiting.sum()
     }
 
     /// No caller's code runs under the lock, so a panic cannot leave the state half changed.
-    fn state(&self) -> MutexGuard<'_, State<T>> {
+    fn state(&self) -> MutexGuard<'_, State<T, R>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T> State<T> {
-    fn waiting(&self) -> Waiting {
-        Waiting(self.lanes.each_ref().map(VecDeque::len))
     }
 }
 
@@ -155,16 +202,20 @@ mod tests {
 
     #[derive(Clone, Copy, Debug)]
     enum Op {
-        Push(Lane, Places),
-        Pop(Lane),
+        /// So many together.
+        Push(Lane, Places, u32),
+        /// At most so many of what was pushed together first.
+        Pop(Lane, usize),
     }
 
     fn op() -> impl Strategy<Value = Op> {
         let lane = || (0..3usize).prop_map(|lane| Lane::ALL[lane]);
         let places = prop_oneof![2 => Just(Places::Common), 1 => Just(Places::Reserved)];
+        let together = prop_oneof![2 => Just(1), 1 => 0..12u32];
         prop_oneof![
-            3 => (lane(), places).prop_map(|(lane, places)| Op::Push(lane, places)),
-            1 => lane().prop_map(Op::Pop),
+            3 => (lane(), places, together)
+                .prop_map(|(lane, places, count)| Op::Push(lane, places, count)),
+            2 => (lane(), 1..9usize).prop_map(|(lane, most)| Op::Pop(lane, most)),
         ]
     }
 
@@ -173,9 +224,30 @@ mod tests {
         items_max.prop_flat_map(|items_max| (Just(items_max), 0..=items_max / 2))
     }
 
+    /// Pushes one.
+    fn push(queue: &Queue<(), ()>, lane: Lane, places: Places) -> Result<(), Refused<()>> {
+        queue.push(lane, places, vec![()], |_| ())
+    }
+
     /// Pushes as many as are taken; how many those were.
-    fn fill(queue: &Queue<()>, lane: Lane, places: Places) -> usize {
-        std::iter::repeat_with(|| queue.push(lane, places, ())).take_while(Result::is_ok).count()
+    fn fill(queue: &Queue<(), ()>, lane: Lane, places: Places) -> usize {
+        std::iter::repeat_with(|| push(queue, lane, places)).take_while(Result::is_ok).count()
+    }
+
+    /// Takes one that was pushed alone.
+    fn pop(queue: &Queue<(), ()>, lane: Lane) {
+        if let Some(one) = queue.pop(lane) {
+            queue.count_off(lane, one.items.len() - 1, None);
+        }
+    }
+
+    /// Takes at most so many, and one at least, of what was pushed together first.
+    fn take(queue: &Queue<u32, ()>, lane: Lane, most: usize) -> Vec<u32> {
+        let Some(mut batch) = queue.pop(lane) else { return Vec::new() };
+        let taken: Vec<u32> = batch.items.by_ref().take(most).collect();
+        let left = (batch.items.len() > 0).then_some(batch);
+        queue.count_off(lane, taken.len() - 1, left);
+        taken
     }
 
     proptest! {
@@ -188,19 +260,28 @@ mod tests {
         ) {
             let queue = Queue::new(items_max, reserved);
             let mut model = Model { lanes: Default::default(), items_max, reserved };
-            for (number, op) in (0..).zip(ops) {
+            let mut number = 0;
+            for op in ops {
                 match op {
-                    Op::Push(lane, places) => {
-                        let taken = queue.push(lane, places, number).is_ok();
-                        prop_assert_eq!(taken, model.has_room(lane, places));
-                        if taken {
-                            model.lanes[lane as usize].push(number);
+                    Op::Push(lane, places, count) => {
+                        let items: Vec<u32> = (number..number + count).collect();
+                        number += count;
+                        let refused = queue.push(lane, places, items.clone(), |_| ());
+                        // Taken or not as if each had come alone, and none behind one that was not.
+                        let mut rest = items.into_iter();
+                        while rest.len() > 0 && model.has_room(lane, places) {
+                            model.lanes[lane as usize].extend(rest.next());
                         }
+                        let refused = refused.err().map_or(Vec::new(), |refused| refused.items);
+                        prop_assert_eq!(refused, rest.collect::<Vec<_>>());
                     }
-                    Op::Pop(lane) => {
+                    Op::Pop(lane, most) => {
+                        let taken = take(&queue, lane, most);
+                        prop_assert!(taken.len() <= most);
                         let lane_items = &mut model.lanes[lane as usize];
-                        let first = (!lane_items.is_empty()).then(|| lane_items.remove(0));
-                        prop_assert_eq!(queue.pop(lane), first);
+                        prop_assert_eq!(lane_items.is_empty(), taken.is_empty());
+                        let first: Vec<u32> = lane_items.drain(..taken.len()).collect();
+                        prop_assert_eq!(taken, first);
                     }
                 }
                 prop_assert_eq!(queue.len(), model.len());
@@ -237,8 +318,8 @@ mod tests {
             let queue = Queue::new(items_max, reserved);
             for (lane, pushed, popped) in some {
                 let lane = Lane::ALL[lane];
-                (0..pushed).for_each(|_| drop(queue.push(lane, Places::Common, ())));
-                (0..popped).for_each(|_| _ = queue.pop(lane));
+                (0..pushed).for_each(|_| drop(push(&queue, lane, Places::Common)));
+                (0..popped).for_each(|_| pop(&queue, lane));
             }
             for lane in order {
                 fill(&queue, lane, Places::Common);
@@ -270,7 +351,7 @@ mod tests {
     fn a_stop_has_its_places_when_control_is_beyond_its_own() {
         for first in [0, 447, 448, 460, 500, 504, 512, 600, 1_984, 4_096] {
             let queue = Queue::new(4_096, 64);
-            (0..first).for_each(|_| drop(queue.push(Lane::Control, Places::Common, ())));
+            (0..first).for_each(|_| drop(push(&queue, Lane::Control, Places::Common)));
             for lane in [Lane::Live, Lane::Backfill, Lane::Control] {
                 fill(&queue, lane, Places::Common);
             }

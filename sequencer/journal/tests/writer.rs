@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use journal::fault::{FaultMedium, salts};
 use journal::{
     Admission, Committed, EntryKind, Failure, FileName, GroupBuilder, Lane, Log, Medium, Millis,
-    NotTaken, Position, SteppedWriter, Submitter, Writer, WriterConfig,
+    NotTaken, Position, SteppedWriter, SubmitAllError, Submitter, Writer, WriterConfig,
 };
 
 use crate::gated::GatedMedium;
@@ -251,6 +251,155 @@ fn the_writer_has_its_files_made_ahead() {
     assert!(log.head().file >= 3, "60 groups of 168 bytes in files of 3.5 KiB");
     assert!(medium.files().contains_key(&last));
     assert!(!medium.files().contains_key(&FileName::Next), "nothing half made is left");
+}
+
+/// Submits items together on a lane; how many were taken and their answers, once they are told.
+fn submit_all(
+    to: &Submitter<Plain>,
+    lane: Lane,
+    items: Vec<Item>,
+) -> (Result<(), SubmitAllError<Item>>, Receiver<Told>) {
+    let (tell, told) = channel();
+    let reply = move |taken, answers| tell.send((taken, answers)).expect("the test listens");
+    (to.submit_all(lane, items, reply), told)
+}
+
+type Told = (usize, Result<Vec<Option<(Position, Millis)>>, Failure>);
+
+#[test]
+fn items_that_are_submitted_together_keep_their_order_share_a_time_and_have_one_reply() {
+    let medium = GatedMedium::default();
+    let mut clock = (START_MS..).step_by(10);
+    let writer = start(medium.medium(), move || clock.next().expect("without end"));
+    let submitter = writer.submitter();
+    medium.hold();
+    let first = submit(&submitter, Item::Frame("first"));
+    medium.await_sync();
+    let items = vec![Item::Frame("a"), Item::Nothing, Item::Operation("b"), Item::Frame("c")];
+    let (taken, together) = submit_all(&submitter, Lane::Live, items);
+    taken.expect("room for all");
+    let behind = submit(&submitter, Item::Frame("behind"));
+    assert_eq!(submitter.waiting(), 5, "each counts");
+    medium.release();
+    let stopped = writer.stop();
+    assert!(first.recv().expect("called").is_ok());
+    let (count, answers) = together.recv().expect("called once");
+    assert!(together.recv().is_err());
+    let at = |position, more| Some((position, START_MS + more));
+    // An operation is later than what stands before it, and the frame behind it not earlier.
+    let expected = [at(2, 10), None, at(3, 11), at(4, 11)];
+    assert_eq!((count, &answers.expect("durable")[..]), (4, &expected[..]));
+    assert_eq!(behind.recv().expect("called").expect("durable"), at(5, 20));
+    let found: Vec<_> = all_entries(&stopped.log).into_iter().map(|entry| entry.body).collect();
+    assert_eq!(found, ["first", "a", "b", "c", "behind"]);
+}
+
+#[test]
+fn of_items_that_are_submitted_together_the_last_ones_are_handed_back_where_places_end() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.medium(), || START_MS);
+    medium.hold();
+    let submitter = writer.submitter();
+    let first = submit(&submitter, Item::Frame("first"));
+    medium.await_sync();
+    let many = (0..70).map(|_| Item::Nothing).collect();
+    let (filled, _waits) = submit_all(&submitter, Lane::Live, many);
+    filled.expect("six of 76 places are left");
+    let bodies = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let (taken, told) = submit_all(&submitter, Lane::Live, bodies.map(Item::Frame).into());
+    let refused = taken.expect_err("two too many");
+    assert!(matches!(refused.why, NotTaken::Full { lane: Lane::Live, items_max: 76 }));
+    assert!(matches!(refused.items[..], [Item::Frame("g"), Item::Frame("h")]));
+    let (taken, none) = submit_all(&submitter, Lane::Live, vec![Item::Frame("none")]);
+    assert!(taken.is_err_and(|refused| refused.items.len() == 1));
+    assert!(none.recv().is_err(), "dropped uncalled");
+    medium.release();
+    let stopped = writer.stop();
+    assert!(first.recv().expect("called").is_ok());
+    let (count, answers) = told.recv().expect("called");
+    let positions: Vec<_> =
+        answers.expect("durable").into_iter().map(|answer| answer.expect("stored").0).collect();
+    assert_eq!((count, positions), (6, (2..=7).collect()));
+    let found: Vec<_> = all_entries(&stopped.log).into_iter().map(|entry| entry.body).collect();
+    assert_eq!(found, ["first", "a", "b", "c", "d", "e", "f"]);
+}
+
+/// What a group has no room for waits for the next one, and what is urgent passes it there.
+#[test]
+fn a_group_may_end_among_items_that_were_submitted_together() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.medium(), || START_MS);
+    medium.hold();
+    let submitter = writer.submitter();
+    let first = submit(&submitter, Item::Frame("first"));
+    medium.await_sync();
+    // Backfill has 1 MiB of a group, and an item is 2 MB: one in each.
+    let items = vec![Item::Greedy, Item::Greedy, Item::Greedy, Item::Frame("last")];
+    let (taken, together) = submit_all(&submitter, Lane::Backfill, items);
+    taken.expect("room for all");
+    medium.release();
+    assert!(first.recv().expect("called").is_ok());
+    let (count, answers) = together.recv().expect("called");
+    let answers = answers.expect("durable");
+    assert_eq!((count, answers.len()), (4, 4));
+    let Some((last, _)) = answers[3] else { panic!("a frame") };
+    let stopped = writer.stop();
+    let groups: Vec<_> =
+        stopped.admission.committed.iter().map(|group| (group.first, group.last)).collect();
+    assert_eq!(groups, [(1, 1), (2, 5), (6, 9), (10, 13), (14, 14)]);
+    assert_eq!(last, 14, "told once the last of them was durable");
+}
+
+#[test]
+fn a_stop_admits_and_answers_what_was_submitted_together() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.medium(), || START_MS);
+    medium.hold();
+    let submitter = writer.submitter();
+    let first = submit(&submitter, Item::Frame("first"));
+    medium.await_sync();
+    let items = || vec![Item::Greedy, Item::Frame("a"), Item::Frame("b")];
+    let (_, together) = submit_all(&submitter, Lane::Backfill, items());
+    // The stop comes while the group before them is synced, and takes two more groups.
+    let release = std::thread::spawn(move || {
+        while submitter.closed().is_none() {
+            std::thread::yield_now();
+        }
+        let (late, told) = submit_all(&submitter, Lane::Live, items());
+        assert!(late.is_err_and(|late| late.items.len() == 3));
+        assert!(told.recv().is_err(), "dropped uncalled");
+        medium.release();
+    });
+    let stopped = writer.stop();
+    release.join().expect("no panic");
+    assert!(first.recv().expect("called").is_ok());
+    let (count, answers) = together.recv().expect("called");
+    assert_eq!((count, answers.expect("durable").len()), (3, 3));
+    let bodies = all_entries(&stopped.log).into_iter().map(|entry| entry.body.len());
+    assert_eq!(bodies.collect::<Vec<_>>(), [5, 500_000, 500_000, 500_000, 500_000, 1, 1]);
+}
+
+#[test]
+fn a_panic_among_items_that_were_submitted_together_tells_all_of_them_once() {
+    let medium = GatedMedium::default();
+    let writer = start(medium.medium(), || START_MS);
+    medium.hold();
+    let submitter = writer.submitter();
+    let durable = submit(&submitter, Item::Frame("durable"));
+    medium.await_sync();
+    let items = vec![Item::Frame("before"), Item::Panic, Item::Frame("after")];
+    let (_, together) = submit_all(&submitter, Lane::Live, items);
+    let (_, behind) = submit_all(&submitter, Lane::Live, vec![Item::Nothing, Item::Nothing]);
+    medium.release();
+    assert!(durable.recv().expect("called").is_ok());
+    for (told, expected) in [(together, 3), (behind, 2)] {
+        let (count, outcome) = told.recv().expect("called");
+        assert!(matches!(outcome, Err(Failure::Panicked)));
+        assert_eq!(count, expected);
+        assert!(told.recv().is_err(), "once");
+    }
+    assert_eq!(submitter.waiting(), 0);
+    assert_eq!(all_entries(&writer.stop().log).len(), 1, "what came before the panic, too, is not");
 }
 
 /// A writer without a thread, on this medium.
