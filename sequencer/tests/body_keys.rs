@@ -35,7 +35,7 @@ fn text(path: &Path) -> String {
 /// Whether the frame with this sequence opens for a node.
 async fn opens(site: &Site, node: &sequencer::node::Node, sequence: u64) -> bool {
     let answer = node.submit(site.frame(sequence)).await.unwrap();
-    let Answer::FrameDuplicate { place } = answer else { panic!("frame {sequence} is stored") };
+    let Answer::FrameDuplicate { place, .. } = answer else { panic!("frame {sequence} is stored") };
     match node.entry(place.find().unwrap()).unwrap() {
         Entry::Frame(_) => true,
         Entry::SealedFrame(_) => false,

@@ -427,10 +427,10 @@ impl Observe for Watched {
                 self.metrics.ingest_connections_total.inc();
             }
             Observed::SessionClosed(..) => self.metrics.ingest_connections.dec(),
-            Observed::FrameStored { readings, bytes } => {
-                self.metrics.ingest_frames_total.inc();
-                self.metrics.ingest_readings_total.inc_by(u64::from(readings));
-                self.metrics.ingest_bytes_total.inc_by(u64::from(bytes));
+            Observed::FramesStored { frames, readings, bytes } => {
+                self.metrics.ingest_frames_total.inc_by(frames);
+                self.metrics.ingest_readings_total.inc_by(readings);
+                self.metrics.ingest_bytes_total.inc_by(bytes);
             }
             Observed::FrameAgain => self.metrics.ingest_duplicates_total.inc(),
             Observed::Rejected(code) => self.metrics.count_reject(code),

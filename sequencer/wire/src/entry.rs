@@ -23,7 +23,7 @@ pub use gap::{GapEntry, JournalPlace};
 pub use refusal::{
     RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, place_digest,
 };
-pub use sealed::{SealedFrame, Sealing};
+pub use sealed::{SealedFrame, Sealing, StoringFrame};
 
 /// The body of one entry.
 // Entries are decoded one at a time and seldom kept, so a box for the rare kind would gain nothing.

@@ -1,5 +1,6 @@
 //! A frame: what a gateway sends at once for one stream, with its original bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -193,6 +194,14 @@ impl Frame {
     /// The frame as it is stored, hashed, compared and released: with handle 0 (rule W.12).
     pub fn stored(&self) -> Frame {
         self.with_handle(StreamHandle(0))
+    }
+
+    /// The same without a copy where it stands so already, as what a session hands out does.
+    pub fn as_stored(&self) -> Cow<'_, Frame> {
+        match self.header.handle {
+            StreamHandle(0) => Cow::Borrowed(self),
+            _ => Cow::Owned(self.stored()),
+        }
     }
 
     /// Whether the other says the same: the same bytes but for the handle, or the same readings at

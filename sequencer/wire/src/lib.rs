@@ -127,10 +127,10 @@ pub use deframe::Deframer;
 pub use encrypted::{Encrypted, Sealed};
 pub use entry::{
     Decision, Entry, FrameEntry, FrameName, GapEntry, JournalPlace, RefusalCount, RefusalEntry,
-    RefusalReason, RefusedItem, RefusedKind, SealedFrame, Sealing, place_digest,
+    RefusalReason, RefusedItem, RefusedKind, SealedFrame, Sealing, StoringFrame, place_digest,
 };
 pub use frame::{Frame, FramePlace, RAW_ROW_BYTES};
-pub use group::{PlacedEntry, receipts_of_group};
+pub use group::{GroupReceipts, PlacedEntry, PlacedFrame, receipts_of_group};
 pub use hash::{Address, Holder, Role};
 pub use header::{
     BOUND_BYTES, Codec, ENCRYPTION_BYTES, FrameHeader, HEADER_BYTES, NONCE_BYTES, TAG_BYTES,

@@ -72,7 +72,7 @@ async fn every_kind_of_damaged_node_is_made_anew_while_the_node_runs_or_told() {
     let ready = super::get(&node, "/readyz").await.unwrap();
     assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
     // By the upper nodes.
-    let Answer::FrameDuplicate { place } = node.submit(site.frame(7)).await.unwrap() else {
+    let Answer::FrameDuplicate { place, .. } = node.submit(site.frame(7)).await.unwrap() else {
         panic!("expected a frame that is stored")
     };
     place.find().unwrap();

@@ -245,7 +245,7 @@ impl Script {
             let position = match admission.admit(group.now(), item, &mut group) {
                 Answer::FrameStored => group.next_position() - 1,
                 // Durable, and the power failed before anybody was told.
-                Answer::FrameDuplicate { place } => place.find().unwrap().0,
+                Answer::FrameDuplicate { place, .. } => place.find().unwrap().0,
                 other => panic!("frame {sequence}: {other:?}"),
             };
             stored.insert(sequence, position);
@@ -287,7 +287,7 @@ impl Script {
         for (sequence, position) in &acknowledged.frames {
             let item = self.frames[*sequence as usize - 1].item();
             let answer = admission.admit(group.now(), item, &mut group);
-            let Answer::FrameDuplicate { place } = answer else {
+            let Answer::FrameDuplicate { place, .. } = answer else {
                 return Err(format!("frame {sequence} is not stored: {answer:?}"));
             };
             let found = place.find().map_err(|error| format!("frame {sequence}: {error}"))?;

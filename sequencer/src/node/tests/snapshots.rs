@@ -389,7 +389,7 @@ async fn a_node_starts_from_what_it_wrote_at_its_stop_and_knows_every_frame() {
     let (node, edge) = site.start().await;
     for sequence in [1, 64, 65, 100] {
         let answer = node.submit(site.frame(sequence)).await.unwrap();
-        let Answer::FrameDuplicate { place } = answer else { panic!("frame {sequence}") };
+        let Answer::FrameDuplicate { place, .. } = answer else { panic!("frame {sequence}") };
         let Entry::Frame(stored) = node.entry(place.find().unwrap()).unwrap() else {
             panic!("no frame")
         };

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use journal::{Failure, NotTaken, Places, Submitter};
+use journal::{Failure, NotTaken, Places, SubmitAllError, Submitter};
 use model::{RejectCode, with_causes};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
@@ -130,6 +130,15 @@ impl From<NotTaken> for AdmitError {
     }
 }
 
+/// Frames that were submitted together and are not taken.
+#[derive(Debug)]
+pub(super) struct NotTakenFrames {
+    /// How many, the last ones.
+    pub(super) count: usize,
+    /// Why.
+    pub(super) error: AdmitError,
+}
+
 impl Admit {
     /// Submits to this writer, and operations to the evaluation of their rows first.
     pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>, rows: RowPool) -> Admit {
@@ -240,6 +249,33 @@ impl Admit {
         reply: impl FnOnce(Result<Answer, AdmitError>) + Send + 'static,
     ) -> Result<(), AdmitError> {
         self.submit_to_writer(Waits { lane, urgency: Urgency::Ordinary }, item, reply)
+    }
+
+    /// Submits frames that came together on this lane: admitted in their order, each by itself,
+    /// with one waking of the writer and one reply, which is told how many were taken and has an
+    /// answer for each of these.
+    ///
+    /// # Errors
+    /// [`NotTakenFrames`] at once: the last ones have no place. The reply is of those before them,
+    /// and dropped uncalled if there are none.
+    pub(super) fn submit_frames(
+        &self,
+        lane: Lane,
+        frames: Vec<Item>,
+        reply: impl FnOnce(usize, Result<Vec<Answer>, AdmitError>) + Send + 'static,
+    ) -> Result<(), NotTakenFrames> {
+        if self.hold.is_set() {
+            return Err(NotTakenFrames { count: frames.len(), error: AdmitError::Held });
+        }
+        let lane = Waits { lane, urgency: Urgency::Ordinary }.queue_lane();
+        let reply = move |taken: usize, answers: Result<Vec<Answer>, Failure>| {
+            reply(taken, answers.map_err(AdmitError::Failed));
+        };
+        let submitted = self.submitter.submit_all(lane, frames, reply);
+        submitted.map_err(|SubmitAllError { items, why }| NotTakenFrames {
+            count: items.len(),
+            error: why.into(),
+        })
     }
 
     /// As [`Admit::submit_with`]; what protects a patient also has the writer's reserved places.

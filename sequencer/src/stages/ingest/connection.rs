@@ -289,8 +289,9 @@ impl Shell {
             // The hub ended the channel: a receipt is missing, so the client has to come again.
             Turn::Receipt(None) => self.session.close(RejectCode::Busy),
             Turn::Received(lane, Ok(Some(bytes))) => {
-                self.session.handle_bytes(lane, &bytes);
+                self.session.gather_bytes(lane, &bytes);
                 self.receive_more(lane, bytes.len());
+                self.session.take_events();
                 // The deadline was for the hello; while stopping it is for the last receipts.
                 if self.session.is_greeted() && !self.stopping {
                     self.deadline = None;
@@ -320,7 +321,7 @@ impl Shell {
             let ready = poll_once(read(&mut self.lanes[lane as usize].receive));
             let Some(Ok(Some(bytes))) = ready else { return };
             taken += bytes.len();
-            self.session.handle_bytes(lane, &bytes);
+            self.session.gather_bytes(lane, &bytes);
         }
     }
 

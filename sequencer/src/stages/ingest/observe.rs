@@ -28,12 +28,14 @@ pub enum Observed {
     SessionClosed(Role, Option<RejectCode>),
     /// The task of a connection panicked; the connection is closed, all others go on.
     SessionPanicked,
-    /// A frame is stored.
-    FrameStored {
-        /// Readings in it.
-        readings: u16,
-        /// Header and body.
-        bytes: u32,
+    /// Frames that came together are stored.
+    FramesStored {
+        /// How many.
+        frames: u64,
+        /// Readings in them.
+        readings: u64,
+        /// Headers and bodies.
+        bytes: u64,
     },
     /// A frame came that was stored already with the same bytes.
     FrameAgain,

@@ -22,25 +22,19 @@ use crate::history::HistoryError;
 pub(super) use state::{Reply, Session};
 
 impl Session {
-    /// Takes received bytes of a lane.
-    pub(super) fn handle_bytes(&mut self, lane: Lane, bytes: &[u8]) {
+    /// Takes received bytes of a lane. The frames in them are submitted together with those of
+    /// further bytes, by [`Session::take_events`] at the latest.
+    pub(super) fn gather_bytes(&mut self, lane: Lane, bytes: &[u8]) {
         self.wire.handle_bytes(lane, bytes, self.services.clock.now());
-        self.take_events();
+        self.poll_events();
     }
 
     /// Takes a reply.
     pub(super) fn handle_reply(&mut self, reply: Reply) {
         match reply {
             Reply::Opened { handle, id, outcome } => self.handle_opened(handle, id, outcome),
-            Reply::Stored { place, readings, bytes } => {
-                self.submitted.take(place.lane, Credit::of_frame(bytes as usize));
-                self.observe(Observed::FrameStored { readings, bytes });
-                // Nothing is sent: the receipt of the group acknowledges it.
-                self.take_live(place);
-            }
-            Reply::Frame { place, frame, outcome } => {
-                self.submitted.take(place.lane, Credit::of_frame(frame.as_bytes().len()));
-                self.handle_frame_reply(place, frame, outcome)
+            Reply::Frames { lane, frames, outcome } => {
+                self.handle_frame_replies(lane, frames, outcome);
             }
             Reply::Operation { request, digest, withdrawn, outcome } => {
                 self.note_withdrawal(withdrawn, &outcome);
@@ -143,16 +137,21 @@ impl Session {
     }
 
     fn take_event(&mut self, event: ServerEvent) {
+        let is_frame = matches!(event, ServerEvent::Frame { .. } | ServerEvent::Duplicate { .. });
+        if !is_frame {
+            // In the order in which they came: what is submitted now stands behind the frames.
+            self.submit_gathered();
+        }
         match event {
             ServerEvent::Hello(hello) => self.greet(&hello),
             ServerEvent::OpenStream(open) => self.open_stream(open),
             ServerEvent::Frame { handle, frame, measured } => {
                 // A frame behind one that was rejected meanwhile is sent again by the client.
                 if self.streams.get(&handle).is_some_and(|s| s.next == frame.sequence()) {
-                    self.submit_frame(handle, frame, measured);
+                    self.gather_frame(handle, frame, measured);
                 }
             }
-            ServerEvent::Duplicate { handle, frame } => self.submit_again(handle, frame),
+            ServerEvent::Duplicate { handle, frame } => self.gather_again(handle, frame),
             ServerEvent::FrameRejected { code, .. } => self.observe(Observed::Rejected(code)),
             // Clock facts are not kept yet: they change nothing that is stored.
             ServerEvent::Clock(_) => {}
@@ -173,11 +172,16 @@ impl Session {
         }
     }
 
-    /// Takes what an input has brought about; every `handle_` ends with it.
-    fn take_events(&mut self) {
+    fn poll_events(&mut self) {
         while let Some(event) = self.wire.poll_event() {
             self.take_event(event);
         }
+    }
+
+    /// Takes what an input has brought about; every `handle_` ends with it.
+    pub(super) fn take_events(&mut self) {
+        self.poll_events();
+        self.submit_gathered();
         // After all events: frames that came again together are compared together.
         self.compare_again();
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bodies::{BodyEpoch, EntryPlace};
 use model::{
-    Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, GatewayId, Interval, Millis,
-    Position, PractitionerId, Word, with_causes,
+    Action, BatchNumber, ChainScope, Claim, ClaimKind, Digest, Interval, Millis, Position,
+    PractitionerId, Word, with_causes,
 };
 use statement::batch::{RefusedAccess, Requester};
 use statement::operation::SignedOperation;
@@ -15,10 +15,11 @@ use thiserror::Error;
 use wire::{
     AccessRequest, Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason,
     RefusedItem, RefusedKind, SealedFrame, Sealing, SignedAccessRequest, StoredOperation,
-    StreamKey, StreamName,
+    StreamName,
 };
 
 use super::bodies::BodySeal;
+use super::collected::{Collected, FrameOf};
 use super::consent::Consent;
 use super::frames::StoredFrame;
 use super::index::FrameNodes;
@@ -64,19 +65,10 @@ pub struct Placed {
     pub place: EntryPlace,
 }
 
-/// A frame that is collected.
-#[derive(Clone, Copy)]
-pub(super) struct Collected<'a> {
-    pub(super) gateway: &'a GatewayId,
-    pub(super) key: &'a StreamKey,
-    /// When its readings were measured.
-    pub(super) measured: Interval,
-}
-
 /// What a stored frame adds to streams and window besides.
 struct Stored<'a> {
     of: Collected<'a>,
-    stream: StreamName,
+    stream: &'a StreamName,
     /// What its segment's digest takes in.
     content: FrameContent<'a>,
 }
@@ -213,7 +205,11 @@ impl Ledger {
             Entry::Frame(frame) => {
                 // A session has checked what is admitted; here the bytes come from a disk.
                 let measured = measured(frame).map_err(broken)?;
-                let stored = plain(frame, measured, None);
+                let FrameEntry { gateway, key, .. } = frame;
+                let of = Collected { gateway, key, measured };
+                let bytes = frame.frame().as_bytes();
+                let content = FrameContent { bytes, epoch: None, is_read: true };
+                let stored = Stored { of, stream: &frame.stream(), content };
                 self.absorb_frame(stored, position, time).map_err(broken)?;
             }
             Entry::SealedFrame(_) => {
@@ -301,24 +297,23 @@ impl Ledger {
             key: &sealed.key,
             measured: sealed.sealing.measured,
         };
-        self.absorb_frame(Stored { of, stream: sealed.stream(), content }, at.position, at.time)
+        self.absorb_frame(Stored { of, stream: &sealed.stream(), content }, at.position, at.time)
     }
 
-    /// As [`Ledger::absorb`], of a frame whose readings were checked and found to be measured so,
-    /// and that was sealed.
-    pub(super) fn absorb_measured(
+    /// Takes in a frame that was decided to be stored, with the facts that this was decided by, and
+    /// was sealed. Of an entry of the journal they are looked up again ([`Ledger::absorb`]), with
+    /// the same result: the state in between is the same.
+    pub(super) fn absorb_decided(
         &mut self,
-        entry: &FrameEntry,
+        frame: &FrameOf<'_>,
+        facts: &FrameFacts,
         sealing: Sealing,
-        position: Position,
-        time: Millis,
-    ) -> Result<(), BrokenEntry> {
-        let broken = |detail: String| BrokenEntry { position: position.0, detail };
+    ) {
+        let stored = frame.frame.as_stored();
         let epoch = Some(BodyEpoch(sealing.body_epoch));
-        let stored = plain(entry, sealing.measured, epoch);
-        self.absorb_frame(stored, position, time).map_err(broken)?;
-        self.last_time = self.last_time.max(time);
-        Ok(())
+        let content = FrameContent { bytes: stored.as_bytes(), epoch, is_read: true };
+        self.take_stored(Stored { of: frame.collected, stream: &frame.stream, content }, facts);
+        self.last_time = self.last_time.max(facts.at);
     }
 
     fn absorb_frame(
@@ -327,15 +322,18 @@ impl Ledger {
         position: Position,
         at: Millis,
     ) -> Result<(), String> {
-        let Stored { of, stream, content } = stored;
-        let Collected { gateway, key, measured } = of;
-        let facts = self.frame_facts(of, position, at);
+        let facts = self.frame_facts(stored.of, position, at);
         let facts = facts.ok_or("expected a registered gateway and device")?;
-        self.window.take_frame(&self.consent, &key.device, &facts, content);
-        let stored =
-            StoredFrame { position, categories: facts.categories, measured, device: facts.device };
-        self.streams.store(gateway, &stream, key.patient, stored);
+        self.take_stored(stored, &facts);
         Ok(())
+    }
+
+    fn take_stored(&mut self, stored: Stored<'_>, facts: &FrameFacts) {
+        let Stored { of: Collected { gateway, key, measured }, stream, content } = stored;
+        self.window.take_frame(&self.consent, &key.device, facts, content);
+        let FrameFacts { position, categories, device, .. } = *facts;
+        let stored = StoredFrame { position, categories, measured, device };
+        self.streams.store(gateway, stream, key.patient, stored);
     }
 
     /// What consent is asked about a frame; `None` if gateway, device or organisation are not
@@ -349,6 +347,7 @@ impl Ledger {
         let Collected { gateway, key, measured } = of;
         let Assignment { gateway, device } = self.registry.assignment(gateway, key, at)?;
         Some(FrameFacts {
+            holder: gateway.holder,
             patient: key.patient,
             device: device.word,
             organisation: self.registry.organisation(&gateway.organisation, at)?,
@@ -511,13 +510,6 @@ impl Ledger {
         let window = std::mem::replace(&mut self.window, next);
         Ok(window.close(t1, position, &self.consent))
     }
-}
-
-/// A frame whose readings are at hand.
-fn plain(entry: &FrameEntry, measured: Interval, epoch: Option<BodyEpoch>) -> Stored<'_> {
-    let of = Collected { gateway: &entry.gateway, key: &entry.key, measured };
-    let content = FrameContent { bytes: entry.frame().as_bytes(), epoch, is_read: true };
-    Stored { of, stream: entry.stream(), content }
 }
 
 /// When the readings of a frame were measured; each is checked.

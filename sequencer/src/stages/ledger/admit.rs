@@ -1,24 +1,26 @@
 //! The ledger as the journal's admission: decides, appends, absorbs, and delivers when durable.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bodies::EntryPlace;
 use journal::{Admission, Committed, EntryError, EntryKind, GroupBuilder};
-use model::{Interval, Millis, Position};
+use model::{Millis, Position};
 use thiserror::Error;
 use wire::{
-    DecodeError, Entry, FrameEntry, GroupIdentity, Holder, PlacedEntry, RefusalCount, SealedFrame,
-    Sealing, receipts_of_group,
+    DecodeError, Entry, FrameEntry, GroupIdentity, GroupReceipts, Holder, PlacedEntry, PlacedFrame,
+    RefusalCount, SealedFrame, Sealing, StoringFrame,
 };
 
 use super::absorb::Ledger;
 use super::answer::{Answer, Deliver, Item};
 use super::bodies::{BodyWriter, NotSealed};
+use super::collected::FrameOf;
 use super::counts::{Evidence, RefusalCounts};
 use super::gate::{Gate, Open};
 use super::keep::{KeepState, Kept};
 use super::refuse::{Ground, repeated};
+use super::segment::FrameFacts;
+use super::surroundings::Surroundings;
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
 use crate::window::{ClosedWindow, WindowContents};
@@ -29,10 +31,12 @@ pub struct LedgerAdmission<D> {
     deliver: D,
     gate: Arc<dyn Gate>,
     view: LedgerView,
-    /// Entries of the group that is not durable yet.
+    /// How it stands around what was submitted together and is being admitted.
+    around: Option<Surroundings>,
+    /// Entries of the group that is not durable yet, but frames.
     group: Vec<PlacedEntry>,
-    /// Items of each holder in that group, an upper bound.
-    items: BTreeMap<Holder, usize>,
+    /// Of that group, frames included.
+    receipts: GroupReceipts,
     closed: Vec<WindowContents>,
     /// Refusals that repeat, of the running minute.
     counts: RefusalCounts,
@@ -52,8 +56,9 @@ impl<D: Deliver> LedgerAdmission<D> {
             ledger,
             deliver,
             gate: Arc::new(Open),
+            around: None,
             group: Vec::new(),
-            items: BTreeMap::new(),
+            receipts: GroupReceipts::default(),
             closed: Vec::new(),
             counts: RefusalCounts::default(),
             close_group,
@@ -61,7 +66,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         }
     }
 
-    /// Asks `gate` before each item; without one nothing is kept out.
+    /// Asks `gate` before what is submitted together; without one nothing is kept out.
     pub fn with_gate(self, gate: Arc<dyn Gate>) -> LedgerAdmission<D> {
         LedgerAdmission { gate, ..self }
     }
@@ -101,34 +106,18 @@ impl<D: Deliver> LedgerAdmission<D> {
         time: Millis,
         out: &mut GroupBuilder,
     ) -> Result<Position, Ground> {
-        self.append_measured(entry, None, time, out)
-    }
-
-    /// As [`Self::append`]; of a frame with what the check of its readings found, which is not made
-    /// twice.
-    fn append_measured(
-        &mut self,
-        entry: Entry,
-        measured: Option<Interval>,
-        time: Millis,
-        out: &mut GroupBuilder,
-    ) -> Result<Position, Ground> {
-        if let Some(holder) = self.holder(&entry) {
-            let items = self.items.entry(holder).or_default();
-            // A receipt must hold all that a group has for its holder, and it is bounded.
-            if *items >= wire::limits::RECEIPT_ITEMS_MAX {
-                return Err(Ground::GroupFull);
-            }
-            *items += 1;
-        }
-        let written = self.write(&entry, measured, time, out);
-        let Written { position, sealing } = written.map_err(Ground::from)?;
-        let closed = match (&entry, sealing) {
-            (Entry::Frame(frame), Some(sealing)) => {
-                self.ledger.absorb_measured(frame, sealing, position, time).map(|()| None)
-            }
-            _ => self.ledger.absorb(&entry, position, time),
-        };
+        self.holder(&entry).map_or(Ok(()), |holder| self.check_receipt(&holder))?;
+        // Without one the group is not written, whatever is in it.
+        out.salt().ok_or(NotWritten::NoSalt)?;
+        let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
+        let position = out.append_with(kind, time.get(), |record| {
+            let before = record.len();
+            entry.write(record).map_err(NotWritten::Body)?;
+            self.gate.written(record.len() - before);
+            Ok::<_, NotWritten>(())
+        });
+        let position = Position(position.map_err(Ground::from)?);
+        let closed = self.ledger.absorb(&entry, position, time);
         // Decided against this very state a moment ago: if it does not follow, the writer must
         // stop before anything is acknowledged (a panic here poisons it).
         let closed =
@@ -140,36 +129,66 @@ impl<D: Deliver> LedgerAdmission<D> {
         if let Entry::StreamOpen { descriptor, .. } = &entry {
             self.bodies.expect(descriptor.key.patient);
         }
-        self.group.push(PlacedEntry { position, time, entry });
+        let placed = PlacedEntry { position, time, entry };
+        self.receipts.add(&placed);
+        self.group.push(placed);
         Ok(position)
     }
 
-    /// Writes the entry into the group, the readings of a frame sealed.
+    /// Appends a frame, its readings sealed, and takes it into the state.
+    fn store(
+        &mut self,
+        frame: &FrameOf<'_>,
+        facts: &FrameFacts,
+        out: &mut GroupBuilder,
+    ) -> Result<(), Ground> {
+        self.check_receipt(&facts.holder)?;
+        let sealing = self.write(frame, facts, out)?;
+        self.ledger.absorb_decided(frame, facts, sealing);
+        let (sequence, position) = (frame.frame.sequence(), facts.position);
+        let placed = PlacedFrame { stream: &frame.stream, sequence, position, time: facts.at };
+        self.receipts.add_frame(facts.holder, placed);
+        Ok(())
+    }
+
+    /// Writes a frame into the group, and says how it is sealed.
     fn write(
         &mut self,
-        entry: &Entry,
-        measured: Option<Interval>,
-        time: Millis,
+        frame: &FrameOf<'_>,
+        facts: &FrameFacts,
         out: &mut GroupBuilder,
-    ) -> Result<Written, NotWritten> {
-        let kind = EntryKind::from_code(entry.kind_code()).expect("no entry has kind 0");
-        let index = out.len() as u32;
-        // Without a salt the group is not written, whatever is in it.
+    ) -> Result<Sealing, Ground> {
+        let (time, index) = (facts.at.get(), out.len() as u32);
         let salt = *out.salt().ok_or(NotWritten::NoSalt)?;
-        let place = EntryPlace { salt, index, time: time.get() };
+        let place = EntryPlace { salt, index, time };
+        let (of, stored) = (frame.collected, frame.frame.as_stored());
+        let storing = StoringFrame { gateway: of.gateway, key: of.key, frame: &stored };
         let mut sealing = None;
-        let position = out.append_with(kind, time.get(), |record| {
+        let position = out.append_with(EntryKind::FRAME, time, |record| {
             let before = record.len();
-            match (entry, measured) {
-                (Entry::Frame(frame), Some(measured)) => {
-                    sealing = Some(self.bodies.write((frame, measured), &place, record)?);
-                }
-                _ => entry.write(record).map_err(NotWritten::Body)?,
-            }
+            sealing = Some(self.bodies.write((storing, of.measured), &place, record)?);
             self.gate.written(record.len() - before);
             Ok::<_, NotWritten>(())
-        });
-        Ok(Written { position: Position(position?), sealing })
+        })?;
+        // What was decided names this place: claims and receipts do, too.
+        assert_eq!(position, facts.position.0, "nothing is appended behind a decision");
+        Ok(sealing.expect("it is in the group, so it was sealed"))
+    }
+
+    /// Whether one more entry of a holder fits its receipt, which must hold all that a group has
+    /// for it, and is bounded.
+    fn check_receipt(&self, holder: &Holder) -> Result<(), Ground> {
+        match self.receipts.entries_of(holder) < wire::limits::RECEIPT_ITEMS_MAX {
+            true => Ok(()),
+            false => Err(Ground::GroupFull),
+        }
+    }
+
+    /// How it stands around the ledger now.
+    fn look(&self) -> Surroundings {
+        let mut around = self.gate.look();
+        around.has_room &= self.ledger.frame_nodes().has_room();
+        around
     }
 
     /// Who has a receipt for it.
@@ -220,7 +239,7 @@ impl<D: Deliver> LedgerAdmission<D> {
         {
             return repeated(answer);
         }
-        let position = match self.append_measured(entry, item.measured(), time, out) {
+        let position = match self.append(entry, time, out) {
             Ok(position) => position,
             Err(ground) => return Answer::Refused(ground.into()),
         };
@@ -231,12 +250,6 @@ impl<D: Deliver> LedgerAdmission<D> {
         }
         with_position(answer, position)
     }
-}
-
-/// Where an entry stands, and how its readings are sealed if it is a frame.
-struct Written {
-    position: Position,
-    sealing: Option<Sealing>,
 }
 
 impl From<NotWritten> for Ground {
@@ -282,10 +295,15 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
     type Item = Item;
     type Answer = Answer;
 
+    fn begin(&mut self) {
+        // Two clocks: for each of many frames that came together it would be a part of what they
+        // cost, and they have one time.
+        self.around = Some(self.look());
+    }
+
     fn admit(&mut self, now: journal::Millis, item: Item, out: &mut GroupBuilder) -> Answer {
         let now = Millis::new(now).unwrap_or(Millis::UNBOUNDED_FUTURE);
-        let mut around = self.gate.look();
-        around.has_room &= self.ledger.frame_nodes().has_room();
+        let around = self.around.unwrap_or_else(|| self.look());
         // Before anything is closed or stamped: it may be for the time that it is kept out.
         if let Some(ground) = around.keep_out(&item, &self.ledger) {
             return Answer::Refused(ground.into());
@@ -321,6 +339,12 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
                         return Answer::Refused(ground.into());
                     }
                 }
+                Verdict::Store { frame, facts } => {
+                    break match self.store(&frame, &facts, out) {
+                        Ok(()) => Answer::FrameStored,
+                        Err(ground) => Answer::Refused(ground.into()),
+                    };
+                }
                 Verdict::Append { entry, time, answer } => {
                     let verdict = Appending { item: &item, entry: *entry, time, answer };
                     break self.append_verdict(verdict, out);
@@ -343,12 +367,12 @@ impl<D: Deliver> Admission for LedgerAdmission<D> {
             term: self.ledger.term,
             journal_hash: committed.journal_hash,
         };
-        let group = std::mem::take(&mut self.group);
-        self.items.clear();
+        let receipts = std::mem::take(&mut self.receipts);
         self.bodies.end_group();
         // Before anything is delivered: whoever gets a receipt or an answer may look at once.
-        self.view.publish(&self.ledger, &group);
-        let receipts = receipts_of_group(identity, &group);
+        self.view.publish(&self.ledger, &receipts, &self.group);
+        self.group.clear();
+        let receipts = receipts.finish(identity);
         let receipts = receipts.expect("admission bounds and orders a group's items");
         if !receipts.is_empty() {
             self.deliver.deliver_receipts(receipts.into_values().collect());

@@ -74,14 +74,6 @@ pub enum Item {
 }
 
 impl Item {
-    /// When the readings of a frame were measured, as whoever checked each of them found.
-    pub(super) fn measured(&self) -> Option<Interval> {
-        match self {
-            Item::Frame { measured, .. } => Some(*measured),
-            _ => None,
-        }
-    }
-
     /// Whom it concerns, if that is one patient.
     pub(super) fn patient(&self) -> Option<PatientIndex> {
         match self {
@@ -119,6 +111,8 @@ pub enum Answer {
     FrameStored,
     /// This sequence was stored before; compare the bytes and acknowledge again.
     FrameDuplicate {
+        /// The frame that came.
+        frame: Frame,
         /// Where.
         place: StoredPlace,
     },

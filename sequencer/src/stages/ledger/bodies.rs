@@ -10,7 +10,7 @@ use bodies::{
 };
 use model::{DeviceId, Interval, Millis, PatientIndex, Position};
 use thiserror::Error;
-use wire::{FrameEntry, FrameError, SealedFrame, Sealing};
+use wire::{FrameEntry, FrameError, SealedFrame, Sealing, StoringFrame};
 
 /// What seals and opens the readings of one journal.
 #[derive(Clone)]
@@ -166,7 +166,7 @@ impl BodyWriter {
     /// Appends the body of a frame to the record, its readings sealed there, and says how.
     pub(super) fn write(
         &mut self,
-        frame: (&FrameEntry, Interval),
+        frame: (StoringFrame<'_>, Interval),
         at: &EntryPlace,
         record: &mut Vec<u8>,
     ) -> Result<Sealing, NotSealed> {

@@ -4,21 +4,19 @@
 //! two items of one group cannot both win. Deciding changes nothing; absorbing the entry does.
 
 use model::{
-    Action, GatewayId, Interval, Millis, Operation, Position, PractitionerId, RejectCode,
-    RuleNumber, limits,
+    Action, GatewayId, Millis, Operation, Position, PractitionerId, RejectCode, RuleNumber, limits,
 };
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
-use wire::{
-    Decision, Descriptor, Entry, Frame, FrameEntry, Holder, Page, RegistryChange,
-    SignedAccessRequest, StreamKey,
-};
+use wire::{Decision, Descriptor, Entry, Holder, Page, RegistryChange, SignedAccessRequest};
 
-use super::absorb::{Collected, Ledger, access_claim, releases};
+use super::absorb::{Ledger, access_claim, releases};
 use super::answer::{Answer, Item};
+use super::collected::{Collected, FrameOf};
 use super::counts::KEYS_MAX;
 use super::frames::FramesAsked;
 use super::refuse::{Ground, refuse};
+use super::segment::FrameFacts;
 use super::streams::Place;
 use super::verdict::{At, Verdict};
 use crate::stages::rows::{EvaluatedRow, OperationRow, Urgency};
@@ -29,11 +27,13 @@ pub(super) const ENTRIES_SLACK: u64 = 2 * KEYS_MAX as u64 + 3;
 
 impl Ledger {
     /// What `item` becomes at this place of the journal.
-    pub(super) fn decide(&self, item: &Item, at: At) -> Verdict {
+    pub(super) fn decide<'a>(&self, item: &'a Item, at: At) -> Verdict<'a> {
         let decided = match item {
             Item::OpenStream { gateway, descriptor } => self.decide_open(gateway, descriptor, at),
             Item::Frame { gateway, key, frame, measured } => {
-                self.decide_frame(FrameOf { gateway, key, frame, measured: *measured }, at)
+                let collected = Collected { gateway, key, measured: *measured };
+                let stream = key.name(frame.header().epoch);
+                self.decide_frame(FrameOf { collected, stream, frame }, at)
             }
             Item::Operation { requester, operation } => {
                 self.decide_operation(*requester, operation, None, at)
@@ -69,7 +69,7 @@ impl Ledger {
         gateway: &GatewayId,
         descriptor: &Descriptor,
         at: At,
-    ) -> Result<Verdict, Ground> {
+    ) -> Result<Verdict<'static>, Ground> {
         // Answered only, it concerns no consent; a frame without an assignment is journaled.
         // Consent is not asked here: a rule may begin between the opening and the first frame.
         let assigned = |time| self.registry.assignment(gateway, &descriptor.key, time).is_some();
@@ -91,14 +91,15 @@ impl Ledger {
         Ok(Verdict::Append { entry, time: at.now, answer: Answer::StreamOpened { next } })
     }
 
-    fn decide_frame(&self, of: FrameOf<'_>, at: At) -> Result<Verdict, Ground> {
-        let FrameOf { gateway, key, frame, measured } = of;
-        let (stream, sequence) = (key.name(frame.header().epoch), frame.sequence());
+    fn decide_frame<'a>(&self, of: FrameOf<'a>, at: At) -> Result<Verdict<'a>, Ground> {
+        let Collected { gateway, measured, .. } = of.collected;
+        let sequence = of.frame.sequence();
         // The order of these checks is what a peer sees: first whether the frame is its stream's
         // next one, which costs a look-up, then what costs more.
-        match self.streams.place(gateway, &stream, sequence) {
+        match self.streams.place(gateway, &of.stream, sequence) {
             Place::Stored(place) => {
-                return Ok(Verdict::Answer(Answer::FrameDuplicate { place }));
+                let frame = of.frame.clone();
+                return Ok(Verdict::Answer(Answer::FrameDuplicate { frame, place }));
             }
             Place::Beyond { next } => {
                 return Err(Ground::Gap { expected: next, found: sequence });
@@ -111,29 +112,27 @@ impl Ledger {
         if measured.until > latest.plus(1) {
             return Err(Ground::Clock);
         }
-        let collected = Collected { gateway, key, measured };
-        self.check_covered(collected, at.position, at.now)?;
+        let facts = self.check_covered(of.collected, at.position, at.now)?;
         // Whatever ends may have ended already. It is stamped with the earliest time all the same.
         if at.latest > at.now {
-            self.check_covered(collected, at.position, at.latest)?;
+            self.check_covered(of.collected, at.position, at.latest)?;
         }
-        let entry = FrameEntry::new(gateway.clone(), key.clone(), frame);
-        let entry = Box::new(Entry::Frame(entry));
-        Ok(Verdict::Append { entry, time: at.now, answer: Answer::FrameStored })
+        Ok(Verdict::Store { frame: of, facts })
     }
 
     /// Judged as if it were a segment of its own. Whether it also fits into the open segment is
-    /// asked when it is absorbed: that changes where a segment is cut, never what is stored.
+    /// asked when it is absorbed: that changes where a segment is cut, never what is stored. What
+    /// was asked about is handed to whoever absorbs it, so that it is looked up once.
     fn check_covered(
         &self,
         collected: Collected<'_>,
         position: Position,
         time: Millis,
-    ) -> Result<(), Ground> {
+    ) -> Result<FrameFacts, Ground> {
         let facts = self.frame_facts(collected, position, time);
         let facts = facts.ok_or(Ground::Unassigned)?;
         let covered = c2::covers(self.consent.record(facts.patient), &facts.claim());
-        covered.map(drop).map_err(Ground::Uncovered)
+        covered.map(|_| facts).map_err(Ground::Uncovered)
     }
 
     fn decide_operation(
@@ -142,7 +141,7 @@ impl Ledger {
         operation: &wire::SignedOperation,
         evaluated: Option<&EvaluatedRow>,
         at: At,
-    ) -> Result<Verdict, Ground> {
+    ) -> Result<Verdict<'static>, Ground> {
         let signed = SignedOperation::from_bytes(operation.as_bytes())
             .map_err(|error| Ground::MalformedOperation(error.to_string()))?;
         self.check_authentic(&signed)?;
@@ -229,7 +228,7 @@ impl Ledger {
 
     /// A request that no rule covers is decided, not refused: its entry says so, and it binds the
     /// nonce like a permitted one.
-    fn decide_access(&self, asking: &Asking<'_>, at: At) -> Result<Verdict, Ground> {
+    fn decide_access(&self, asking: &Asking<'_>, at: At) -> Result<Verdict<'static>, Ground> {
         let Asking { practitioner, signed, page } = *asking;
         self.check_request(practitioner, signed, at.now)?;
         if at.latest > at.now {
@@ -269,7 +268,7 @@ impl Ledger {
     /// The next page of a request that was permitted in the open window. Its claim stands for all
     /// of its pages, because it names all that was asked for: nothing is appended, and nothing is
     /// counted again. Consent is asked again, of the record as it is now.
-    fn continue_access(&self, asking: &Asking<'_>, at: At) -> Result<Verdict, Ground> {
+    fn continue_access(&self, asking: &Asking<'_>, at: At) -> Result<Verdict<'static>, Ground> {
         let Asking { practitioner, signed, page } = *asking;
         let before = self.asked.get(&(practitioner.clone(), signed.request().nonce));
         // Behind the close the claim is proven with what held until then: a later page would be
@@ -359,7 +358,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn decide_registry(&self, change: &RegistryChange, at: At) -> Result<Verdict, Ground> {
+    fn decide_registry(&self, change: &RegistryChange, at: At) -> Result<Verdict<'static>, Ground> {
         if let RegistryChange::End { key, .. } = change
             && !self.registry.holds(key, at.now)
         {
@@ -380,7 +379,7 @@ impl Ledger {
         self.config.cadence.due(self.window.t0(), self.window.first())
     }
 
-    fn decide_close(&self, at: At) -> Verdict {
+    fn decide_close(&self, at: At) -> Verdict<'static> {
         let (entry, time) = self.close_entry(at.now);
         Verdict::Append { entry: Box::new(entry), time, answer: Answer::Closed }
     }
@@ -413,12 +412,4 @@ struct Asking<'a> {
     practitioner: &'a PractitionerId,
     signed: &'a SignedAccessRequest,
     page: Page,
-}
-
-/// A frame with its stream, as a session submits it.
-struct FrameOf<'a> {
-    gateway: &'a GatewayId,
-    key: &'a StreamKey,
-    frame: &'a Frame,
-    measured: Interval,
 }

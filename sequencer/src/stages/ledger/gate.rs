@@ -13,8 +13,8 @@ use super::streams::Place;
 use super::surroundings::Surroundings;
 use crate::stages::rows::Urgency;
 
-/// Who knows how it stands around the ledger. Asked before each item on the writer thread, so it
-/// must neither block nor wait.
+/// Who knows how it stands around the ledger. Asked on the writer thread, once before what is
+/// submitted together, so it must neither block nor wait.
 pub trait Gate: Send + Sync + 'static {
     /// How it stands now.
     fn look(&self) -> Surroundings;

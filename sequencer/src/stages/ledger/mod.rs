@@ -14,6 +14,7 @@ mod answer;
 mod authentic;
 mod bodies;
 mod codec;
+mod collected;
 mod consent;
 mod content;
 mod counts;

@@ -196,7 +196,7 @@ pub(super) fn repeated(answer: Answer) -> Answer {
 }
 
 /// Refuses an item: the answer, and the entry if the ground asks for one.
-pub(super) fn refuse(item: &Item, ground: Ground, at: At) -> Verdict {
+pub(super) fn refuse(item: &Item, ground: Ground, at: At) -> Verdict<'static> {
     let (refusing, code, reason) = (ground.refusing(), ground.code(), ground.reason());
     let answer = Answer::Refused(ground.into());
     // A digest is taken only for what is kept: whoever floods the node with gaps makes it hash

@@ -6,13 +6,16 @@ use model::{
     PatientIndex, Position, Purpose, Reader, Word,
 };
 use statement::batch::{SegmentEntry, SegmentFrames, SegmentKey};
+use wire::Holder;
 
 use super::bodies::{BodySeal, RestOf};
 use super::content::ContentHash;
 
-/// What a frame adds to a segment.
+/// What is looked up of a frame: whose it is, and what it adds to a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameFacts {
+    /// Who has a receipt for it.
+    pub(super) holder: Holder,
     /// Whose data.
     pub(super) patient: PatientIndex,
     /// The device's word.
@@ -282,6 +285,7 @@ mod tests {
     fn a_segments_digest_is_of_its_frames_one_after_the_other_whatever_their_sizes() {
         let at = Millis::new(5).unwrap();
         let facts = FrameFacts {
+            holder: Holder([2; 32]),
             patient: PatientIndex::new(3).unwrap(),
             device: Word::from_u64(4),
             organisation: Word::from_u64(5),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{
     DecodeError, DeviceId, EpochNumber, GatewayId, PatientIndex, Position, Reader, Sequence,
 };
-use wire::{RefusalReason, StreamName};
+use wire::{Holder, RefusalReason, StreamName};
 
 use super::codec::{
     NAME_BYTES_MIN, read_map, read_name, read_option, read_reason, write_count, write_name,
@@ -16,8 +16,8 @@ use super::consent::read_patient;
 use super::frames::{PatientFrames, StoredFrame, StoredPlace};
 use super::index::{FrameNodes, Look, Spine};
 
-/// Last stored sequence of each stream of each gateway.
-pub(super) type Marks = BTreeMap<GatewayId, BTreeMap<StreamName, Sequence>>;
+/// Last stored sequence of each stream of each gateway, by whom its receipts are for.
+pub(super) type Marks = BTreeMap<Holder, BTreeMap<StreamName, Sequence>>;
 
 /// Most streams of a gateway that are open without a frame and stand in the journal. Reached: a
 /// further one opens all the same, and leaves no entry, so that opening streams for ever costs the
@@ -55,6 +55,11 @@ impl Stream {
     /// The first sequence that is not stored.
     fn next(&self) -> Sequence {
         Sequence(self.stored.len() + 1)
+    }
+
+    fn push(&mut self, position: Position, nodes: &FrameNodes) {
+        // Copied only while somebody reads, or writes a snapshot of, what was there before.
+        Arc::make_mut(&mut self.stored).push(position, nodes);
     }
 }
 
@@ -148,9 +153,12 @@ impl Streams {
         let mut marks = Marks::new();
         for (gateway, of_gateway) in &self.of_gateway {
             let streams = of_gateway.streams.iter();
-            for (name, stream) in streams.filter(|(_, stream)| stream.stored.len() > 0) {
-                let last = Sequence(stream.stored.len());
-                marks.entry(gateway.clone()).or_default().insert(name.clone(), last);
+            let stored = streams.filter(|(_, stream)| stream.stored.len() > 0);
+            let last = |stream: &Stream| Sequence(stream.stored.len());
+            let of_streams: BTreeMap<_, _> =
+                stored.map(|(name, stream)| (name.clone(), last(stream))).collect();
+            if !of_streams.is_empty() {
+                marks.insert(Holder::gateway(gateway), of_streams);
             }
         }
         marks
@@ -172,16 +180,19 @@ impl Streams {
         patient: PatientIndex,
         frame: StoredFrame,
     ) {
-        let nodes = self.nodes.clone();
-        let stream = self.stream_mut(gateway, name);
-        // Copied only while somebody reads, or writes a snapshot of, what was there before.
-        Arc::make_mut(&mut stream.stored).push(frame.position, &nodes);
-        if stream.stored.len() == 1
-            && let Some(of_gateway) = self.of_gateway.get_mut(gateway)
+        // Looked for once: nearly every frame finds its stream.
+        let of_gateway = self.of_gateway.get_mut(gateway).map(Arc::make_mut);
+        if let Some(of_gateway) = of_gateway
+            && let Some(stream) = of_gateway.streams.get_mut(name)
         {
-            Arc::make_mut(of_gateway).empty -= 1;
+            of_gateway.empty -= usize::from(stream.stored.len() == 0);
+            stream.push(frame.position, &self.nodes);
+        } else {
+            let of_gateway = Arc::make_mut(self.of_gateway.entry(gateway.clone()).or_default());
+            let stream = of_gateway.streams.entry(name.clone()).or_default();
+            stream.push(frame.position, &self.nodes);
         }
-        Arc::make_mut(self.of_patient.entry(patient).or_default()).push(frame, &nodes);
+        Arc::make_mut(self.of_patient.entry(patient).or_default()).push(frame, &self.nodes);
     }
 
     /// A patient's frames as they are now, for whoever reads them beside the writer.

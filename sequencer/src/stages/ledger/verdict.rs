@@ -4,6 +4,8 @@ use model::{Millis, Position};
 use wire::Entry;
 
 use super::answer::Answer;
+use super::collected::FrameOf;
+use super::segment::FrameFacts;
 use super::surroundings::Surroundings;
 
 /// The place that the next entry would have.
@@ -22,12 +24,19 @@ pub(super) struct At {
 }
 
 /// What to append for an item, and what to answer once it is durable.
-pub(super) enum Verdict {
+pub(super) enum Verdict<'a> {
     /// Nothing to append.
     Answer(Answer),
     /// Close the open window at this time, and decide again.
     CloseFirst(Millis),
-    /// Append this entry at the time stated.
+    /// Append this frame at the time of these facts, by which consent covers it.
+    Store {
+        /// The frame.
+        frame: FrameOf<'a>,
+        /// What it adds to streams and window.
+        facts: FrameFacts,
+    },
+    /// Append this entry, which is no frame, at the time stated.
     Append {
         /// The entry.
         entry: Box<Entry>,

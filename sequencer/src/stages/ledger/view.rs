@@ -11,9 +11,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use model::{BatchNumber, Digest, GatewayId, Millis, PatientIndex, Sequence};
+use model::{BatchNumber, Digest, GatewayId, Millis, PatientIndex};
 use wire::limits::MARKS_MAX;
-use wire::{Entry, FrameName, Mark, PlacedEntry, StoredOperation, StreamName};
+use wire::{Entry, FramesItem, GroupReceipts, Holder, Mark, PlacedEntry, StoredOperation};
 
 use super::absorb::Ledger;
 use super::answer::patient_of;
@@ -69,18 +69,16 @@ impl LedgerView {
         LedgerView { operation_scope, published: Arc::new(RwLock::new(published)) }
     }
 
-    /// Takes in a group that is durable; `ledger` has absorbed it and nothing after it.
-    pub(super) fn publish(&self, ledger: &Ledger, group: &[PlacedEntry]) {
+    /// Takes in a group that is durable, its frames as their receipts name them and its other
+    /// entries; `ledger` has absorbed it and nothing after it.
+    pub(super) fn publish(&self, ledger: &Ledger, frames: &GroupReceipts, group: &[PlacedEntry]) {
         // One lock for the whole group, so that nobody reads half of it. Readers hold it to copy
         // out a few values; the writer never waits for a disk, a peer or a formatted list.
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         (published.status, published.last_time) = (status(ledger), ledger.last_time);
+        // Sequences of a stream are stored without holes, so the last is the mark.
+        frames.frames().for_each(|(holder, run)| published.mark(holder, run));
         for PlacedEntry { time, entry, position } in group {
-            // Sequences of a stream are stored without holes, so the last is the mark.
-            if let Some(FrameName { gateway, stream, sequence }) = entry.frame_name() {
-                published.mark(gateway, stream, sequence);
-                continue;
-            }
             match entry {
                 // The registry is applied again rather than copied from the ledger: a copy is made
                 // only while a reader still holds the one before.
@@ -150,7 +148,8 @@ impl LedgerView {
     /// a gateway that comes again, which sends what lies behind it.
     pub fn marks(&self, gateway: &GatewayId) -> Vec<Mark> {
         let published = self.read();
-        let streams = published.marks.get(gateway).into_iter().flatten().take(MARKS_MAX);
+        let streams = published.marks.get(&Holder::gateway(gateway));
+        let streams = streams.into_iter().flatten().take(MARKS_MAX);
         streams
             .map(|(stream, durable)| Mark { stream: stream.clone(), durable: *durable })
             .collect()
@@ -163,11 +162,12 @@ impl LedgerView {
 }
 
 impl Published {
-    fn mark(&mut self, gateway: &GatewayId, stream: StreamName, last: Sequence) {
-        // Not `entry`: nearly every frame finds its stream, and then no key is copied.
-        match self.marks.get_mut(gateway) {
-            Some(streams) => drop(streams.insert(stream, last)),
-            None => drop(self.marks.insert(gateway.clone(), BTreeMap::from([(stream, last)]))),
+    fn mark(&mut self, holder: &Holder, run: &FramesItem) {
+        let (streams, last) = (self.marks.entry(*holder).or_default(), run.sequences.1);
+        // Not `entry`: nearly every run finds its stream, and then no key is copied.
+        match streams.get_mut(&run.stream) {
+            Some(mark) => *mark = last,
+            None => drop(streams.insert(run.stream.clone(), last)),
         }
     }
 }

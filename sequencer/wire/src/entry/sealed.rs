@@ -42,7 +42,25 @@ pub struct SealedFrame {
     body: Bytes,
 }
 
+/// A frame that is about to be stored, with what the log needs to know beside it.
+#[derive(Clone, Copy)]
+pub struct StoringFrame<'a> {
+    /// Who sent it.
+    pub gateway: &'a GatewayId,
+    /// Device, patient and signal.
+    pub key: &'a StreamKey,
+    /// The frame in its stored form.
+    pub frame: &'a Frame,
+}
+
 impl FrameEntry {
+    /// The same, about to be stored.
+    pub fn storing(&self) -> StoringFrame<'_> {
+        StoringFrame { gateway: &self.gateway, key: &self.key, frame: self.frame() }
+    }
+}
+
+impl StoringFrame<'_> {
     /// Appends the body of an entry with the readings still in the clear, and gives the place in
     /// `out` where they begin: whoever seals them does so there, and appends a tag of 16 bytes.
     pub fn write_to_seal(&self, sealing: Sealing, out: &mut Vec<u8>) -> usize {
@@ -52,7 +70,7 @@ impl FrameEntry {
         self.key.write(&mut to);
         to.u32(sealing.body_epoch);
         to.interval(sealing.measured);
-        let frame = self.frame().as_bytes();
+        let frame = self.frame.as_bytes();
         // Of what it will be.
         to.u32((frame.len() + TAG_BYTES) as u32);
         to.raw(&frame[..HEADER_BYTES]);

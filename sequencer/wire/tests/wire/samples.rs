@@ -146,7 +146,8 @@ pub(crate) fn frame_entry() -> FrameEntry {
 pub(crate) fn sealed_frame() -> SealedFrame {
     let measured = Interval::new(at(0), at(9)).expect("not empty");
     let mut body = Vec::new();
-    let readings_at = frame_entry().write_to_seal(Sealing { body_epoch: 3, measured }, &mut body);
+    let readings_at =
+        frame_entry().storing().write_to_seal(Sealing { body_epoch: 3, measured }, &mut body);
     body[readings_at..].fill(0xa5);
     body.extend([0x5a; 16]);
     match Entry::from_bytes(1, &body) {

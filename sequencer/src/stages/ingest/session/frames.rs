@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use model::{Interval, Position, RejectCode, Sequence, StreamHandle, with_causes};
-use wire::{Credit, Frame, OpenStream};
+use wire::{Credit, Frame, Lane, OpenStream};
 
-use super::state::{Outcome, Reply, Session, Stream, Submitted, code_of};
+use super::state::{Gathered, Outcome, Reply, Session, Stream, Submitted, code_of};
 use crate::guard::caught;
 use crate::stages::deliver::AgainError;
+use crate::stages::ingest::admit::{AdmitError, NotTakenFrames};
 use crate::stages::ingest::observe::Observed;
 use crate::stages::ingest::peer::PeerId;
 use crate::stages::ingest::stored::{Again, Compared, Conflict, compare};
@@ -55,70 +56,150 @@ impl Session {
         self.wire.refuse_stream(handle, code);
     }
 
-    pub(super) fn submit_frame(&mut self, handle: StreamHandle, frame: Frame, measured: Interval) {
+    /// Gathers a frame for the next submission. It counts as under way from here on.
+    pub(super) fn gather_frame(&mut self, handle: StreamHandle, frame: Frame, measured: Interval) {
         let (PeerId::Gateway(gateway), Some(stream)) =
-            (self.peer.id.clone(), self.streams.get(&handle))
+            (self.peer.id.clone(), self.streams.get_mut(&handle))
         else {
             return;
         };
         let (key, lane, sequence) = (stream.key.clone(), stream.lane, frame.sequence());
-        // The frame is shared, not copied: if it came again, its bytes are compared with the stored
-        // ones.
-        let (place, copy) = (Submitted { handle, id: self.next_id(), lane }, frame.clone());
-        let (readings, bytes) = (frame.header().count, frame.as_bytes().len() as u32);
-        let reply = move |outcome| match outcome {
-            Ok(Answer::FrameStored) => Reply::Stored { place, readings, bytes },
-            outcome => Reply::Frame { place, frame: copy, outcome },
-        };
-        let item = Item::Frame { gateway, key, frame, measured };
-        if let Err(code) = self.submit_on(lane, item, reply) {
-            return self.reject_frames(handle, sequence, code);
+        self.next_id += 1;
+        let id = self.next_id;
+        stream.under_way.push_back((id, sequence));
+        // A frame that is sent again does not move the stream on.
+        if stream.next == sequence {
+            stream.next = Sequence(sequence.0 + 1);
         }
+        if self.gathered.lane != lane {
+            self.submit_gathered();
+            self.gathered = Gathered::on(lane);
+        }
+        let (readings, bytes) = (frame.header().count, frame.as_bytes().len() as u32);
         self.submitted.add(lane, Credit::of_frame(bytes as usize));
         self.begin_timed(handle, sequence);
-        // Only what was taken is under way, and a frame sent again does not move the stream on.
-        if let Some(stream) = self.streams.get_mut(&handle) {
-            stream.under_way.push_back((place.id, sequence));
-            if stream.next == sequence {
-                stream.next = Sequence(sequence.0 + 1);
+        self.gathered.frames.push(Submitted { handle, id, sequence, readings, bytes });
+        self.gathered.items.push(Item::Frame { gateway, key, frame, measured });
+    }
+
+    /// Submits what is gathered: the writer is woken, and answers, once for all of it.
+    pub(super) fn submit_gathered(&mut self) {
+        if self.gathered.items.is_empty() {
+            return;
+        }
+        let lane = self.gathered.lane;
+        let Gathered { items, frames, .. } =
+            std::mem::replace(&mut self.gathered, Gathered::on(lane));
+        let Some(place) = self.reserve_place() else {
+            return self.reject_untaken(lane, &frames, RejectCode::Busy);
+        };
+        let (submitted, all) = (frames.clone(), frames.len());
+        let reply = move |taken: usize, outcome: Result<Vec<Answer>, AdmitError>| {
+            let mut frames = frames;
+            // The others are rejected here, at once.
+            frames.truncate(taken);
+            drop(place.send(Reply::Frames { lane, frames, outcome }));
+        };
+        if let Err(NotTakenFrames { count, error }) =
+            self.services.admit.submit_frames(lane, items, reply)
+        {
+            let untaken = &submitted[all - count.min(all)..];
+            self.reject_untaken(lane, untaken, error.code());
+        }
+    }
+
+    /// Frames that nobody will answer: they are under way no longer, and their client is told.
+    fn reject_untaken(&mut self, lane: Lane, frames: &[Submitted], code: RejectCode) {
+        for frame in frames {
+            self.submitted.take(lane, Credit::of_frame(frame.bytes as usize));
+            // The first of each stream takes those behind it along.
+            if self.take_off(frame) {
+                self.reject_frames(frame.handle, frame.sequence, code);
             }
         }
     }
 
     /// A frame that came before. Where it is stored only the ledger knows, so it is submitted like
     /// any other; one that fails its range check cannot be what is stored.
-    pub(super) fn submit_again(&mut self, handle: StreamHandle, frame: Frame) {
+    pub(super) fn gather_again(&mut self, handle: StreamHandle, frame: Frame) {
         let Some(stream) = self.streams.get(&handle) else { return };
         let measured = stream.key.signal().and_then(|signal| frame.check(signal).ok());
         match measured {
-            Some(measured) => self.submit_frame(handle, frame, measured),
+            Some(measured) => self.gather_frame(handle, frame, measured),
             None => self.report_conflict(handle, &frame, None),
         }
     }
 
     /// Takes a submission off the stream; whether its reply still counts: nothing was rejected
     /// below it since.
-    pub(super) fn take_live(&mut self, place: Submitted) -> bool {
-        let Some(stream) = self.streams.get_mut(&place.handle) else { return false };
+    fn take_live(&mut self, frame: &Submitted) -> bool {
+        let Some(stream) = self.streams.get_mut(&frame.handle) else { return false };
         // Replies of a lane come in the order of submission, so the one that counts is the oldest.
-        let live = stream.under_way.front().is_some_and(|(front, _)| *front == place.id);
+        let live = stream.under_way.front().is_some_and(|(front, _)| *front == frame.id);
         if live {
             stream.under_way.pop_front();
         }
         live
     }
 
-    pub(super) fn handle_frame_reply(&mut self, place: Submitted, frame: Frame, outcome: Outcome) {
-        let (handle, live) = (place.handle, self.take_live(place));
+    /// Takes a submission that was not made off the stream, as [`Session::take_live`] does: of
+    /// those that were, answers are still to come.
+    fn take_off(&mut self, frame: &Submitted) -> bool {
+        let Some(stream) = self.streams.get_mut(&frame.handle) else { return false };
+        let under_way = stream.under_way.iter().position(|(id, _)| *id == frame.id);
+        under_way.and_then(|place| stream.under_way.remove(place)).is_some()
+    }
+
+    /// Takes the answers to frames that were submitted together.
+    pub(super) fn handle_frame_replies(
+        &mut self,
+        lane: Lane,
+        frames: Vec<Submitted>,
+        outcome: Result<Vec<Answer>, AdmitError>,
+    ) {
         match outcome {
-            Ok(Answer::FrameDuplicate { place }) => {
+            Ok(answers) => {
+                self.observe_stored(&frames, &answers);
+                for (frame, answer) in frames.iter().zip(answers) {
+                    self.handle_frame_reply(lane, frame, Ok(answer));
+                }
+            }
+            Err(error) => {
+                for frame in &frames {
+                    self.handle_frame_reply(lane, frame, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn observe_stored(&self, frames: &[Submitted], answers: &[Answer]) {
+        let (mut stored, mut readings, mut bytes) = (0, 0, 0);
+        let answered = frames.iter().zip(answers);
+        for (frame, _) in answered.filter(|(_, answer)| matches!(answer, Answer::FrameStored)) {
+            stored += 1;
+            readings += u64::from(frame.readings);
+            bytes += u64::from(frame.bytes);
+        }
+        if stored > 0 {
+            self.observe(Observed::FramesStored { frames: stored, readings, bytes });
+        }
+    }
+
+    fn handle_frame_reply(&mut self, lane: Lane, submitted: &Submitted, outcome: Outcome) {
+        let Submitted { handle, sequence, bytes, .. } = *submitted;
+        self.submitted.take(lane, Credit::of_frame(bytes as usize));
+        let live = self.take_live(submitted);
+        match outcome {
+            // Nothing is sent: the receipt of the group acknowledges it.
+            Ok(Answer::FrameStored) => {}
+            Ok(Answer::FrameDuplicate { frame, place }) => {
                 self.again.push(Again { handle, frame, place });
             }
             // The frames behind a rejected one are rejected with it, and their own answers are gaps
             // that say nothing new.
             other if live => {
                 self.log_refusal("frame", &other);
-                self.reject_frames(handle, frame.sequence(), code_of(&other));
+                self.reject_frames(handle, sequence, code_of(&other));
             }
             _ => {}
         }

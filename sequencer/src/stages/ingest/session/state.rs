@@ -11,7 +11,7 @@ use model::{
 };
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
 use wire::{
-    Credit, Frame, Lane, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey, UnderWay,
+    Credit, Lane, RequestId, ServerConfig, ServerSession, SignedReceipt, StreamKey, UnderWay,
 };
 
 use crate::stages::deliver::AgainError;
@@ -28,23 +28,55 @@ pub(super) type Outcome = Result<Answer, AdmitError>;
 
 /// What comes back to a session from the writer thread or a reading task.
 pub(crate) enum Reply {
-    Opened { handle: StreamHandle, id: u64, outcome: Outcome },
-    Stored { place: Submitted, readings: u16, bytes: u32 },
-    Frame { place: Submitted, frame: Frame, outcome: Outcome },
-    Operation { request: RequestId, digest: Digest, withdrawn: Option<Millis>, outcome: Outcome },
-    Access { asked: Asked, outcome: Outcome },
+    Opened {
+        handle: StreamHandle,
+        id: u64,
+        outcome: Outcome,
+    },
+    /// Of frames that were submitted together, on this lane; each has its answer, or all failed.
+    Frames {
+        lane: Lane,
+        frames: Vec<Submitted>,
+        outcome: Result<Vec<Answer>, AdmitError>,
+    },
+    Operation {
+        request: RequestId,
+        digest: Digest,
+        withdrawn: Option<Millis>,
+        outcome: Outcome,
+    },
+    Access {
+        asked: Asked,
+        outcome: Outcome,
+    },
     Compared(Result<Compared, AgainError>),
     Found(Result<Found, AgainError>),
     Read(Result<Vec<StoredEntry>, AgainError>),
 }
 
-/// Which submission of a frame.
+/// Which submission of which frame.
 #[derive(Clone, Copy)]
 pub(crate) struct Submitted {
     pub(super) handle: StreamHandle,
     pub(super) id: u64,
-    /// Of its stream, which may be ended before the answer comes.
+    pub(super) sequence: Sequence,
+    pub(super) readings: u16,
+    pub(super) bytes: u32,
+}
+
+/// Frames that came together and are to be submitted together.
+pub(crate) struct Gathered {
+    /// Of their streams, which may be ended before the answers come.
     pub(super) lane: Lane,
+    pub(super) items: Vec<Item>,
+    /// As many, in the same order.
+    pub(super) frames: Vec<Submitted>,
+}
+
+impl Gathered {
+    pub(super) fn on(lane: Lane) -> Gathered {
+        Gathered { lane, items: Vec::new(), frames: Vec::new() }
+    }
 }
 
 /// The frame whose receipt is timed. One at a time: a clock read for each frame would cost more
@@ -134,6 +166,8 @@ pub(crate) struct Session {
     pub(super) greeted: bool,
     pub(super) next_id: u64,
     pub(super) streams: BTreeMap<StreamHandle, Stream>,
+    /// Frames that are not submitted yet: never any between two inputs.
+    pub(super) gathered: Gathered,
     /// Operations and requests whose receipt has not come.
     pub(super) unreceipted: BTreeSet<Digest>,
     /// Stops, revocations and denies that came to nothing before the writer.
@@ -178,6 +212,7 @@ impl Session {
             greeted: false,
             next_id: 1,
             streams: BTreeMap::new(),
+            gathered: Gathered::on(Lane::Live),
             unreceipted: BTreeSet::new(),
             vain_operations: 0,
             again: Vec::new(),
@@ -214,8 +249,7 @@ impl Session {
         self.next_id
     }
 
-    /// Submits a stream or a frame of this lane, whose reply `wrap` makes; the code if it is not
-    /// taken.
+    /// Submits a stream of this lane, whose reply `wrap` makes; the code if it is not taken.
     pub(super) fn submit_on(
         &mut self,
         lane: Lane,

@@ -19,6 +19,7 @@ mod replays;
 mod socket;
 mod support;
 mod timed;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -509,6 +509,20 @@ impl Node {
     }
 }
 
+/// How many of the frames that a reply is of are stored.
+pub(super) fn stored_by(reply: &Reply) -> usize {
+    let Reply::Frames { outcome: Ok(answers), .. } = reply else { return 0 };
+    answers.iter().filter(|answer| matches!(answer, Answer::FrameStored)).count()
+}
+
+impl Session {
+    /// Takes what came on a lane, alone.
+    pub(super) fn handle_bytes(&mut self, lane: Lane, bytes: &[u8]) {
+        self.gather_bytes(lane, bytes);
+        self.take_events();
+    }
+}
+
 /// The same keys for every node of the process.
 pub(super) fn body_keys() -> &'static BodyKeys {
     static KEYS: LazyLock<BodyKeys> = LazyLock::new(bodies::fault::keys);

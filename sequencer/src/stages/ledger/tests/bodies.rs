@@ -72,7 +72,7 @@ fn a_group_that_is_written_again_seals_the_same_frame_to_other_bytes() {
         let group = ward.log.builder(ward.now);
         let place = EntryPlace { salt: *group.salt().unwrap(), index: 0, time: ward.now };
         let mut record = Vec::new();
-        writer.write((&entry, *measured), &place, &mut record).unwrap();
+        writer.write((entry.storing(), *measured), &place, &mut record).unwrap();
         (place.salt, record)
     };
     let (first, second) = (sealed(), sealed());
@@ -192,7 +192,7 @@ fn the_first_frame_makes_the_keys_of_all_whose_streams_were_opened() {
         };
         let entry = wire::FrameEntry::new(gateway, key, &frame);
         let place = EntryPlace { salt: [3; 32], index: 0, time: ward.now };
-        writer.write((&entry, measured), &place, &mut Vec::new()).unwrap();
+        writer.write((entry.storing(), measured), &place, &mut Vec::new()).unwrap();
         medium.wrote().syncs
     };
     let first = write(patients[7]);

@@ -139,7 +139,9 @@ fn a_frame_that_came_again_is_found_where_it_is_stored_however_many_there_are() 
     let mut ward = Ward::open();
     (0..200).for_each(|_| drop(ward.next_frame()));
     for sequence in [1, 63, 64, 65, 128, 129, 200] {
-        let Answer::FrameDuplicate { place } = ward.frame(sequence) else { panic!("not stored") };
+        let Answer::FrameDuplicate { place, .. } = ward.frame(sequence) else {
+            panic!("not stored")
+        };
         let Entry::Frame(stored) = ward.entry(place.find().unwrap()) else { panic!("no frame") };
         assert_eq!(stored.frame().sequence(), Sequence(sequence));
     }
