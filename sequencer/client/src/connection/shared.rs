@@ -80,7 +80,11 @@ impl Shared {
 
     /// Waits until `find` finds something in the state.
     pub(super) async fn wait_for<T>(&self, mut find: impl FnMut(&mut State) -> Option<T>) -> T {
-        // Subscribed before the first look, so that a change between look and wait is seen.
+        // Nearly every frame finds room at once: then nobody waits for a change.
+        if let Some(found) = find(&mut self.lock()) {
+            return found;
+        }
+        // Subscribed before the next look, so that a change between look and wait is seen.
         let mut changes = self.subscribe();
         loop {
             if let Some(found) = find(&mut self.lock()) {
