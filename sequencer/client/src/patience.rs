@@ -59,7 +59,7 @@ impl Busy {
         Busy { status: 504, asks: None }
     }
 
-    fn is_gateway(self) -> bool {
+    pub(crate) fn is_gateway(self) -> bool {
         matches!(self.status, 502..=504)
     }
 
