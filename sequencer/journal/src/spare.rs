@@ -87,3 +87,90 @@ pub(crate) fn cut<M: Medium>(medium: &M, spare: Option<u64>, zeros: u64) -> io::
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::*;
+    use crate::fault::FaultMedium;
+
+    const KEPT_LEAST: u64 = 105;
+    const TAKEN_LEAST: u64 = 110;
+
+    fn length(file: FileNumber) -> u64 {
+        100 + (file * 37) % 50
+    }
+
+    /// Files of other lengths, each with its number in its first bytes.
+    fn medium(files: u64) -> FaultMedium {
+        let content = |file: FileNumber| {
+            let mut content = file.to_be_bytes().to_vec();
+            content.resize(length(file) as usize, 7);
+            content
+        };
+        let files = (1..=files).map(|file| (FileName::Log(file), content(file)));
+        FaultMedium::holding(files.collect())
+    }
+
+    fn remove(spare: &Spare, medium: &FaultMedium, file: FileNumber) {
+        let leaving = Leaving { file, bytes: length(file), least: KEPT_LEAST };
+        spare.remove(medium, leaving).expect("it leaves");
+    }
+
+    #[test]
+    fn one_thread_puts_files_away_and_another_takes_them_and_no_file_is_taken_for_another() {
+        const FILES: u64 = 3_000;
+        let (spare, medium, over) = (Spare::default(), medium(FILES), AtomicBool::new(false));
+        let taken = thread::scope(|scope| {
+            let maker = scope.spawn(|| {
+                let mut taken = BTreeSet::new();
+                loop {
+                    // Looked at first: what was put away before is taken.
+                    let is_over = over.load(Ordering::SeqCst);
+                    let Some(bytes) = spare.take(&medium, TAKEN_LEAST) else {
+                        if is_over {
+                            return taken;
+                        }
+                        thread::yield_now();
+                        continue;
+                    };
+                    let next = medium.file(FileName::Next);
+                    let file = next.first_chunk().map(|bytes| FileNumber::from_be_bytes(*bytes));
+                    let file = file.expect("the number of a file");
+                    assert!(bytes == next.len() as u64 && bytes == length(file), "{file}: {bytes}");
+                    assert!(bytes >= TAKEN_LEAST && taken.insert(file), "{file}: {bytes}");
+                    medium.remove(FileName::Next).expect("it goes");
+                }
+            });
+            for file in 1..=FILES {
+                remove(&spare, &medium, file);
+                if file % 7 == 0 {
+                    thread::yield_now();
+                }
+            }
+            over.store(true, Ordering::SeqCst);
+            maker.join().expect("no file was taken for another")
+        });
+        // At the latest at the end one was there that was long enough, or none was kept since.
+        assert!(!taken.is_empty());
+        assert!(medium.files().is_empty(), "neither left nor kept: {:?}", medium.names());
+    }
+
+    #[test]
+    fn while_a_name_is_being_changed_neither_thread_waits_or_touches_it() {
+        let (spare, medium) = (Spare { bytes: AtomicU64::new(BUSY) }, medium(3));
+        assert_eq!(spare.take(&medium, TAKEN_LEAST), None);
+        remove(&spare, &medium, 1);
+        assert_eq!(medium.names().expect("listed"), [FileName::Log(2), FileName::Log(3)]);
+        spare.bytes.store(0, Ordering::SeqCst);
+        remove(&spare, &medium, 2);
+        assert_eq!(medium.file(FileName::Spare).len() as u64, length(2));
+        remove(&spare, &medium, 3);
+        assert_eq!(medium.names().expect("listed"), [FileName::Spare], "one is kept");
+        assert_eq!(spare.take(&medium, length(2) + 1), None, "too short");
+        assert!(medium.files().is_empty());
+    }
+}
