@@ -12,12 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use journal::ReadError;
-use model::{BatchNumber, Position};
+use model::Position;
 use thiserror::Error;
 
 use super::recover::{RecoverError, absorb_next};
 use super::replay::Replay;
-use super::snapshots::Wanted;
 use crate::folder::snapshots::{Binding, INDEX, SnapshotMedium};
 use crate::stages::ledger::{DamagedNode, FrameNodes, IndexFile, Ledger, Look};
 
@@ -88,8 +87,9 @@ pub(super) fn look_and_mend(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Mended, Box<Unmended>> {
     let mut mended = Mended::default();
+    let unmended = |mended, error| Box::new(Unmended { mended, error });
+    mended.nodes += mend_header(replay).map_err(|error| unmended(mended, error))?;
     for _ in 0..LOOKS_MAX {
-        let unmended = |mended, error| Box::new(Unmended { mended, error });
         let damaged = look(replay, go_on);
         let damaged = damaged.map_err(|error| unmended(mended, error))?;
         mended.damaged = damaged.len() as u64;
@@ -104,25 +104,23 @@ pub(super) fn look_and_mend(
     }
     // Once more behind the last mending, or as it was left where there were too many.
     let damaged = look(replay, go_on);
-    let damaged = damaged.map_err(|error| Box::new(Unmended { mended, error }))?;
+    let damaged = damaged.map_err(|error| unmended(mended, error))?;
     mended.damaged = damaged.len() as u64;
     match damaged.first() {
         None => Ok(mended),
         Some(first) => {
             let (damaged, first) = (damaged.len(), first.offset());
             let error = IndexScrubError::Left { damaged, first };
-            Err(Box::new(Unmended { mended, error }))
+            Err(unmended(mended, error))
         }
     }
 }
 
 fn look(replay: &Replay, go_on: &dyn Fn() -> bool) -> Result<Vec<DamagedNode>, IndexScrubError> {
-    let (config, closed_max) = (&replay.config, BatchNumber(u64::MAX));
-    let wanted = Wanted { config, closed_max, indexed: true };
-    // What is behind the last snapshot is in the index of the next one.
-    let Some(restored) = replay.snapshots.newest(&replay.journal, wanted)? else {
-        return Ok(Vec::new());
-    };
+    // What is behind the last snapshot is in the index of the next one. Also one that the next
+    // start would pass over because the index lost its end: its nodes there are damaged.
+    let restored = replay.snapshots.newest_to_mend(&replay.journal, &replay.config)?;
+    let Some(restored) = restored else { return Ok(Vec::new()) };
     let looked = std::cell::Cell::new(0);
     let paced = || {
         looked.set(looked.get() + 1);
@@ -132,6 +130,20 @@ fn look(replay: &Replay, go_on: &dyn Fn() -> bool) -> Result<Vec<DamagedNode>, I
         go_on()
     };
     Ok(restored.ledger.look_through_index(Look::new(&paced)))
+}
+
+/// Writes the first bytes of the index where they are others: a start would take it for that of
+/// another journal, and throw all of it away with every snapshot. 1 if they were.
+fn mend_header(replay: &Replay) -> Result<u64, IndexScrubError> {
+    let (files, mut found) = (replay.snapshots.files(), [0; Binding::INDEX_BYTES]);
+    let expected = files.index_header();
+    if files.medium().read_at(INDEX, 0, &mut found).is_ok() && found == expected {
+        return Ok(0);
+    }
+    let written = files.medium().write_at(INDEX, 0, &expected);
+    written.and_then(|()| files.medium().sync(INDEX)).map_err(IndexScrubError::Write)?;
+    tracing::warn!("the first bytes of the index of stored frames were damaged: made anew");
+    Ok(1)
 }
 
 /// Makes these nodes anew; how many.

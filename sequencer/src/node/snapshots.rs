@@ -150,12 +150,40 @@ impl Snapshots {
         journal: &Reader<M>,
         wanted: Wanted<'_>,
     ) -> Result<Option<Restored>, ReadError> {
+        self.last_that(|group| {
+            let taken = self.take(group, journal, wanted)?;
+            match taken.as_ref().filter(|_| wanted.indexed) {
+                Some(restored) => self.check_index(&restored.ledger)?,
+                None => {}
+            }
+            Ok(taken)
+        })
+    }
+
+    /// The ledger of the last snapshot that can be believed, whatever became of the index since: for
+    /// whoever looks through that.
+    ///
+    /// # Errors
+    /// As [`Snapshots::newest`].
+    pub(super) fn newest_to_mend<M: Medium>(
+        &self,
+        journal: &Reader<M>,
+        config: &LedgerConfig,
+    ) -> Result<Option<Restored>, ReadError> {
+        let wanted = Wanted { config, closed_max: BatchNumber(u64::MAX), indexed: true };
+        self.last_that(|group| self.take(group, journal, wanted))
+    }
+
+    fn last_that(
+        &self,
+        take: impl Fn(u64) -> Result<Option<Restored>, NotTaken>,
+    ) -> Result<Option<Restored>, ReadError> {
         let groups = self.files.groups().unwrap_or_else(|error| {
             tracing::warn!(%error, "the folder of snapshots cannot be listed");
             Vec::new()
         });
         for group in groups {
-            match self.take(group, journal, wanted) {
+            match take(group) {
                 Ok(Some(restored)) => return Ok(Some(restored)),
                 Ok(None) => {}
                 Err(NotTaken::Journal(error)) => return Err(error),
@@ -181,11 +209,7 @@ impl Snapshots {
             return Ok(None);
         }
         let (_, state) = state_of(&self.files, journal, wanted.config, group)?;
-        let mut end = 0;
-        let nodes = |found: u64| {
-            end = found;
-            self.nodes(wanted.indexed, found)
-        };
+        let nodes = |end: u64| self.nodes(wanted.indexed, end);
         let ledger = Ledger::restore(wanted.config.clone(), &state, nodes);
         let ledger = ledger.map_err(Unusable::from)?;
         if ledger.closed().0 != head.closed {
@@ -200,12 +224,16 @@ impl Snapshots {
                  are of those and what comes behind them if more does"
             );
         }
-        let found = self.files.medium().len(INDEX).map_err(SnapshotError::from);
-        let found = found.map_err(Unusable::from)?;
-        if wanted.indexed && found < end {
-            return Err(Unusable::Index { expected: end, found }.into());
-        }
         Ok(Some(Restored { ledger, head }))
+    }
+
+    /// The index reaches as far as the ledger refers to it.
+    fn check_index(&self, ledger: &Ledger) -> Result<(), Unusable> {
+        let found = self.files.medium().len(INDEX).map_err(SnapshotError::from)?;
+        match ledger.frame_nodes().end() {
+            expected if found < expected => Err(Unusable::Index { expected, found }),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The index of stored frames is damaged on the disk, in every kind of node: the scrub makes it
-//! anew, and says so where it cannot.
+//! The index of stored frames is damaged on the disk, in every kind of node, or lost its end or its
+//! begin: the scrub makes it anew, and says so where it cannot.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
@@ -92,5 +92,40 @@ async fn every_kind_of_damaged_node_is_made_anew_while_the_node_runs_or_told() {
     wait_for(&node, "/readyz", "200 OK").await;
     assert!(read(&site, whole.len()) == whole, "to the byte");
     assert_eq!(node.watched().metrics().frame_index_damaged.get(), 0);
+    node.stop().await.unwrap();
+}
+
+/// As a file system leaves it that was mended beside the node: nothing that is there has another
+/// byte.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_lost_its_end_or_its_begin_while_the_node_runs_is_made_whole() {
+    let (mut site, whole) = indexed().await;
+    site.config.store.scrub_every_ms = 1_000;
+    let (node, _) = site.start().await;
+    let metrics = node.watched().metrics().clone();
+    // A byte less; hardly any; all of it but for its first bytes.
+    let lengths = [whole.len() - 1, 7, whole.len()];
+    let mut mended = 0;
+    for (round, length) in lengths.into_iter().enumerate() {
+        let path = site.layout.snapshots().join(INDEX);
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(length as u64).unwrap();
+        if round + 1 == lengths.len() {
+            file.write_all_at(&[0; 20], 0).unwrap();
+        }
+        // One that ends behind it began behind it, too, or the one before did.
+        let mut scrubs = node.watched().follow_scrubs();
+        let now = *scrubs.borrow_and_update();
+        scrubs.wait_for(|scrubs| *scrubs > now + 1).await.unwrap();
+        assert!(read(&site, whole.len()) == whole, "cut to {length}");
+        let before = std::mem::replace(&mut mended, metrics.frame_index_mended_total.get());
+        assert!(mended > before, "cut to {length}");
+        assert_eq!(metrics.frame_index_damaged.get(), 0, "cut to {length}");
+    }
+    node.stop().await.unwrap();
+    // A start finds it as it left it.
+    let (node, _) = site.start().await;
+    wait_for_scrub(&node).await;
+    assert_eq!(node.watched().metrics().frame_index_mended_total.get(), 0);
     node.stop().await.unwrap();
 }
