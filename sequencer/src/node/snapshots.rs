@@ -243,7 +243,7 @@ pub enum SnapshotSays {
     /// The state that the journal makes.
     Same,
     /// The state that the journal makes, but for digests of so many segments: frames of theirs do
-    /// not open any more, so that nobody can make those again.
+    /// not open, or did not when they were taken in, so that nobody can make those again.
     SameButUnread {
         /// How many.
         segments: usize,
@@ -328,14 +328,14 @@ impl Behind {
         }
         // What is sealed in it is another thing where a key was destroyed since: it is compared as
         // it is read, and digests that nobody can make again are left out.
-        let unread = ledger.unread();
         let found = Ledger::restore(self.config.clone(), state, FrameNodes::forgotten);
-        match found {
-            Ok(found) if made.is_same_but(&found.freeze(), &unread) => match unread.segments() {
-                0 => SnapshotSays::Same,
-                segments => SnapshotSays::SameButUnread { segments },
-            },
-            _ => SnapshotSays::Differs,
+        let Ok(found) = found else { return SnapshotSays::Differs };
+        // Also what the node that wrote it could not open, whose keys were put back since.
+        let unread = ledger.unread().or(found.unread());
+        match (made.is_same_but(&found.freeze(), &unread), unread.segments()) {
+            (true, 0) => SnapshotSays::Same,
+            (true, segments) => SnapshotSays::SameButUnread { segments },
+            (false, _) => SnapshotSays::Differs,
         }
     }
 

@@ -72,7 +72,8 @@ pub(super) struct OpenSegment {
     /// That of the first frame. The last bytes are written down under its key, the oldest of all
     /// that may have sealed them: whoever destroys a patient's keys destroys every one until then.
     epoch: Option<BodyEpoch>,
-    /// Whether a frame was taken in as it is stored. Of this run alone.
+    /// Whether the hash is another than that of the readings: a frame was taken in as it is stored,
+    /// or one came behind last readings that were not to be had.
     is_unread: bool,
 }
 
@@ -81,6 +82,8 @@ mod rest {
     pub(super) const PLAIN: u8 = 0;
     pub(super) const SEALED: u8 = 1;
     pub(super) const GONE: u8 = 2;
+    /// Beside each of them, of a hash that is not that of the readings.
+    pub(super) const UNREAD: u8 = 4;
 }
 
 impl OpenSegment {
@@ -116,7 +119,7 @@ impl OpenSegment {
     /// Takes one more frame; `claim` is what [`OpenSegment::claim_with`] gave for it.
     pub(super) fn extend(&mut self, claim: Claim, frame: FrameContent<'_>) {
         self.claim = claim;
-        self.is_unread |= !frame.is_read;
+        self.is_unread |= !frame.is_read || self.is_shut();
         // Of one that began with an unsealed frame the first that is sealed; and what was shut
         // stands as a hash from now on.
         if self.epoch.is_none() || self.content.shut().is_some() {
@@ -125,7 +128,7 @@ impl OpenSegment {
         self.content.update(frame.bytes);
     }
 
-    /// Whether a frame was taken in as it is stored, without its readings.
+    /// Whether its hash is another than that of its readings, which did not open.
     pub(super) fn is_unread(&self) -> bool {
         self.is_unread
     }
@@ -142,7 +145,7 @@ impl OpenSegment {
 
     /// Nothing of its content, for a comparison that leaves it out.
     pub(super) fn blank(&mut self) {
-        (self.content, self.epoch) = (ContentHash::new(), None);
+        (self.content, self.epoch, self.is_unread) = (ContentHash::new(), None, false);
         self.content.update(&[0]);
     }
 
@@ -159,9 +162,10 @@ impl OpenSegment {
         out.extend(self.claim.to_bytes());
         self.content.write(out);
         out.extend(self.epoch.map_or(0, |epoch| epoch.0).to_be_bytes());
+        let unread = if self.is_unread { rest::UNREAD } else { 0 };
         let sealed = match (self.content.rest(), self.epoch) {
             (Some(rest), None) => {
-                out.push(rest::PLAIN);
+                out.push(rest::PLAIN | unread);
                 return out.extend(rest);
             }
             (Some(rest), Some(epoch)) => seal.seal_rest(&self.rest_of(epoch, device), rest),
@@ -169,11 +173,11 @@ impl OpenSegment {
         };
         match sealed {
             Some(sealed) => {
-                out.push(rest::SEALED);
+                out.push(rest::SEALED | unread);
                 out.extend(sealed);
             }
             // Its key was destroyed, or is not here.
-            None => out.push(rest::GONE),
+            None => out.push(rest::GONE | unread),
         }
     }
 
@@ -229,7 +233,9 @@ impl OpenSegment {
         let offset = from.offset();
         let wrong = |expected| DecodeError::Field { offset, expected };
         let bytes = self.content.shut().map_or(0, |shut| shut.bytes as usize);
-        let content = match (from.u8()?, self.epoch) {
+        let code = from.u8()?;
+        let is_unread = code & rest::UNREAD != 0;
+        let content = match (code & !rest::UNREAD, self.epoch) {
             (rest::PLAIN, None) => {
                 let rest = from.take(bytes)?;
                 let opened = self.content.opened(rest);
@@ -257,7 +263,7 @@ impl OpenSegment {
             (rest::GONE, _) => self.content,
             _ => return Err(wrong("last bytes that are sealed, gone, or of an unsealed frame")),
         };
-        Ok(OpenSegment { content, ..self })
+        Ok(OpenSegment { content, is_unread, ..self })
     }
 }
 

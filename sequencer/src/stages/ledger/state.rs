@@ -85,8 +85,11 @@ impl Ledger {
         let streams = Streams::read(nodes(index_end), &mut from)?;
         let (scope, bodies) = (config.scope, &config.bodies);
         let beside = Beside { scope, consent: &consent, bodies, is_plain };
-        let window = OpenWindow::read(beside, &mut from)?;
+        let mut window = OpenWindow::read(beside, &mut from)?;
         let asked = read_map(NAME_BYTES_MIN + ASKED_BYTES, &mut from, read_asked)?;
+        if !is_plain {
+            window.read_unread(&mut from)?;
+        }
         from.finish()?;
         let new = Ledger::indexed(config, streams.nodes().clone());
         Ok(Ledger { registry, consent, streams, window, asked, last_time, term, ..new })
@@ -104,7 +107,7 @@ impl Ledger {
         self.window.shut_segments()
     }
 
-    /// Segments of the open window that hold a frame as it is stored.
+    /// Segments of the open window whose digests are others than those of their readings.
     pub fn unread(&self) -> Unread {
         self.window.unread()
     }
@@ -162,6 +165,7 @@ impl LedgerState {
             out.extend(before.position.0.to_be_bytes());
             out.push(u8::from(before.permitted));
         }
+        window.write_unread(&mut out);
         out
     }
 }

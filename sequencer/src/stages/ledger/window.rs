@@ -41,12 +41,13 @@ pub(super) struct OpenWindow {
     refused: RefusedAccesses,
     open: BTreeMap<(PatientIndex, DeviceId), OpenSegment>,
     first: Option<Millis>,
-    /// Claims of segments that a frame was taken into as it is stored. Of this run alone.
+    /// Claims of segments whose digests are others than those of their readings.
     unread: BTreeSet<Position>,
 }
 
-/// Segments of an open window that hold a frame as it is stored, without its readings: their
-/// digests are others than those of the node that collected it.
+/// Segments of an open window that hold a frame as it is stored, without its readings, or one that
+/// came behind readings which were not to be had: their digests are others than those of the node
+/// that collected them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
     claims: BTreeSet<Position>,
@@ -54,6 +55,13 @@ pub struct Unread {
 }
 
 impl Unread {
+    /// Those of either.
+    pub fn or(mut self, other: Unread) -> Unread {
+        self.claims.extend(other.claims);
+        self.open.extend(other.open);
+        self
+    }
+
     /// How many.
     pub fn segments(&self) -> usize {
         self.claims.len() + self.open.len()
@@ -109,7 +117,7 @@ impl OpenWindow {
         self.open.values().filter(|segment| segment.is_shut()).count()
     }
 
-    /// What was taken in as it is stored.
+    /// What is not the hash of readings.
     pub(super) fn unread(&self) -> Unread {
         let open = self.open.iter().filter(|(_, segment)| segment.is_unread());
         let open = open.map(|(key, _)| key.clone()).collect();
@@ -119,6 +127,7 @@ impl OpenWindow {
     /// The same without the digests and contents of these segments.
     pub(super) fn without(&self, unread: &Unread) -> OpenWindow {
         let mut window = self.clone();
+        window.unread.retain(|position| !unread.claims.contains(position));
         let (none, mut digests) = (Digest([0; 31]), BTreeSet::new());
         for claim in window.claims.iter_mut().filter(|it| unread.claims.contains(&it.position)) {
             digests.insert(std::mem::replace(&mut claim.digest, none).0);

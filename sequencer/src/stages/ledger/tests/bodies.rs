@@ -269,6 +269,8 @@ fn a_state_holds_the_last_readings_of_a_segment_under_their_patients_own_key_alo
     back.absorb_stored(&entry, placed).unwrap();
     let again = restored(&back.freeze().to_bytes(), &seal);
     assert_eq!((back.shut_segments(), again.shut_segments()), (0, 0));
+    let not_of_readings = [&back, &again].map(|ledger| ledger.unread().segments());
+    assert_eq!(not_of_readings, [1, 1], "a journal that opens makes another hash");
     let [claim, live] = [closed_by(again, &ward), closed_by(restored(&later, &seal), &ward)];
     assert_eq!((claim.len(), live.len()), (1, 1));
     assert_ne!(claim[0].digest, live[0].digest);
@@ -323,6 +325,37 @@ fn a_state_is_the_same_but_for_segments_whose_frames_do_not_open_any_more() {
     ward.permit(3, rule(scope::practitioner(&doctor()), ClaimKind::Access));
     let later = absorbed(&ward, seal).0;
     assert!(!later.freeze().is_same_but(&found.freeze(), &later.unread()));
+}
+
+/// The journal was absorbed while the keys were away, which came back since: a segment that was cut
+/// and one that is open.
+#[test]
+fn a_state_that_was_made_without_keys_says_so_when_they_are_back() {
+    let Faulty { mut ward, seal, .. } = faulty();
+    assert!(matches!(ward.frame(1), Answer::FrameStored));
+    ward.permit(2, rule(scope::practitioner(&doctor()), ClaimKind::Access));
+    assert!(matches!(ward.frame(2), Answer::FrameStored));
+    let keyless = absorbed(&ward, BodySeal::keyless([5; 16])).0;
+    let state = keyless.freeze().to_bytes();
+    let (made, found) = (absorbed(&ward, seal.clone()).0, restored(&state, &seal));
+    assert_eq!((made.unread().segments(), found.unread().segments()), (0, 2));
+    assert!(found.freeze().to_bytes() == state, "the only encoding of it");
+    let unread = made.unread().or(found.unread());
+    assert!(made.freeze().is_same_but(&found.freeze(), &unread));
+    assert!(!made.freeze().is_same_but(&found.freeze(), &made.unread()), "by their digests");
+    // Of no claim, or of one twice, it is refused.
+    let claim_at = state.len() - 8;
+    let config = LedgerConfig { bodies: seal.clone(), ..ledger_config() };
+    let read =
+        |state: &[u8]| Ledger::restore(config.clone(), state, |_| FrameNodes::in_memory()).is_ok();
+    let mut other = state.clone();
+    other[claim_at..].copy_from_slice(&u64::MAX.to_be_bytes());
+    let mut twice = [&state[..], &state[claim_at..]].concat();
+    twice[claim_at - 4..claim_at].copy_from_slice(&2_u32.to_be_bytes());
+    let mut none = state[..claim_at].to_vec();
+    none[claim_at - 4..].copy_from_slice(&0_u32.to_be_bytes());
+    assert!(read(&state) && read(&state[..claim_at - 4]));
+    assert!(!read(&other) && !read(&twice) && !read(&none));
 }
 
 #[test]

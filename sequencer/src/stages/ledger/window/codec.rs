@@ -103,6 +103,40 @@ impl OpenWindow {
             unread: BTreeSet::new(),
         })
     }
+
+    /// Canonical bytes of which claims have digests that are not those of their readings; none
+    /// without any, so that most states end before.
+    pub(in crate::stages::ledger) fn write_unread(&self, out: &mut Vec<u8>) {
+        if !self.unread.is_empty() {
+            write_count(self.unread.len(), out);
+            self.unread.iter().for_each(|position| out.extend(position.0.to_be_bytes()));
+        }
+    }
+
+    /// Reads what [`OpenWindow::write_unread`] wrote, to the end.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if it is of no claims of this window.
+    pub(in crate::stages::ledger) fn read_unread(
+        &mut self,
+        from: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        if from.remaining() == 0 {
+            return Ok(());
+        }
+        let claims: BTreeSet<_> = self.claims.iter().map(|claim| claim.position.0).collect();
+        let known = |position: u64| claims.contains(&position).then_some((Position(position), ()));
+        let read = |from: &mut Reader<'_>| {
+            from.map("the position of a claim of the window", Reader::u64, known)
+        };
+        let (offset, read) = (from.offset(), read_map(8, from, read)?);
+        if read.is_empty() {
+            // It would be another encoding of none.
+            return Err(DecodeError::Field { offset, expected: "one claim or more, or nothing" });
+        }
+        self.unread = read.into_keys().collect();
+        Ok(())
+    }
 }
 
 fn write_operation(applied: &AppliedOperation, out: &mut Vec<u8>) {
