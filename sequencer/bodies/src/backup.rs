@@ -12,15 +12,16 @@
 //! and of each key patient u32, created u64 and 32 bytes. Integers are big-endian.
 
 use std::fmt;
+use std::ops::Deref;
 
 use model::{DecodeError, Interval, Millis, PatientIndex, Reader, calendar};
 use zeroize::Zeroizing;
 
-use crate::error::KeyBackupError;
+use crate::error::{KeyBackupError, KeyStoreError};
 use crate::generation::Keys;
 use crate::key::{BodyEpoch, BodyKey, KEY_BYTES, KeyId};
 use crate::keys::BodyKeys;
-use crate::ledger::BACKUPS_MAX;
+use crate::ledger::{BACKUPS_MAX, BackupRow};
 use crate::recovery::{RecoveryKey, RecoverySecret};
 
 const MAGIC: &[u8; 8] = b"VTLBKUP\x01";
@@ -53,9 +54,31 @@ impl fmt::Debug for KeyBackup {
     }
 }
 
+/// A backup that was made and stands nowhere yet.
+pub struct SealedBackup {
+    bytes: Vec<u8>,
+    row: BackupRow,
+}
+
+impl Deref for SealedBackup {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Says how long it is.
+impl fmt::Debug for SealedBackup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedBackup({} bytes)", self.bytes.len())
+    }
+}
+
 impl BodyKeys {
     /// All keys, sealed to a recovery key. Until `expires` a copy of them may exist, and the ledger
-    /// says so before the bytes are handed out.
+    /// says so before the bytes are handed out. That they are backed up it says once whoever writes
+    /// the bytes somewhere calls [`BodyKeys::note_kept`].
     ///
     /// # Errors
     /// [`KeyBackupError`].
@@ -64,38 +87,55 @@ impl BodyKeys {
         to: &RecoveryKey,
         made: Millis,
         expires: Millis,
-    ) -> Result<Vec<u8>, KeyBackupError> {
+    ) -> Result<SealedBackup, KeyBackupError> {
         if expires <= made {
             return Err(KeyBackupError::Past);
         }
         let changing = self.changing();
-        self.keep_drawn()?;
-        let store = self.say_backup(made, expires)?;
+        let (store, row) = self.say_backup(made, expires)?;
         let mut keys = self.copy(&changing)?;
         self.take_meanwhile(&mut keys)?;
         let mut clear = MAGIC.to_vec();
         clear.extend(store);
-        clear.extend(made.get().to_be_bytes());
+        clear.extend(row.made().get().to_be_bytes());
         clear.extend(expires.get().to_be_bytes());
         let sealed = to.seal(&clear, &plain(&keys)).ok_or(KeyBackupError::Key)?;
-        Ok([clear, sealed].concat())
+        Ok(SealedBackup { bytes: [clear, sealed].concat(), row })
     }
 
-    /// The ledger says that a copy exists until then.
-    fn say_backup(&self, made: Millis, expires: Millis) -> Result<[u8; 16], KeyBackupError> {
+    /// The backup is durable where it was written: what is in it counts as backed up from now on.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`]; then it does not, and the backup is good all the same.
+    pub fn note_kept(&self, backup: &SealedBackup) -> Result<(), KeyStoreError> {
         let mut files = self.files()?;
         self.be_sure(&mut files)?;
+        let mut ledger = self.held().ledger.clone();
+        ledger.note_backup(BackupRow { kept: true, ..backup.row });
+        self.replace_ledger(&mut files, &ledger)
+    }
+
+    /// The ledger says that a copy exists until then. Every key that was drawn is durable by then,
+    /// and so in it, and every other one is made later than it.
+    fn say_backup(
+        &self,
+        made: Millis,
+        expires: Millis,
+    ) -> Result<([u8; 16], BackupRow), KeyBackupError> {
+        let mut files = self.files()?;
+        self.keep_drawn(&mut files)?;
         let mut ledger = self.held().ledger.clone();
         // Those that have expired say nothing any more.
         ledger.backups.retain(|row| row.expires() > made);
         if ledger.backups.len() >= BACKUPS_MAX {
             return Err(KeyBackupError::Many { most: BACKUPS_MAX });
         }
-        ledger.note_backup(made, expires);
-        self.places().keep_ledger(&ledger)?;
-        let store = ledger.store;
-        self.hold().ledger = ledger;
-        Ok(store)
+        // Each later than the one before, also where a clock was set back: so are the keys between.
+        let made = ledger.last_begun().map_or(made, |last| made.max(last.plus(1)));
+        let row = BackupRow { kept: false, ..BackupRow::new(made, expires) };
+        ledger.note_backup(row);
+        self.replace_ledger(&mut files, &ledger)?;
+        Ok((ledger.store, row))
     }
 }
 
@@ -157,7 +197,7 @@ type Content = (Vec<(BodyEpoch, Interval)>, Vec<BackedKey>);
 fn read(from: &mut Reader<'_>) -> Result<Content, DecodeError> {
     let (mut spans, mut keys) = (Vec::new(), Vec::new());
     for _ in 0..from.count(EPOCH_BYTES)? {
-        let epoch = BodyEpoch(from.u32()?);
+        let epoch = from.map("an epoch that may be", Reader::u32, BodyEpoch::read)?;
         let times = |from: &mut Reader<'_>| Ok((from.millis()?, from.millis()?));
         let interval = |(begin, end): (Millis, Millis)| Interval::new(begin, end).ok();
         spans.push((epoch, from.map("an epoch that ends after it begins", times, interval)?));

@@ -58,6 +58,8 @@ impl BodyKeys {
         let mut held = self.hold();
         held.ledger = ledger;
         let removed = held.keys.remove(patients);
+        // Before anybody else derives one of what is left.
+        self.count_destroy();
         said.map(|()| removed)
     }
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::error::{KeyFault, KeyStoreError};
 use crate::key::{BodyEpoch, BodyKey, KeyId};
 use crate::key_file::{self, KeyFile, WrappedKey};
-use crate::ledger::{LEDGER_NAME, Ledger};
+use crate::ledger::{GENERATION_MAX, LEDGER_NAME, Ledger};
 use crate::medium::KeyMedium;
 use crate::tail::{self, Tail, TailRecord};
 use crate::wrapping::{Named, WrappingKey};
@@ -368,8 +368,10 @@ impl Places {
 fn generation_of(name: &str) -> Option<u32> {
     let whole = name.strip_suffix(".new").unwrap_or(name);
     let wrapping = whole.strip_prefix("wrapping-").and_then(|rest| rest.strip_suffix(".key"));
-    match wrapping {
+    let generation = match wrapping {
         Some(number) => number.parse().ok(),
         None => key_file::of_name(whole).map(|of| of.0).or_else(|| tail::of_name(whole)),
-    }
+    };
+    // A file that somebody put there with the last of all numbers shall end no row of them.
+    generation.filter(|number| *number <= GENERATION_MAX)
 }

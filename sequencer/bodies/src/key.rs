@@ -16,6 +16,16 @@ pub(crate) const KEY_BYTES: usize = 32;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct BodyEpoch(pub u32);
 
+impl BodyEpoch {
+    /// The highest that is read: one a second for 68 years, so that behind each there is another.
+    const MOST: u32 = 1 << 31;
+
+    /// That of this number, if a folder may have come to it.
+    pub(crate) fn read(number: u32) -> Option<BodyEpoch> {
+        (number <= Self::MOST).then_some(BodyEpoch(number))
+    }
+}
+
 /// Names a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct KeyId {
@@ -55,6 +65,16 @@ impl BodyKey {
         });
         filled.ok()
     }
+}
+
+/// A secret as every one of a node is written: its digits in one line. At its whole length from the
+/// start: what a growing one leaves behind is not zeroised.
+pub(crate) fn line(secret: &[u8]) -> Zeroizing<String> {
+    let digits = Zeroizing::new(hex::encode(secret));
+    let mut line = Zeroizing::new(String::with_capacity(digits.len() + 1));
+    line.push_str(&digits);
+    line.push('\n');
+    line
 }
 
 /// Hides it.

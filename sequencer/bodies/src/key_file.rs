@@ -86,7 +86,8 @@ impl KeyFile {
         let magic = |bytes: [u8; 8]| (bytes == *MAGIC).then_some(());
         from.map("keys of bodies of version 1", Reader::array, magic)?;
         let store = from.array()?;
-        let (generation, epoch) = (from.u32()?, BodyEpoch(from.u32()?));
+        let generation = from.u32()?;
+        let epoch = from.map("an epoch that may be", Reader::u32, BodyEpoch::read)?;
         let times = |from: &mut Reader<'_>| Ok((from.millis()?, from.millis()?));
         let interval = |(begin, end): (Millis, Millis)| Interval::new(begin, end).ok();
         let span = from.map("an epoch that ends after it begins", times, interval)?;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use model::{Millis, PatientIndex};
@@ -44,6 +45,8 @@ struct Shared {
     /// Why the last key that was needed could not be made; apart, so that nobody who asks waits for
     /// a disk.
     trouble: Mutex<Option<String>>,
+    /// How often keys were destroyed since the folder was opened.
+    destroys: AtomicU64,
 }
 
 /// What only a change of files needs.
@@ -85,11 +88,12 @@ pub struct KeyStatus {
     pub epochs: usize,
     /// Keys in all.
     pub keys: usize,
-    /// Keys that were made since the last backup of keys, or ever.
+    /// Keys that were made since the last backup of keys, or ever; also such as were made while it
+    /// was, which may be in it.
     pub in_no_backup: usize,
     /// Patients whose keys were destroyed.
     pub destroyed: usize,
-    /// The last backup of keys.
+    /// The last backup of keys that is kept.
     pub last_backup: Option<BackupRow>,
     /// When the last copy expires, if there is one that has not.
     pub copies_until: Option<Millis>,
@@ -160,6 +164,7 @@ impl BodyKeys {
             files: None,
             changing: Mutex::new(()),
             trouble: Mutex::new(None),
+            destroys: AtomicU64::new(0),
         })))
     }
 
@@ -198,6 +203,7 @@ impl BodyKeys {
             files: Some(Mutex::new(files)),
             changing: Mutex::new(()),
             trouble: Mutex::new(None),
+            destroys: AtomicU64::new(0),
         }))
     }
 
@@ -239,6 +245,17 @@ impl BodyKeys {
     /// Why the last key that was needed could not be made; nothing once one could.
     pub fn trouble(&self) -> Option<String> {
         self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A number that is another one once keys were destroyed: whoever holds a [`GroupKey`] for more
+    /// than one body lets it go then. What it sealed from then on nobody could open.
+    pub fn destroys(&self) -> u64 {
+        self.0.destroys.load(Ordering::SeqCst)
+    }
+
+    /// Keys are dropped by whoever has the memory's lock.
+    pub(crate) fn count_destroy(&self) {
+        self.0.destroys.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Shows every key, a few at a time: whoever opens a body or makes a key comes in between. One
@@ -328,7 +345,7 @@ impl BodyKeys {
     /// How the folder stands.
     pub fn status(&self, now: Millis) -> KeyStatus {
         let ledger = self.held().ledger.clone();
-        let last_backup = ledger.backups.iter().max_by_key(|row| row.made_unix_ms).copied();
+        let last_backup = ledger.last_kept();
         let made = last_backup.map(|row| row.made());
         let (mut patients, mut epochs) = (BTreeSet::new(), BTreeSet::new());
         let (mut keys, mut in_no_backup) = (0, 0);

@@ -17,6 +17,12 @@ pub const LEDGER_NAME: &str = "body-keys.json";
 /// Backups that are remembered. Reached: no further one is made before one of them has expired.
 pub(crate) const BACKUPS_MAX: usize = 1_024;
 
+/// The highest generation that is read: behind each there is another, for as long as anybody lives.
+pub(crate) const GENERATION_MAX: u32 = 1 << 31;
+
+/// Most records of a tail: as many as there may be keys.
+const TAIL_MAX: u32 = 1 << 22;
+
 const SCHEMA: &str = "vitals-body-keys-2";
 /// Of the version before, which had no tail: every key stood in the file of its epoch.
 const SCHEMA_BEFORE: &str = "vitals-body-keys-1";
@@ -29,9 +35,33 @@ pub struct BackupRow {
     pub made_unix_ms: u64,
     /// When its holder deletes it, milliseconds since 1970.
     pub expires_unix_ms: u64,
+    /// Whether it is durable, and what is in it counts as backed up. A copy may exist of one that
+    /// is not: it was begun.
+    #[serde(default = "is_kept", skip_serializing_if = "goes_unsaid")]
+    pub kept: bool,
+}
+
+/// What is not said of rows of before, nor of most that are written.
+fn is_kept() -> bool {
+    true
+}
+
+fn goes_unsaid(kept: &bool) -> bool {
+    *kept
 }
 
 impl BackupRow {
+    /// Of a backup that is kept.
+    pub(crate) fn new(made: Millis, expires: Millis) -> BackupRow {
+        let (made_unix_ms, expires_unix_ms) = (made.unix_ms(), expires.unix_ms());
+        BackupRow { made_unix_ms, expires_unix_ms, kept: true }
+    }
+
+    /// Whether both are of one backup.
+    fn is_of(&self, other: &BackupRow) -> bool {
+        (self.made_unix_ms, self.expires_unix_ms) == (other.made_unix_ms, other.expires_unix_ms)
+    }
+
     /// When it was made.
     pub fn made(&self) -> Millis {
         Millis::from_unix_ms(self.made_unix_ms)
@@ -156,13 +186,23 @@ impl Ledger {
         self.backups.iter().map(BackupRow::expires).filter(|end| *end > now).max()
     }
 
-    /// Remembers a backup, if it does not yet.
-    pub(crate) fn note_backup(&mut self, made: Millis, expires: Millis) {
-        let (made_unix_ms, expires_unix_ms) = (made.unix_ms(), expires.unix_ms());
-        let row = BackupRow { made_unix_ms, expires_unix_ms };
-        if !self.backups.contains(&row) {
-            self.backups.push(row);
+    /// Remembers a backup, if it does not yet; one that is kept stays so.
+    pub(crate) fn note_backup(&mut self, row: BackupRow) {
+        match self.backups.iter_mut().find(|known| known.is_of(&row)) {
+            Some(known) => known.kept |= row.kept,
+            None => self.backups.push(row),
         }
+    }
+
+    /// When the last backup was begun; nothing without any that has not expired.
+    pub(crate) fn last_begun(&self) -> Option<Millis> {
+        self.backups.iter().map(BackupRow::made).max()
+    }
+
+    /// The last backup that is kept.
+    pub(crate) fn last_kept(&self) -> Option<BackupRow> {
+        let kept = self.backups.iter().filter(|row| row.kept);
+        kept.max_by_key(|row| row.made_unix_ms).copied()
     }
 
     /// What either of two copies knows; `None` of two key folders.
@@ -191,9 +231,7 @@ impl Ledger {
             let here = self.destroyed.entry(*patient).or_insert(*there);
             *here = (*here).max(*there);
         }
-        let new = other.backups.iter().filter(|row| !self.backups.contains(row));
-        let new: Vec<_> = new.copied().collect();
-        self.backups.extend(new);
+        other.backups.iter().for_each(|row| self.note_backup(*row));
         Some(self)
     }
 
@@ -228,21 +266,30 @@ impl Ledger {
         for row in written.destroyed {
             let patient = PatientIndex::new(row.patient).map_err(|_| KeyFault::Ledger)?;
             let at = Millis::from_unix_ms(row.at_unix_ms);
-            destroyed.insert(patient, (BodyEpoch(row.through_epoch), at));
+            let through = BodyEpoch::read(row.through_epoch).ok_or(KeyFault::Ledger)?;
+            destroyed.insert(patient, (through, at));
+        }
+        let mut counts = BTreeMap::new();
+        for row in written.epochs {
+            counts.insert(BodyEpoch::read(row.epoch).ok_or(KeyFault::Ledger)?, row.keys);
         }
         let is_known = match written.schema.as_str() {
             SCHEMA => true,
             SCHEMA_BEFORE => written.tail == 0,
             _ => false,
         };
-        if !is_known || written.generation == 0 {
+        // Whoever changed it shall not have keys counted that there cannot be, nor numbers end.
+        let is_sane =
+            (1..=GENERATION_MAX).contains(&written.generation) && written.tail <= TAIL_MAX;
+        if !is_known || !is_sane {
             return Err(KeyFault::Ledger);
         }
+        let epochs_begun = BodyEpoch::read(written.epochs_begun).ok_or(KeyFault::Ledger)?;
         Ok(Ledger {
             store,
             generation: written.generation,
-            epochs_begun: BodyEpoch(written.epochs_begun),
-            counts: written.epochs.iter().map(|row| (BodyEpoch(row.epoch), row.keys)).collect(),
+            epochs_begun,
+            counts,
             tail: written.tail,
             counted: written.generation,
             destroyed,

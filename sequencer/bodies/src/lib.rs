@@ -41,7 +41,7 @@ mod tail;
 mod tests;
 mod wrapping;
 
-pub use backup::KeyBackup;
+pub use backup::{KeyBackup, SealedBackup};
 pub use destroy::Destroyed;
 pub use error::{BodyError, KeyBackupError, KeyFault, KeyStoreError};
 pub use generation::Places;

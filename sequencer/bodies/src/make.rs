@@ -96,6 +96,10 @@ impl BodyKeys {
         }
         let medium = &*self.places().keys;
         let key = BodyKey::draw(medium).map_err(|_| KeyStoreError::Entropy)?;
+        // Later than every backup that it is not in, whatever the clocks say: the time of a group of
+        // the journal, or of one that was begun a moment before.
+        let begun = self.held().ledger.last_begun();
+        let created = begun.map_or(created, |begun| created.max(begun.plus(1)));
         let named = Named { id, created };
         let wrapped = files.wrapping.wrap(medium, named, &key);
         let wrapped = wrapped.map_err(|_| KeyStoreError::Entropy)?;
@@ -129,22 +133,34 @@ impl BodyKeys {
     }
 
     /// Tries again to make keys that were drawn and could not be kept.
-    pub(crate) fn keep_drawn(&self) -> Result<(), KeyStoreError> {
-        let mut files = self.files()?;
-        self.be_sure(&mut files)?;
-        self.keep_pending(&mut files)
+    pub(crate) fn keep_drawn(&self, files: &mut Files) -> Result<(), KeyStoreError> {
+        self.be_sure(files)?;
+        if !files.pending.is_empty() {
+            self.keep_pending(files)?;
+            // It goes again: whoever needs a key is not told to wait.
+            files.failed_at = None;
+            self.set_trouble(None);
+        }
+        Ok(())
     }
 
     /// Makes the keys of the next epoch for whoever has one of this, if this one is about to end or
-    /// did while nobody looked, so that the writer need not make them one by one; and writes the
-    /// files of epochs anew once the tail grew long, or where keys that were destroyed stand in
-    /// them.
+    /// did while nobody looked, so that the writer need not make them one by one.
+    ///
+    /// # Errors
+    /// [`KeyStoreError`]; the writer makes those that it needs.
+    pub fn make_due(&self, now: Millis) -> Result<(), KeyStoreError> {
+        // Also what failed before: whoever watches learns that it goes again.
+        self.make(&[], now).and_then(|()| self.make_late(now))
+    }
+
+    /// As [`BodyKeys::make_due`]; and writes the files of epochs anew once the tail grew long, or
+    /// where keys that were destroyed stand in them, which takes as long as there are keys.
     ///
     /// # Errors
     /// [`KeyStoreError`], once all of it was tried.
     pub fn make_ahead(&self, now: Millis) -> Result<(), KeyStoreError> {
-        // Also what failed before: whoever watches learns that it goes again.
-        let made = self.make(&[], now).and_then(|()| self.make_late(now));
+        let made = self.make_due(now);
         let is_due = {
             let unfinished = self.files()?.unfinished;
             unfinished || self.held().ledger.tail >= TAIL_LONG

@@ -12,6 +12,7 @@ use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicK
 use zeroize::Zeroizing;
 
 use crate::error::KeyBackupError;
+use crate::key::line;
 
 const INFO: &[u8] = b"vitals body keys backup v1";
 /// What stands before the sealed bytes.
@@ -56,7 +57,7 @@ impl RecoverySecret {
     pub fn create(path: &Path) -> Result<RecoverySecret, KeyBackupError> {
         let (_, secret) = suite().generate_key_pair().map_err(|_| KeyBackupError::Key)?;
         let drawn = Self::of_bytes(secret.secret_bytes()).ok_or(KeyBackupError::Key)?;
-        let text = Zeroizing::new(hex::encode(drawn.secret.secret_bytes()) + "\n");
+        let text = line(drawn.secret.secret_bytes());
         files::create(path, text.as_bytes(), Audience::Owner).map_err(of_file(path))?;
         Ok(drawn)
     }

@@ -6,7 +6,7 @@ use model::{Interval, Millis};
 use crate::backup::{BackedKey, KeyBackup};
 use crate::error::{KeyBackupError, KeyStoreError};
 use crate::generation::{Kept, Keys, Places};
-use crate::ledger::Ledger;
+use crate::ledger::{BackupRow, Ledger};
 
 /// What a restore found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +41,7 @@ pub fn restore(
     let (kept, mut brought_back, mut destroyed) = (keys.len(), 0, 0);
     if let Some(KeyBackup { spans, keys: backed, made, expires, .. }) = backup {
         // The file exists until then, also where the ledger that knew it is lost.
-        ledger.note_backup(made, expires);
+        ledger.note_backup(BackupRow::new(made, expires));
         spans.into_iter().for_each(|(epoch, span)| {
             keys.spans.entry(epoch).or_insert(span);
         });

@@ -130,7 +130,7 @@ impl Tail {
 }
 
 fn read(from: &mut Reader<'_>) -> Result<TailRecord, DecodeError> {
-    let epoch = BodyEpoch(from.u32()?);
+    let epoch = from.map("an epoch that may be", Reader::u32, BodyEpoch::read)?;
     let times = |from: &mut Reader<'_>| Ok((from.millis()?, from.millis()?));
     let interval = |(begin, end): (Millis, Millis)| Interval::new(begin, end).ok();
     let span = from.map("an epoch that ends after it begins", times, interval)?;

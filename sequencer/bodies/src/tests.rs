@@ -240,7 +240,7 @@ fn a_backup_is_refused_once_it_expired_for_another_secret_node_or_byte() {
     };
     assert!(is_broken(&backup, &stranger));
     for at in 0..backup.len() {
-        let mut changed = backup.clone();
+        let mut changed = backup.to_vec();
         changed[at] ^= 1;
         assert!(is_broken(&changed, &secret) && is_broken(&backup[..at], &secret), "byte {at}");
     }

@@ -8,7 +8,7 @@ use aws_lc_rs::error::Unspecified;
 use model::Millis;
 use zeroize::Zeroizing;
 
-use crate::key::{BodyKey, KEY_BYTES, KeyId};
+use crate::key::{self, BodyKey, KEY_BYTES, KeyId};
 use crate::medium::KeyMedium;
 
 /// Bytes of a wrapped key: nonce, key, tag.
@@ -58,7 +58,7 @@ impl WrappingKey {
 
     /// 64 digits, as every secret of a node is written.
     pub(crate) fn to_text(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex::encode(self.secret.as_slice()) + "\n")
+        key::line(self.secret.as_slice())
     }
 
     pub(crate) fn of_text(store: [u8; 16], text: &[u8]) -> Option<WrappingKey> {

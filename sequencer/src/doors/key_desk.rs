@@ -72,6 +72,11 @@ impl KeyDesk {
         let sealed = self.keys.backup(&key, now, expires).map_err(|error| with_causes(&error))?;
         files::create(Path::new(path), &sealed, Audience::Owner)
             .map_err(|error| format!("{path} cannot be written: {error}"))?;
+        // Only now: of one that could not be written no key counts as backed up.
+        self.keys.note_kept(&sealed).map_err(|error| {
+            let error = with_causes(&error);
+            format!("{path} is whole, and the ledger of keys cannot say so: {error}; make another")
+        })?;
         Ok(json!({
             "schema": "vitals-keys-backup-1",
             "keys": self.keys.status(now).keys,

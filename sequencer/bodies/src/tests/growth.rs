@@ -184,6 +184,9 @@ fn a_long_tail_becomes_files_of_epochs_beside_a_writer_and_a_start_does_without(
     drop(keys);
     let keys = folders.open().unwrap();
     assert_eq!(folders.keys.all()[TAIL].len(), 28 + long.len() * RECORD_BYTES);
+    let tail = folders.keys.all().remove(TAIL);
+    keys.make_due(at(2)).unwrap();
+    assert_eq!(folders.keys.all().remove(TAIL), tail, "a start waits for no such thing");
     keys.make_ahead(at(2)).unwrap();
     assert!(!folders.keys.all().keys().any(|name| name.ends_with(".tail")));
     for keys in [keys, folders.open().unwrap()] {
@@ -322,6 +325,69 @@ fn a_backup_has_the_keys_that_came_while_it_was_made() {
     drop(changing);
     let backup = keys.backup(&secret.public(), at(1), at(100)).unwrap();
     assert_eq!(KeyBackup::open(&backup, &secret, at(2)).unwrap().keys(), 2);
+}
+
+/// The journal's time of a group lies behind the clock that a backup goes by, or that is set back.
+#[test]
+fn a_key_that_came_behind_a_backup_never_counts_as_in_it() {
+    let ((_folder, secret), folders) = (secret(), Folders::default());
+    let keys = folders.open().unwrap();
+    let in_none = |keys: &BodyKeys| keys.status(at(60)).in_no_backup;
+    seal(&keys, patient(1), at(0));
+    folders.beside.fail_at(Some(1));
+    try_seal(&keys, patient(2), at(1)).unwrap_err();
+    folders.beside.fail_at(None);
+    let backup = keys.backup(&secret.public(), at(50), at(100)).unwrap();
+    let opened = KeyBackup::open(&backup, &secret, at(60)).unwrap();
+    assert_eq!(opened.keys(), 2, "what was drawn before is kept first");
+    assert_eq!((in_none(&keys), keys.status(at(60)).last_backup), (2, None), "written nowhere");
+    assert_eq!(keys.status(at(60)).copies_until, Some(at(100)), "and yet there may be a copy");
+    // In a group that was begun before it.
+    seal(&keys, patient(3), at(40));
+    keys.note_kept(&backup).unwrap();
+    assert_eq!(in_none(&keys), 1);
+    let second = keys.backup(&secret.public(), at(20), at(100)).unwrap();
+    assert_eq!(in_none(&keys), 1);
+    keys.note_kept(&second).unwrap();
+    assert_eq!(in_none(&keys), 0);
+    seal(&keys, patient(4), at(21));
+    // One that is begun and never written changes nothing of it.
+    keys.backup(&secret.public(), at(70), at(100)).unwrap();
+    for keys in [keys, folders.open().unwrap()] {
+        assert_eq!(in_none(&keys), 1);
+        let made = keys.status(at(60)).last_backup.map(|row| row.made());
+        assert_eq!(made, Some(at(51)), "later than the first, whatever the clock says");
+    }
+}
+
+/// Somebody puts a file with the last of all numbers into the folder, or such a number into the
+/// ledger, which nobody signs.
+#[test]
+fn no_number_that_is_read_ends_a_row_of_them() {
+    let folders = Folders::default();
+    let keys = folders.open().unwrap();
+    let body = seal(&keys, patient(1), at(0));
+    let planted = ["wrapping-4294967295.key", "g4294967295.tail", "g4294967295-e00000001.keys"];
+    let mut files = folders.keys.all();
+    files.extend(planted.map(|name| (name.to_owned(), vec![7; 100])));
+    folders.keys.set(files);
+    keys.destroy(&[patient(2)], at(1)).unwrap();
+    assert_eq!(keys.wrapping_file(), "wrapping-00000002.key");
+    let again = folders.open().unwrap();
+    [keys, again].iter().for_each(|keys| assert_opens(keys, &body));
+    let whole = folders.keys.all();
+    for field in ["generation", "epochs_begun", "tail", "epoch", "through_epoch"] {
+        folders.keys.set(whole.clone());
+        folders.keys.change(LEDGER_NAME, |bytes| {
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            let (before, rest) = text.split_once(&format!("\"{field}\":")).unwrap();
+            let behind = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            *bytes = format!("{before}\"{field}\":4294967295{behind}").into_bytes();
+        });
+        let found = folders.open().unwrap_err();
+        let is_ledger = matches!(found, KeyStoreError::File { fault: KeyFault::Ledger, .. });
+        assert!(is_ledger, "{field}: {found}");
+    }
 }
 
 #[test]

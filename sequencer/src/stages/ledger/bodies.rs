@@ -133,6 +133,8 @@ pub(super) struct BodyWriter {
     salt: [u8; 32],
     /// At most one for each entry of a group.
     group: BTreeMap<PatientIndex, GroupKey>,
+    /// Up to which of the times that keys were destroyed they were derived.
+    destroys: u64,
     /// Whose stream was opened: when thousands of monitors come at once, the first frame makes the
     /// keys of all of them, with one write. One whose patient never consents has a key that seals
     /// nothing.
@@ -153,7 +155,7 @@ pub(super) enum NotSealed {
 impl BodyWriter {
     pub(super) fn new(seal: BodySeal) -> BodyWriter {
         let (group, expected) = (BTreeMap::new(), BTreeSet::new());
-        BodyWriter { seal, salt: [0; 32], group, expected }
+        BodyWriter { seal, salt: [0; 32], group, destroys: 0, expected }
     }
 
     /// Frames of this patient are to come.
@@ -186,11 +188,14 @@ impl BodyWriter {
         patient: PatientIndex,
         at: &EntryPlace,
     ) -> Result<&GroupKey, NotSealed> {
-        if self.salt != at.salt {
-            self.group.clear();
-            self.salt = at.salt;
-        }
         let keys = self.seal.keys.as_ref().ok_or(NotSealed::Keyless)?;
+        let destroys = keys.destroys();
+        // Within a group as well: what comes behind an erasure is collected anew, under a new key.
+        // Under the old one it would be acknowledged, and nobody could open it.
+        if (self.salt, self.destroys) != (at.salt, destroys) {
+            self.group.clear();
+            (self.salt, self.destroys) = (at.salt, destroys);
+        }
         Ok(match self.group.entry(patient) {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(free) => {

@@ -83,6 +83,25 @@ fn a_group_that_is_written_again_seals_the_same_frame_to_other_bytes() {
     assert_ne!(first.1[clear..], second.1[clear..]);
 }
 
+/// An operator erases a patient while a group is filled in which a frame of theirs stands.
+#[test]
+fn behind_an_erasure_a_frame_of_the_same_group_is_sealed_under_a_new_key() {
+    let Faulty { mut ward, keys, seal, .. } = faulty();
+    let mut group = ward.log.builder(ward.now);
+    let (now, items) = (ward.now, [1, 2].map(|sequence| ward.frame_item(sequence)));
+    for (item, erases) in items.into_iter().zip([true, false]) {
+        let answer = ward.admission.admit(now, item, &mut group);
+        assert!(matches!(answer, Answer::FrameStored), "{answer:?}");
+        if erases {
+            assert_eq!(keys.destroy(&[patient()], at(now)).unwrap().keys, 1);
+        }
+    }
+    let committed = ward.log.append_built(group).unwrap();
+    ward.admission.committed(&committed);
+    let (ledger, _) = absorbed(&ward, seal);
+    assert_eq!((ledger.erased(), ledger.unopened()), (1, 0), "the second one opens");
+}
+
 #[test]
 fn with_its_keys_a_journal_makes_the_same_state_and_without_them_all_but_digests() {
     let mut ward = Ward::open();
