@@ -102,9 +102,9 @@ impl<T: Clone> Cache<T> {
         self.kept.push_front(Kept { digest, bytes, file });
     }
 
-    /// Keeps a file no more.
-    pub(crate) fn forget(&mut self, digest: &[u8; 32]) {
-        self.kept.retain(|kept| kept.digest != *digest);
+    /// Keeps a file no more, if it is this one still.
+    pub(crate) fn forget(&mut self, digest: &[u8; 32], is_it: impl Fn(&T) -> bool) {
+        self.kept.retain(|kept| kept.digest != *digest || !is_it(&kept.file));
     }
 
     /// Bytes of what is kept.
@@ -131,7 +131,9 @@ mod tests {
         keep(&mut cache, 3, 4);
         assert_eq!([1, 2, 3].map(|one| cache.find(&[one; 32])), [Some(1), None, Some(3)]);
         assert_eq!(cache.kept_bytes(), 8);
-        cache.forget(&[1; 32]);
+        cache.forget(&[1; 32], |file| *file == 7);
+        assert_eq!(cache.kept_bytes(), 8, "somebody has fetched it again since");
+        cache.forget(&[1; 32], |file| *file == 1);
         assert_eq!((cache.find(&[1; 32]), cache.kept_bytes()), (None, 4));
         keep(&mut cache, 1, 4);
         keep(&mut cache, 4, 10);

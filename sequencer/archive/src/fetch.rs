@@ -1,5 +1,5 @@
 //! Reads what is archived, files of a journal and public files of batches: whole objects, held
-//! against their hash, from a bounded cache.
+//! against their hash when they come and by every read, from a bounded cache.
 //!
 //! ```text
 //!   reader's thread: kept? --yes--> read        fetch thread: parts -> file without a name, hash
@@ -11,8 +11,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -25,19 +23,20 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use journal::{Archive, ArchivedFile, FetchError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::cache::{Cache, CacheLimits, Room};
+use crate::cache::{Cache, CacheLimits, NoPlace, Room};
 use crate::error::ArchiveError;
+use crate::fetched::{Fetched, Fetching};
 use crate::objects::{Digest, ObjectName, Objects};
 
 /// Most objects that are fetched at once; each takes the memory of one part.
 const AT_ONCE: usize = 4;
-/// Most reads that wait.
+/// Most reads that wait, and most objects that are fetched or wait to be.
 const WAITING_MAX: usize = 64;
 /// How long a read waits. The file goes on being fetched, and the next read may find it.
 const WAIT: Duration = Duration::from_secs(120);
 
 /// What the fetch of one object came to, for each who waits.
-type Told = Result<Arc<File>, NotFetched>;
+type Told = Result<Arc<Fetched>, NotFetched>;
 
 /// Why nothing of an object is read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +53,15 @@ pub enum NotFetched {
         /// How many may.
         most: usize,
     },
+    /// It goes on being fetched.
+    #[error("it takes longer than a read may wait: come again")]
+    Late,
+    /// All of the cache is promised to others.
+    #[error("other files are being fetched, and all of `[archive] cache_bytes` is theirs")]
+    Promised,
+    /// What was fetched changed since.
+    #[error("what was fetched reads as other bytes here: come again")]
+    Changed,
     /// The archive does not answer, or here is nowhere to keep what it gives.
     #[error("{0}")]
     Failed(String),
@@ -90,7 +98,7 @@ struct Shared {
 }
 
 struct State {
-    cache: Cache<Arc<File>>,
+    cache: Cache<Arc<Fetched>>,
     /// Who waits for what is being fetched.
     waiting: HashMap<[u8; 32], Vec<Waiter>>,
     fetched: u64,
@@ -153,38 +161,39 @@ impl Fetcher {
         self.shared.state().cache.kept_bytes()
     }
 
-    /// The public file of a batch, fetched if it is not kept. Blocks, and takes the memory of it.
+    /// The public file of a batch, fetched if it is not kept, without its bytes in memory. Blocks.
+    ///
+    /// # Errors
+    /// [`NotFetched`].
+    pub fn bring(&self, digest: Digest) -> Result<Brought, NotFetched> {
+        let wanted = Wanted { name: ObjectName::Batch(digest.blake3), digest };
+        let file = self.object(wanted)?;
+        Ok(Brought { shared: Arc::clone(&self.shared), digest, file })
+    }
+
+    /// As [`Fetcher::bring`], and all bytes of it. Takes the memory of them.
     ///
     /// # Errors
     /// [`NotFetched`]; never other bytes.
     pub fn batch(&self, digest: Digest) -> Result<Vec<u8>, NotFetched> {
-        let wanted = Wanted { name: ObjectName::Batch(digest.blake3), digest };
-        let file = self.object(wanted)?;
-        let mut bytes = vec![0; digest.bytes as usize];
-        let read = file.read_exact_at(&mut bytes, 0);
-        read.map_err(|error| NotFetched::Failed(error.to_string()))?;
-        // Compared when it came, and written to a disk since: whoever gets it checks no other way.
-        if *blake3::hash(&bytes).as_bytes() != digest.blake3 {
-            self.shared.state().cache.forget(&digest.blake3);
-            let why = "what was fetched reads as other bytes here: come again";
-            return Err(NotFetched::Failed(why.to_owned()));
+        match self.bring(digest)?.read() {
+            // Fetched again, once.
+            Err(NotFetched::Changed) => self.bring(digest)?.read(),
+            read => read,
         }
-        Ok(bytes)
     }
 
-    /// The file, fetched if it is not kept. Blocks.
-    fn file(&self, archived: &ArchivedFile) -> Result<Arc<File>, FetchError> {
-        let wanted = Wanted::file(archived);
-        let (file, object) = (archived.file, wanted.name.to_string());
-        self.object(wanted).map_err(|fault| match fault {
-            NotFetched::Missing => FetchError::Missing { file, object },
-            NotFetched::Damaged => {
-                let (length, expected) = (archived.length, archived.digest);
-                FetchError::Damaged { file, object, length, expected }
-            }
-            NotFetched::Busy { most } => FetchError::Busy { file, most },
-            NotFetched::Failed(why) => FetchError::Unavailable { file, object, source: why.into() },
-        })
+    /// Fills `out` with what the object has from `offset` on. Blocks.
+    fn read(&self, wanted: Wanted, offset: u64, out: &mut [u8]) -> Result<(), NotFetched> {
+        let mut read = || {
+            let file = self.object(wanted)?;
+            self.shared.read(&file, &wanted.digest, (offset, &mut *out))
+        };
+        match read() {
+            // Fetched again, once.
+            Err(NotFetched::Changed) => read(),
+            read => read,
+        }
     }
 
     /// The object as a file, fetched if it is not kept. Blocks.
@@ -197,7 +206,10 @@ impl Fetcher {
                 return Ok(kept);
             }
             let waiting: usize = state.waiting.values().map(Vec::len).sum();
-            if waiting >= WAITING_MAX {
+            // Of those for which nobody waits any more there are as many at most: a store that
+            // hangs shall gather none.
+            let is_new = !state.waiting.contains_key(&blake3);
+            if waiting >= WAITING_MAX || is_new && state.waiting.len() >= WAITING_MAX {
                 return Err(NotFetched::Busy { most: WAITING_MAX });
             }
             state.made += 1;
@@ -206,8 +218,10 @@ impl Fetcher {
             match state.waiting.get_mut(&blake3) {
                 Some(others) => others.push(waiter),
                 None => {
-                    let promised = state.cache.promise(bytes);
-                    promised.map_err(|error| NotFetched::Failed(error.to_string()))?;
+                    state.cache.promise(bytes).map_err(|error| match error {
+                        NoPlace::Promised => NotFetched::Promised,
+                        NoPlace::TooLong { .. } => NotFetched::Failed(error.to_string()),
+                    })?;
                     state.waiting.insert(blake3, vec![waiter]);
                     // Where the thread is gone nobody tells: the wait below ends by itself.
                     let _ = self.work.send(wanted);
@@ -222,8 +236,7 @@ impl Fetcher {
                 if let Some(others) = self.shared.state().waiting.get_mut(&blake3) {
                     others.retain(|waiter| waiter.number != number);
                 }
-                let why = "it takes longer than a read may wait: come again";
-                Err(NotFetched::Failed(why.to_owned()))
+                Err(NotFetched::Late)
             }
             Err(RecvTimeoutError::Disconnected) => {
                 Err(NotFetched::Failed("the thread that fetches has ended".to_owned()))
@@ -239,11 +252,47 @@ impl Archive for Fetcher {
         offset: u64,
         bytes: &mut [u8],
     ) -> Result<(), FetchError> {
-        let file = self.file(archived)?;
-        file.read_exact_at(bytes, offset).map_err(|source| {
-            let object = Wanted::file(archived).name.to_string();
-            FetchError::Unavailable { file: archived.file, object, source: source.into() }
+        let wanted = Wanted::file(archived);
+        let (file, object) = (archived.file, wanted.name.to_string());
+        self.read(wanted, offset, bytes).map_err(|fault| match fault {
+            NotFetched::Missing => FetchError::Missing { file, object },
+            NotFetched::Damaged => {
+                let (length, expected) = (archived.length, archived.digest);
+                FetchError::Damaged { file, object, length, expected }
+            }
+            NotFetched::Busy { most } => FetchError::Busy { file, most },
+            fault @ (NotFetched::Late
+            | NotFetched::Promised
+            | NotFetched::Changed
+            | NotFetched::Failed(_)) => {
+                FetchError::Unavailable { file, object, source: fault.into() }
+            }
         })
+    }
+}
+
+/// The public file of a batch, here for as long as somebody has this.
+pub struct Brought {
+    shared: Arc<Shared>,
+    digest: Digest,
+    file: Arc<Fetched>,
+}
+
+impl fmt::Debug for Brought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Brought({} bytes)", self.digest.bytes)
+    }
+}
+
+impl Brought {
+    /// All bytes of it. Reads the disk, and waits for no archive.
+    ///
+    /// # Errors
+    /// [`NotFetched::Changed`] where the disk has other bytes by now; never other bytes.
+    pub fn read(&self) -> Result<Vec<u8>, NotFetched> {
+        let mut bytes = vec![0; self.digest.bytes as usize];
+        self.shared.read(&self.file, &self.digest, (0, &mut bytes))?;
+        Ok(bytes)
     }
 }
 
@@ -268,7 +317,28 @@ impl Shared {
         Ok(file)
     }
 
-    async fn fetch(&self, Wanted { name, digest }: &Wanted) -> Result<File, NotFetched> {
+    /// Reads from a file that was fetched; one that changed since is kept no longer.
+    fn read(
+        &self,
+        file: &Arc<Fetched>,
+        digest: &Digest,
+        (offset, out): (u64, &mut [u8]),
+    ) -> Result<(), NotFetched> {
+        let length = out.len() as u64;
+        file.read_at(offset, out).map_err(|error| match error.kind() {
+            // A bad sector is no better than other bytes. Beyond its end nobody has more.
+            io::ErrorKind::UnexpectedEof if offset.saturating_add(length) > digest.bytes => {
+                NotFetched::Failed(error.to_string())
+            }
+            _ => {
+                let is_it = |kept: &Arc<Fetched>| Arc::ptr_eq(kept, file);
+                self.state().cache.forget(&digest.blake3, is_it);
+                NotFetched::Changed
+            }
+        })
+    }
+
+    async fn fetch(&self, Wanted { name, digest }: &Wanted) -> Result<Fetched, NotFetched> {
         let failed = |error: &dyn std::error::Error| NotFetched::Failed(with_causes(error));
         let bytes = digest.bytes;
         if !self.room.leaves(bytes) {
@@ -277,11 +347,11 @@ impl Shared {
                  (`[journal] reserve_bytes`)"
             )));
         }
-        let mut file = self.nameless().map_err(|error| failed(&error))?;
-        let fetched = self.objects.download(*name, digest, |part| file.write_all(part)).await;
+        let mut file = Fetching::new(self.nameless().map_err(|error| failed(&error))?);
+        let fetched = self.objects.download(*name, digest, |part| file.write(part)).await;
         // Compared before anybody has it: what is kept is right.
         match fetched {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(file.done()),
             Err(ArchiveError::Missing { .. }) => Err(NotFetched::Missing),
             Err(ArchiveError::Damaged { .. }) => Err(NotFetched::Damaged),
             Err(error) => Err(failed(&error)),

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{
-    Error as StoreFault, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+    Error as StoreFault, GetOptions, GetResultPayload, ObjectStore, ObjectStoreExt as _, PutMode,
+    PutOptions, PutPayload,
 };
 
 use crate::chain::Chain;
@@ -166,21 +167,41 @@ impl Objects {
         name: ObjectName,
         most: usize,
     ) -> Result<Option<Vec<u8>>, ObjectError> {
-        let found = match self.store.get(&self.path(name)).await {
+        self.get(name, GetOptions::new(), most).await
+    }
+
+    /// What the store sends of an object, at most so many bytes; `None` if there is none.
+    async fn get(
+        &self,
+        name: ObjectName,
+        what: GetOptions,
+        most: usize,
+    ) -> Result<Option<Vec<u8>>, ObjectError> {
+        let found = match self.store.get_opts(&self.path(name), what).await {
             Err(StoreFault::NotFound { .. }) => return Ok(None),
             found => found.map_err(failed("get", name))?,
         };
-        let mut stream = found.into_stream();
-        let mut bytes = Vec::new();
+        let too_long = || {
+            let source = format!("expected at most {most} bytes, found more").into();
+            ObjectError { op: "get", object: name.to_string(), source }
+        };
+        let said = found.range.end.saturating_sub(found.range.start);
+        if said > most as u64 {
+            return Err(too_long());
+        }
+        let mut stream = match found.payload {
+            // Of a file no more is read than it says, and that at once.
+            GetResultPayload::File(..) => {
+                let bytes = found.bytes().await.map_err(failed("get", name))?;
+                return Ok(Some(bytes.into()));
+            }
+            GetResultPayload::Stream(stream) => stream,
+        };
+        let mut bytes = Vec::with_capacity(said as usize);
         while let Some(part) = stream.try_next().await.map_err(failed("get", name))? {
             // Whatever length the store says: this is what it sends.
             if bytes.len() + part.len() > most {
-                let why = format!("expected at most {most} bytes, found more");
-                return Err(ObjectError {
-                    op: "get",
-                    object: name.to_string(),
-                    source: why.into(),
-                });
+                return Err(too_long());
             }
             bytes.extend_from_slice(&part);
         }
@@ -211,17 +232,16 @@ impl Objects {
         &self,
         name: ObjectName,
         part: std::ops::Range<u64>,
-    ) -> Result<Option<Bytes>, ObjectError> {
-        let expected = part.end - part.start;
-        let found = match self.store.get_range(&self.path(name), part).await {
-            Err(StoreFault::NotFound { .. }) => return Ok(None),
-            found => found.map_err(failed("get", name))?,
-        };
-        if found.len() as u64 != expected {
-            let why = format!("expected {expected} bytes of it, found {}", found.len());
-            return Err(ObjectError { op: "get", object: name.to_string(), source: why.into() });
+    ) -> Result<Option<Vec<u8>>, ObjectError> {
+        let expected = (part.end - part.start) as usize;
+        let found = self.get(name, GetOptions::new().with_range(Some(part)), expected).await?;
+        match found {
+            Some(found) if found.len() != expected => {
+                let why = format!("expected {expected} bytes of it, found {}", found.len());
+                Err(ObjectError { op: "get", object: name.to_string(), source: why.into() })
+            }
+            found => Ok(found),
         }
-        Ok(Some(found))
     }
 
     /// Reads an object again, all of it, and holds it against what it should be.

@@ -1,10 +1,15 @@
 //! A store that fails: nothing is believed to be there that is not, and it goes on once it answers.
 
-use archive::{ArchiveError, Archiver, Expected, ObjectName, PublicFile, verify};
+use archive::{
+    ArchiveError, Archiver, BatchEntry, Chain, Digest, Expected, NotFetched, ObjectName,
+    PublicFile, verify,
+};
 use journal::fault::FaultMedium;
 use journal::{FileName, Medium as _};
 
-use crate::support::{BEGINNING, Failing, GENESIS, archiver, batches, fill, journal, memory, path};
+use crate::support::{
+    BEGINNING, Failing, GENESIS, archiver, batches, fetcher, fill, journal, memory, path,
+};
 
 #[tokio::test]
 async fn whichever_call_fails_the_next_try_archives_everything_once() {
@@ -144,4 +149,39 @@ async fn a_damaged_manifest_ends_the_row_with_its_number() {
         .await
         .expect_err("too long");
     assert!(matches!(error, ArchiveError::Object(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_sends_without_end_is_cut_off_where_it_should_have_ended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (inner, objects) = memory();
+    let (_, log) = journal();
+    archiver(&objects, &log).await.push(batches(1..2)).await.expect("archived");
+    let store = Failing::new(inner, 0..0);
+    store.endless.store(true, std::sync::atomic::Ordering::SeqCst);
+    let small = store.objects().small(ObjectName::Manifest(1), 10_000).await.expect_err("too much");
+    let why = std::error::Error::source(&small).expect("a cause").to_string();
+    assert!(why.contains("found more"), "{why}");
+    let bytes = &batches(1..2)[0].bytes;
+    let digest = Digest { bytes: bytes.len() as u64, blake3: *blake3::hash(bytes).as_bytes() };
+    match fetcher(&store.objects(), folder.path(), 1 << 20).batch(digest) {
+        Err(NotFetched::Failed(why)) => assert!(why.contains("found more"), "{why}"),
+        other => panic!("expected too much, found {other:?}"),
+    }
+}
+
+/// Whoever may write there writes a manifest that is whole, of objects longer than there can be.
+#[tokio::test]
+async fn what_a_manifest_says_is_summed_up_to_the_last_number_and_no_further() {
+    let (_, objects) = memory();
+    let mut chain = Chain::new(GENESIS.journal_hash);
+    for batch in 1..3 {
+        let entry = BatchEntry { batch, bytes: u64::MAX, digest: [batch as u8; 32] };
+        let manifest = chain.next(vec![], vec![entry]).to_bytes();
+        objects.put_new(ObjectName::Manifest(batch), manifest.clone()).await.expect("put");
+        chain.take(&manifest).expect("whole");
+    }
+    let verified =
+        verify(&objects, GENESIS.journal_hash, &Expected::default(), |_| ()).await.expect("read");
+    assert_eq!((verified.bytes, verified.wrong), (u64::MAX, 2));
 }

@@ -1,5 +1,6 @@
 //! What was archived is found again, by whoever reads the journal.
 
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use archive::{
@@ -247,6 +248,88 @@ async fn public_batch_files_are_read_whole_or_not_at_all() {
     assert_eq!(reads().batch(wanted), Err(NotFetched::Damaged));
     store.delete(&at).await.expect("removed");
     assert_eq!(reads().batch(wanted), Err(NotFetched::Missing));
+}
+
+/// Every file that was fetched to a folder, as whoever has the disk sees it: it has no name.
+fn fetched(folder: &std::path::Path) -> Vec<std::fs::File> {
+    let open = std::fs::read_dir("/proc/self/fd").expect("the system lists what is open");
+    let files = open.filter_map(|entry| {
+        let link = entry.ok()?.path();
+        let name = std::fs::read_link(&link).ok()?;
+        name.starts_with(folder).then(|| std::fs::OpenOptions::new().write(true).open(link).ok())?
+    });
+    files.collect()
+}
+
+#[tokio::test]
+async fn a_byte_of_a_fetched_file_that_the_disk_changed_is_served_to_nobody_and_fetched_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (inner, objects) = memory();
+    let (medium, log) = journal();
+    let mut archiver_of = archiver(&objects, &log).await;
+    put_away(&mut archiver_of, &log).await;
+    archiver_of.push(batches(1..2)).await.expect("archived");
+    drop(log);
+    let store = Failing::new(inner, 0..0);
+    let fetcher = fetcher(&store.objects(), folder.path(), 1 << 20);
+    let log = reopened(&medium, &fetcher);
+    let bytes = batches(1..2)[0].bytes.clone();
+    let blake3 = *blake3::hash(&bytes).as_bytes();
+    let batch = Digest { bytes: bytes.len() as u64, blake3 };
+    for round in 1..4 {
+        assert_eq!(log.read(1).expect("served"), entry(1));
+        let brought = fetcher.bring(batch).expect("here");
+        assert_eq!(brought.read(), Ok(bytes.clone()));
+        assert_eq!(fetcher.counts(), (2 * round, 0), "each once");
+        let files = fetched(folder.path());
+        assert_eq!(files.len(), 2);
+        for file in files {
+            // All of it: where an entry stands in its file is the journal's to know.
+            let length = file.metadata().expect("open").len() as usize;
+            file.write_all_at(&vec![0xa5; length], 0).expect("changed");
+        }
+        // Whoever waits for no archive is told, and whoever does has it fetched again.
+        assert_eq!(brought.read(), Err(NotFetched::Changed));
+    }
+    let files = fetched(folder.path());
+    assert_eq!(files.len(), 1, "the batch's is let go");
+    // The archive does not give it again: then nothing is served.
+    store.held.send_replace(Some(path(ObjectName::Batch(blake3))));
+    let hasty = fetcher.clone().waiting(Duration::from_millis(1));
+    assert_eq!(hasty.batch(batch), Err(NotFetched::Late));
+    let all = store.calls.load(std::sync::atomic::Ordering::SeqCst);
+    *store.fails.lock().expect("nobody panicked") = all + 1..u64::MAX;
+    assert!(matches!(log.read(1), Err(ReadError::Archived(_))));
+    store.held.send_replace(None);
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_gathers_no_more_reads_than_may_wait() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (inner, objects) = memory();
+    let (_, log) = journal();
+    archiver(&objects, &log).await.push(batches(1..2)).await.expect("archived");
+    let store = Failing::new(inner, 0..0);
+    store.held.send_replace(Some(object_store::path::Path::from("ward")));
+    let patient = fetcher(&store.objects(), folder.path(), 1 << 20);
+    let hasty = patient.clone().waiting(Duration::from_millis(1));
+    let digest = |one: u8| Digest { bytes: 50, blake3: [one; 32] };
+    for one in 0..64 {
+        assert_eq!(hasty.batch(digest(one)), Err(NotFetched::Late));
+    }
+    // Nobody waits any more; what was asked for does.
+    assert_eq!(hasty.batch(digest(64)), Err(NotFetched::Busy { most: 64 }));
+    assert_eq!(hasty.batch(digest(7)), Err(NotFetched::Late), "one of them");
+    store.held.send_replace(None);
+    let bytes = batches(1..2)[0].bytes.clone();
+    let wanted = Digest { bytes: 50, blake3: *blake3::hash(&bytes).as_bytes() };
+    let read = loop {
+        match patient.batch(wanted) {
+            Err(NotFetched::Busy { .. }) => std::thread::yield_now(),
+            read => break read,
+        }
+    };
+    assert_eq!(read, Ok(bytes));
 }
 
 #[test]

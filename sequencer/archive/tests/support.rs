@@ -4,19 +4,19 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use archive::{Archiver, Beginning, CacheLimits, Fetcher, ObjectName, Objects, PublicFile, Room};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use journal::fault::{FaultMedium, salts};
 use journal::{Archive, Entry, EntryKind, Genesis, Log};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result as StoreResult,
 };
 use tokio::sync::watch;
 
@@ -106,14 +106,17 @@ pub(crate) struct Failing {
     pub(crate) calls: AtomicU64,
     /// The first call that fails, from 1, and the last one.
     pub(crate) fails: std::sync::Mutex<Range<u64>>,
-    /// The object that is not given before it is another one.
+    /// Whether it sends without end whatever it is asked for.
+    pub(crate) endless: AtomicBool,
+    /// Objects below this path are not given before it is another one.
     pub(crate) held: watch::Sender<Option<Path>>,
 }
 
 impl Failing {
     pub(crate) fn new(inner: Arc<InMemory>, fails: Range<u64>) -> Arc<Failing> {
         let (calls, held) = (AtomicU64::new(0), watch::Sender::new(None));
-        Arc::new(Failing { inner, calls, fails: fails.into(), held })
+        let (fails, endless) = (fails.into(), AtomicBool::new(false));
+        Arc::new(Failing { inner, calls, fails, endless, held })
     }
 
     pub(crate) fn objects(self: &Arc<Failing>) -> Objects {
@@ -182,9 +185,16 @@ impl ObjectStore for Failing {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
         let mut held = self.held.subscribe();
-        held.wait_for(|held| held.as_ref() != Some(location)).await.expect("it is there");
+        let is_held = |held: &Path| location.prefix_matches(held);
+        held.wait_for(|held| !held.as_ref().is_some_and(is_held)).await.expect("it is there");
         self.call()?;
-        self.inner.get_opts(location, options).await
+        let is_asked_for_bytes = !options.head;
+        let mut found = self.inner.get_opts(location, options).await?;
+        if is_asked_for_bytes && self.endless.load(Ordering::SeqCst) {
+            let zeros = stream::repeat_with(|| Ok(Bytes::from(vec![0; 1 << 20])));
+            found.payload = GetResultPayload::Stream(zeros.boxed());
+        }
+        Ok(found)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> StoreResult<Vec<Bytes>> {

@@ -17,6 +17,13 @@ pub struct Unserved {
     pub what_to_do: &'static str,
 }
 
+impl Unserved {
+    /// After how many seconds it is worth asking again; none where nobody can say.
+    pub(crate) fn retry_after_s(&self) -> Option<u32> {
+        [FILES_BUSY, ARCHIVE_BUSY, ARCHIVE_UNAVAILABLE].contains(self).then_some(10)
+    }
+}
+
 const FILES: &[&str] = &["/batches/{n}", "/batches/{n}/private"];
 const FROM_STORE: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private"];
 const ANY: &[&str] = &["any"];
@@ -130,7 +137,16 @@ pub(crate) const FILES_BUSY: Unserved = Unserved {
     status: 503,
     code: "files-busy",
     meaning: "Sixteen files are being read or sent, and none was done within 10 s.",
-    what_to_do: "Ask again later, for one file at a time.",
+    what_to_do: "Ask again after `Retry-After` seconds, for one file at a time.",
+};
+
+pub(crate) const ARCHIVE_BUSY: Unserved = Unserved {
+    requests: &["/batches/{n}"],
+    status: 503,
+    code: "archive-busy",
+    meaning: "The file is in the archive alone, which gives four at once and did not give this one \
+              within 10 s; it goes on being fetched.",
+    what_to_do: "Ask again after `Retry-After` seconds: it may be here by then.",
 };
 
 pub(crate) const ARCHIVE_UNAVAILABLE: Unserved = Unserved {
@@ -139,7 +155,7 @@ pub(crate) const ARCHIVE_UNAVAILABLE: Unserved = Unserved {
     code: "archive-unavailable",
     meaning: "The file is in the archive alone, which does not give it: it does not answer, or the \
               object there is gone or damaged.",
-    what_to_do: "Ask again later; the operator's log names the object.",
+    what_to_do: "Ask again after `Retry-After` seconds; the operator's log names the object.",
 };
 
 pub(crate) const CHAIN_UNREACHABLE: Unserved = Unserved {
@@ -388,6 +404,7 @@ pub const HTTP: &[Unserved] = &[
     HISTORY,
     STARTING,
     FILES_BUSY,
+    ARCHIVE_BUSY,
     ARCHIVE_UNAVAILABLE,
     CHAIN_UNREACHABLE,
     STAGE_DEGRADED,

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use std::{fmt, io};
 
 use archive::{
-    Beginning, Digest, Fetcher, Known, ObjectName, Objects, PlaceError, PublicFile, Room,
+    Beginning, Brought, Digest, Fetcher, Known, NotFetched, ObjectName, Objects, PlaceError,
+    PublicFile, Room,
 };
 use journal::{Archive, ArchivedFile, FetchError};
 use model::{BatchNumber, with_causes};
@@ -16,7 +18,7 @@ use crate::doors::config::{Config, ConfigError};
 use crate::folder::archive_mark::ArchiveMark;
 use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
-use crate::folder::store::{BatchArchive, FileDigest, Store, StoreError};
+use crate::folder::store::{BatchArchive, BroughtBatch, FileDigest, NotBrought, Store, StoreError};
 
 /// Most public batch files of one manifest, and bytes after which no further one is read: some
 /// large ones shall not be in memory at once.
@@ -80,11 +82,42 @@ impl OpenedArchive {
 struct Batches(Fetcher);
 
 impl BatchArchive for Batches {
-    fn read(&self, digest: &FileDigest) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    fn bring(
+        &self,
+        digest: &FileDigest,
+        wait: Duration,
+    ) -> Result<Box<dyn BroughtBatch>, NotBrought> {
         let FileDigest { blake3, bytes } = *digest;
         let object = ObjectName::Batch(blake3);
-        let read = self.0.batch(Digest { bytes, blake3 });
-        read.map_err(|error| format!("{object}: {error}").into())
+        let brought = self.0.clone().waiting(wait).bring(Digest { bytes, blake3 });
+        match brought {
+            Ok(brought) => Ok(Box::new(InCache { object, brought })),
+            Err(error) => Err(not_brought(object, &error)),
+        }
+    }
+}
+
+/// A public batch file that was fetched.
+struct InCache {
+    object: ObjectName,
+    brought: Brought,
+}
+
+impl BroughtBatch for InCache {
+    fn read(&self) -> Result<Vec<u8>, NotBrought> {
+        self.brought.read().map_err(|error| not_brought(self.object, &error))
+    }
+}
+
+fn not_brought(object: ObjectName, error: &NotFetched) -> NotBrought {
+    let why: Box<dyn Error + Send + Sync> = format!("{object}: {error}").into();
+    match error {
+        NotFetched::Late | NotFetched::Busy { .. } | NotFetched::Promised | NotFetched::Changed => {
+            NotBrought::Later(why)
+        }
+        NotFetched::Missing | NotFetched::Damaged | NotFetched::Failed(_) => {
+            NotBrought::Unavailable(why)
+        }
     }
 }
 
@@ -141,11 +174,17 @@ impl Archive for WhenRead {
 }
 
 impl BatchArchive for WhenRead {
-    fn read(&self, digest: &FileDigest) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    fn bring(
+        &self,
+        digest: &FileDigest,
+        wait: Duration,
+    ) -> Result<Box<dyn BroughtBatch>, NotBrought> {
         match self.opened.get_or_init(|| self.open()) {
-            Ok(Some(opened)) => opened.batches().read(digest),
-            Ok(None) => Err("no archive is configured (`[archive] url`)".into()),
-            Err(why) => Err(why.clone().into()),
+            Ok(Some(opened)) => opened.batches().bring(digest, wait),
+            Ok(None) => {
+                Err(NotBrought::Unavailable("no archive is configured (`[archive] url`)".into()))
+            }
+            Err(why) => Err(NotBrought::Unavailable(why.clone().into())),
         }
     }
 }

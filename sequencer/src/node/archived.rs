@@ -162,8 +162,10 @@ impl ArchiveOf {
                 status.manifests += 1;
                 status.files += manifest.files.len() as u64;
                 status.batches += manifest.batches.len() as u64;
-                status.bytes += manifest.files.iter().map(|file| file.bytes).sum::<u64>();
-                status.bytes += manifest.batches.iter().map(|batch| batch.bytes).sum::<u64>();
+                let files = manifest.files.iter().map(|file| file.bytes);
+                let bytes = files.chain(manifest.batches.iter().map(|batch| batch.bytes));
+                // What a manifest says, whoever wrote it.
+                status.bytes = bytes.fold(status.bytes, u64::saturating_add);
             })
             .await?;
         let path = self.layout.journal();

@@ -163,7 +163,11 @@ impl Memories<'_> {
     fn stored_file(&self, number: BatchNumber) -> Result<Option<PublicFile>, HeadError> {
         match self.store.public_bytes(number) {
             Ok(bytes) => Ok(bytes.and_then(|bytes| PublicFile::from_bytes(&bytes).ok())),
-            Err(error @ (StoreError::Corrupt { .. } | StoreError::Archived { .. })) => {
+            Err(
+                error @ (StoreError::Corrupt { .. }
+                | StoreError::Archived { .. }
+                | StoreError::ArchiveLate { .. }),
+            ) => {
                 let (batch, cause) = (number.0, model::with_causes(&error));
                 tracing::warn!(batch, cause, "a batch file cannot be asked for the head");
                 Ok(None)

@@ -1,7 +1,7 @@
 //! What is answered to each path.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::desk::{self, Access, TellDesk};
 use super::health::{Asked, Health, Unready, answer_all, wants_all};
 use super::operations::{self, DoorPlace};
-use super::places::{FilePlace, Held, Place};
+use super::places::{FetchPlace, FilePlace, Held, Kept, Place};
 use crate::doors::codes::{self, Unserved};
-use crate::folder::store::{Store, StoreError};
+use crate::folder::store::{BroughtPublic, Store, StoreError};
 use crate::guard::panic_of_task;
 use crate::metrics::Metrics;
 
@@ -27,6 +27,9 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// How long a request for a file waits for a place.
 const FILE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a request waits for the archive, and for its turn there, together.
+const ARCHIVE_WAIT: Duration = Duration::from_secs(10);
 
 /// What is shown.
 #[derive(Clone)]
@@ -47,21 +50,20 @@ pub struct Shown {
     pub access: Access,
 }
 
-/// Which file of a batch.
-#[derive(Clone, Copy)]
-enum File {
-    Public,
-    Private,
-}
-
 /// Not the answer asked for, and what else is to be said.
 pub(super) struct Failed(pub(super) &'static Unserved, pub(super) Value);
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let Failed(Unserved { status, code, .. }, detail) = self;
+        let Failed(answer, detail) = self;
+        let Unserved { status, code, .. } = answer;
         let status = StatusCode::from_u16(*status).expect("the table holds statuses of HTTP");
-        (status, Json(json!({ "error": code, "detail": detail }))).into_response()
+        let mut response =
+            (status, Json(json!({ "error": code, "detail": detail }))).into_response();
+        if let Some(seconds) = answer.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -70,6 +72,7 @@ impl From<StoreError> for Failed {
         let answer = match error {
             StoreError::Corrupt { .. } | StoreError::Row { .. } => &codes::CORRUPT,
             StoreError::Archived { .. } => &codes::ARCHIVE_UNAVAILABLE,
+            StoreError::ArchiveLate { .. } => &codes::ARCHIVE_BUSY,
             _ => &codes::STORE,
         };
         // The cause is for the operator: it names paths, and a reader cannot mend the disk.
@@ -121,8 +124,21 @@ async fn public(
     place: Extension<Arc<Place>>,
     number: Path<String>,
 ) -> Result<Response, Failed> {
-    let place = take_place(&place).await?;
-    run_blocking(move || file(&shown.store, &number, File::Public, place)).await
+    let (number, reader, store) = (parse(&number)?, begin(&place)?, Arc::clone(&shown.store));
+    let brought = match run_blocking(move || Ok(store.is_away(number)?)).await? {
+        true => Some(bring(&shown.store, number, &reader).await?),
+        false => None,
+    };
+    let place = take_place(reader).await?;
+    run_blocking(move || {
+        let bytes = match &brought {
+            Some(Fetched { file, .. }) => Some(file.read()?),
+            // One that left a moment ago is late: whoever has a place waits for no archive.
+            None => shown.store.public_bytes_within(number, Duration::ZERO)?,
+        };
+        file(&shown.store, number, bytes, place)
+    })
+    .await
 }
 
 async fn private(
@@ -130,31 +146,66 @@ async fn private(
     place: Extension<Arc<Place>>,
     number: Path<String>,
 ) -> Result<Response, Failed> {
-    let place = take_place(&place).await?;
-    run_blocking(move || file(&shown.store, &number, File::Private, place)).await
+    let (number, place) = (parse(&number)?, take_place(begin(&place)?).await?);
+    run_blocking(move || {
+        let bytes = shown.store.private_bytes(number)?;
+        file(&shown.store, number, bytes, place)
+    })
+    .await
 }
 
-/// Before the disk is touched: a file in memory has its place.
-async fn take_place(place: &Arc<Place>) -> Result<FilePlace, Failed> {
-    place.take_file(FILE_WAIT).await.ok_or(Failed(&codes::FILES_BUSY, Value::Null))
+/// Nothing of the path but a number reaches the file system.
+fn parse(number: &str) -> Result<BatchNumber, Failed> {
+    let malformed = |_| Failed(&codes::NUMBER_MALFORMED, json!("expected a batch number"));
+    number.parse().map(BatchNumber).map_err(malformed)
 }
 
-fn file(store: &Store, number: &str, file: File, place: FilePlace) -> Result<Response, Failed> {
-    let malformed = || Failed(&codes::NUMBER_MALFORMED, json!("expected a batch number"));
-    // Nothing of the path but a number reaches the file system.
-    let number = number.parse().map(BatchNumber).map_err(|_| malformed())?;
+fn begin(place: &Arc<Place>) -> Result<Kept, Failed> {
+    place.read().ok_or(Failed(&codes::FILES_BUSY, Value::Null))
+}
+
+/// Before a file is read: one in memory has its place.
+async fn take_place(reader: Kept) -> Result<FilePlace, Failed> {
+    reader.take_file(FILE_WAIT).await.ok_or(Failed(&codes::FILES_BUSY, Value::Null))
+}
+
+/// A file that the archive gave, here until it is read.
+struct Fetched {
+    file: BroughtPublic,
+    _place: FetchPlace,
+}
+
+/// Brings a file from the archive, with no byte of it in memory.
+async fn bring(
+    store: &Arc<Store>,
+    number: BatchNumber,
+    reader: &Kept,
+) -> Result<Fetched, Failed> {
+    let until = Instant::now() + ARCHIVE_WAIT;
+    let place = reader.take_fetch(ARCHIVE_WAIT).await;
+    let place = place.ok_or(Failed(&codes::ARCHIVE_BUSY, Value::Null))?;
+    let store = Arc::clone(store);
+    run_blocking(move || {
+        let left = until.saturating_duration_since(Instant::now());
+        Ok(Fetched { file: store.bring_public(number, left)?, _place: place })
+    })
+    .await
+}
+
+fn file(
+    store: &Store,
+    number: BatchNumber,
+    bytes: Option<Vec<u8>>,
+    place: FilePlace,
+) -> Result<Response, Failed> {
     let unknown = || Failed(&codes::BATCH_UNKNOWN, json!({ "number": number.0 }));
-    let row = store.batch(number)?.ok_or_else(unknown)?;
-    let bytes = match file {
-        File::Public => store.public_bytes(number)?,
-        File::Private => store.private_bytes(number)?,
-    };
+    let (bytes, row) = (bytes.ok_or_else(unknown)?, store.batch(number)?.ok_or_else(unknown)?);
     // Until it is settled, a lost store may be made anew with other proofs under this number.
     let cache = if row.settled.is_some() { IMMUTABLE } else { "no-cache" };
     let headers =
         [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, cache)];
     // The bytes leave memory and the place is free when the last of them is with the system.
-    let held = Held { bytes: bytes.ok_or_else(unknown)?, _place: place };
+    let held = Held { bytes, _place: place };
     Ok((headers, Body::from(Bytes::from_owner(held))).into_response())
 }
 

@@ -4,7 +4,9 @@
 //! A connection that waits for its request costs little and may be anybody's, so a new one takes
 //! the place of the one that has waited longest: a question for health or metrics, which is asked
 //! and answered within milliseconds, always finds a place. A file may take its reader long and much
-//! memory: files have places of their own, which they keep.
+//! memory: files have places of their own, which they keep. One that is in the archive alone takes
+//! none of these before it is here: however long the archive hangs, whoever asks for what is here
+//! finds its place.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,12 +28,18 @@ pub(super) const WRITERS_MAX: usize = 64;
 const WRITERS_PROTECTING: usize = 16;
 /// Most of one network, of each urgency.
 const WRITERS_OF_A_NETWORK: usize = 16;
+/// Files that are waited for at once that are in the archive alone: as many as it gives at once.
+pub(super) const FETCHES_MAX: usize = 4;
+/// Readers that wait for the archive, or for such a place: the others are left to what is here.
+const FETCHERS_MAX: usize = 16;
 
 /// All places.
 #[derive(Debug)]
 pub(super) struct Places {
     open: Mutex<Open>,
     files: Arc<Semaphore>,
+    fetches: Arc<Semaphore>,
+    fetchers: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +56,9 @@ struct Open {
 impl Places {
     /// None is taken.
     pub(super) fn new() -> Arc<Places> {
-        Arc::new(Places { open: Mutex::default(), files: Arc::new(Semaphore::new(FILES_MAX)) })
+        let [files, fetches, fetchers] =
+            [FILES_MAX, FETCHES_MAX, FETCHERS_MAX].map(|places| Arc::new(Semaphore::new(places)));
+        Arc::new(Places { open: Mutex::default(), files, fetches, fetchers })
     }
 
     /// A place for a new connection.
@@ -94,13 +104,9 @@ impl Place {
         self.give_way.notified().await;
     }
 
-    /// A place for a file; `None` if too many wait already, or none comes free in time.
-    pub(super) async fn take_file(self: &Arc<Place>, wait: Duration) -> Option<FilePlace> {
-        let reader = Kept::new(Arc::clone(self), What::File)?;
-        let files = Arc::clone(&self.places.files);
-        let permit = timeout(wait, files.acquire_owned()).await.ok()?;
-        let permit = permit.expect("nobody closes the semaphore");
-        Some(FilePlace { _reader: reader, _permit: permit })
+    /// Lets it have a file; `None` if as many have or wait for one as may.
+    pub(super) fn read(self: &Arc<Place>) -> Option<Kept> {
+        Kept::new(Arc::clone(self), What::File)
     }
 
     /// Lets this connection give way to nobody while its operation is looked at and answered; `None`
@@ -192,6 +198,25 @@ impl Kept {
         }
         Some(Kept { place, what })
     }
+
+    /// A place for the file; `None` if none comes free in time.
+    pub(super) async fn take_file(self, wait: Duration) -> Option<FilePlace> {
+        let files = Arc::clone(&self.place.places.files);
+        let permit = timeout(wait, files.acquire_owned()).await.ok()?;
+        let permit = permit.expect("nobody closes the semaphore");
+        Some(FilePlace { _reader: self, _permit: permit })
+    }
+
+    /// A place to wait for the archive; `None` if too many wait already, or none comes free in
+    /// time.
+    pub(super) async fn take_fetch(&self, wait: Duration) -> Option<FetchPlace> {
+        let places = &self.place.places;
+        let fetcher = Arc::clone(&places.fetchers).try_acquire_owned().ok()?;
+        let fetches = Arc::clone(&places.fetches);
+        let permit = timeout(wait, fetches.acquire_owned()).await.ok()?;
+        let permit = permit.expect("nobody closes the semaphore");
+        Some(FetchPlace { _fetcher: fetcher, _permit: permit })
+    }
 }
 
 impl Drop for Kept {
@@ -207,6 +232,13 @@ impl Drop for Kept {
 #[derive(Debug)]
 pub(super) struct FilePlace {
     _reader: Kept,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The place of a file that is brought from the archive.
+#[derive(Debug)]
+pub(super) struct FetchPlace {
+    _fetcher: OwnedSemaphorePermit,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -226,6 +258,10 @@ impl AsRef<[u8]> for Held {
 mod tests {
     use super::*;
 
+    async fn take_file(place: &Arc<Place>) -> Option<FilePlace> {
+        place.read()?.take_file(Duration::ZERO).await
+    }
+
     fn must_give_way(place: &Place) -> bool {
         let mut waits = std::pin::pin!(place.gives_way());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -236,7 +272,7 @@ mod tests {
     async fn the_longest_wait_gives_way_and_files_do_not() {
         let places = Places::new();
         let reads = places.enter();
-        let file = reads.take_file(Duration::ZERO).await.unwrap();
+        let file = take_file(&reads).await.unwrap();
         let waits: Vec<_> = (0..CONNECTIONS_MAX).map(|_| places.enter()).collect();
         assert!(!waits.iter().any(|place| must_give_way(place)));
         let more = [places.enter(), places.enter()];
@@ -297,15 +333,46 @@ mod tests {
         let readers: Vec<_> = (0..READERS_MAX).map(|_| places.enter()).collect();
         let mut files = Vec::new();
         for reader in &readers[..FILES_MAX] {
-            files.push(reader.take_file(Duration::ZERO).await.unwrap());
+            files.push(take_file(reader).await.unwrap());
         }
         // The next one waits, and in vain.
-        assert!(readers[FILES_MAX].take_file(Duration::ZERO).await.is_none());
+        assert!(take_file(&readers[FILES_MAX]).await.is_none());
         drop(files.pop());
-        assert!(readers[FILES_MAX].take_file(Duration::ZERO).await.is_some());
+        assert!(take_file(&readers[FILES_MAX]).await.is_some());
         let waiting: Vec<_> =
             readers.iter().map(|it| Kept::new(Arc::clone(it), What::File)).collect();
         assert_eq!(waiting.iter().flatten().count(), READERS_MAX - files.len());
-        assert!(places.enter().take_file(Duration::ZERO).await.is_none(), "refused at once");
+        assert!(places.enter().read().is_none(), "refused at once");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_archive_takes_no_place_of_a_file_and_waits_for_so_long() {
+        let places = Places::new();
+        let entered: Vec<_> = (0..READERS_MAX).map(|_| places.enter()).collect();
+        let readers: Vec<_> = entered.iter().map(|place| place.read().unwrap()).collect();
+        let mut fetches = Vec::new();
+        for reader in &readers[..FETCHES_MAX] {
+            fetches.push(reader.take_fetch(Duration::ZERO).await.unwrap());
+        }
+        // The next one waits, and in vain.
+        assert!(readers[FETCHES_MAX].take_fetch(Duration::ZERO).await.is_none());
+        let more = FETCHERS_MAX - FETCHES_MAX;
+        let mut waiting: Vec<_> = readers[FETCHES_MAX..][..more]
+            .iter()
+            .map(|reader| Box::pin(reader.take_fetch(Duration::MAX)))
+            .collect();
+        for wait in &mut waiting {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(wait.as_mut().poll(&mut context).is_pending());
+        }
+        let next = readers[FETCHERS_MAX].take_fetch(Duration::MAX).await;
+        assert!(next.is_none(), "refused at once");
+        // Every place of a file is free all the same.
+        drop(waiting);
+        let mut files = Vec::new();
+        for reader in readers.into_iter().rev().take(FILES_MAX) {
+            files.push(reader.take_file(Duration::ZERO).await.unwrap());
+        }
+        assert_eq!((files.len(), fetches.len()), (FILES_MAX, FETCHES_MAX));
     }
 }

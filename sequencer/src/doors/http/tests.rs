@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use model::{BatchNumber, Millis, Window, Word};
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::doors::codes;
 use crate::folder::store::tests::empty_batch;
-use crate::folder::store::{Settled, Store};
+use crate::folder::store::{BatchArchive, BroughtBatch, FileDigest, NotBrought, Settled, Store};
 use crate::guard::Failures;
 use crate::metrics::Metrics;
 use crate::window::Assembled;
@@ -86,18 +86,16 @@ impl Bench {
     }
 
     async fn send(&self, request: &str) -> (u16, String, Vec<u8>) {
-        let mut stream = TcpStream::connect(self.service.local_addr()).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
-        let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_lowercase();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, head, answer[end + 4..].to_vec())
+        send(self.service.local_addr(), request).await
     }
 
     async fn get(&self, path: &str) -> (u16, String, Vec<u8>) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+        get(self.service.local_addr(), path).await
+    }
+
+    fn settle(&self) {
+        let settled = Settled { transaction: [1; 32], block: 1, lateness_ms: 1, gas: 1 };
+        self.store.mark_settled(&[(BatchNumber(1), Some(settled))]).unwrap();
     }
 
     /// When the database was written last, and its bytes.
@@ -113,6 +111,22 @@ impl Bench {
     }
 }
 
+async fn send(address: SocketAddr, request: &str) -> (u16, String, Vec<u8>) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head, answer[end + 4..].to_vec())
+}
+
+async fn get(address: SocketAddr, path: &str) -> (u16, String, Vec<u8>) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    send(address, &request).await
+}
+
 #[tokio::test]
 async fn files_are_served_and_immutable_once_settled() {
     let bench = Bench::new().await;
@@ -120,8 +134,7 @@ async fn files_are_served_and_immutable_once_settled() {
     assert_eq!((status, body), (200, bench.batch.public.to_bytes()));
     assert!(head.contains("content-type: application/octet-stream"), "{head}");
     assert!(head.contains("cache-control: no-cache"), "{head}");
-    let settled = Settled { transaction: [1; 32], block: 1, lateness_ms: 1, gas: 1 };
-    bench.store.mark_settled(&[(BatchNumber(1), Some(settled))]).unwrap();
+    bench.settle();
     let (status, head, body) = bench.get("/batches/1/private").await;
     assert_eq!((status, body), (200, bench.batch.private.to_bytes()));
     assert!(head.contains("cache-control: public, max-age=31536000, immutable"), "{head}");
@@ -328,4 +341,74 @@ async fn an_operation_is_bytes_of_a_bounded_length_and_waits_for_the_node() {
         assert_eq!((found, body["error"].as_str()), (status, Some(code)), "{kind} {length}");
     }
     assert_eq!(bench.get("/operations").await.0, 405);
+}
+
+/// An archive that says nothing before it is told what to.
+#[derive(Debug, Default)]
+struct Hanging {
+    asked: watch::Sender<usize>,
+    says: Mutex<Option<fn() -> Brought>>,
+    told: Condvar,
+}
+
+type Brought = Result<Box<dyn BroughtBatch>, NotBrought>;
+
+impl Hanging {
+    fn tell(&self, says: fn() -> Brought) {
+        *self.says.lock().unwrap() = Some(says);
+        self.told.notify_all();
+    }
+}
+
+impl BatchArchive for Hanging {
+    fn bring(&self, _: &FileDigest, wait: Duration) -> Brought {
+        assert!(wait <= Duration::from_secs(10), "{wait:?}");
+        self.asked.send_modify(|asked| *asked += 1);
+        let says = self.says.lock().unwrap();
+        let says = self.told.wait_while(says, |says| says.is_none()).unwrap();
+        says.expect("somebody said")()
+    }
+}
+
+/// The file that the archive has, which it gives at last.
+struct Given;
+
+impl BroughtBatch for Given {
+    fn read(&self) -> Result<Vec<u8>, NotBrought> {
+        Ok(b"as it was archived".to_vec())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_hangs_keeps_nobody_from_a_file_that_is_here() {
+    let bench = Bench::new().await;
+    bench.settle();
+    assert!(bench.store.put_away_public(BatchNumber(1)).unwrap());
+    let archive = Arc::new(Hanging::default());
+    let mut asked = archive.asked.subscribe();
+    bench.store.read_from(archive.clone());
+    let address = bench.service.local_addr();
+    // As many as may wait for it, of which four do and the others for their turn.
+    let away: Vec<_> = (0..16).map(|_| tokio::spawn(get(address, "/batches/1"))).collect();
+    asked.wait_for(|asked| *asked == 4).await.unwrap();
+    for _ in 0..2 * FILES_MAX {
+        let (status, _, body) = bench.get("/batches/1/private").await;
+        assert_eq!((status, body), (200, bench.batch.private.to_bytes()));
+    }
+    assert_eq!(*asked.borrow(), 4, "no further one, as long as it hangs");
+    archive.tell(|| Err(NotBrought::Later("it takes longer".into())));
+    let busy = br#"{"detail":null,"error":"archive-busy"}"#;
+    for answer in away {
+        let (status, head, body) = answer.await.unwrap();
+        assert_eq!((status, &body[..]), (503, &busy[..]));
+        assert!(head.contains("retry-after: 10"), "{head}");
+    }
+    archive.tell(|| Err(NotBrought::Unavailable("no such object".into())));
+    let (_, head, _) = bench.get("/batches/1").await;
+    assert!(head.starts_with("http/1.1 503") && head.contains("retry-after: 10"), "{head}");
+    bench.check_json("/batches/1", 503, r#"{"detail":null,"error":"archive-unavailable"}"#).await;
+    archive.tell(|| Ok(Box::new(Given)));
+    let (status, head, body) = bench.get("/batches/1").await;
+    assert_eq!((status, &body[..]), (200, &b"as it was archived"[..]));
+    assert!(head.contains("immutable"), "{head}");
 }

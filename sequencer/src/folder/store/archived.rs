@@ -6,10 +6,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::BatchNumber;
 
-use super::batch_archive::BatchArchive;
+use super::batch_archive::{BatchArchive, BroughtBatch, NotBrought};
 use super::batches::BatchFile;
 use super::database::Store;
 use super::error::StoreError;
@@ -74,14 +75,67 @@ impl Store {
         self.batch_folder(number).join(BatchFile::Public.name())
     }
 
-    /// The public file of a batch, from the archive.
-    pub(super) fn read_archived(
+    /// Whether the public file of a batch that was saved is in an archive alone.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database does not answer.
+    pub fn is_away(&self, number: BatchNumber) -> Result<bool, StoreError> {
+        let row = self.batch(number)?;
+        Ok(row.is_some_and(|row| !self.has_public(number) && self.is_put_away(number, &row)))
+    }
+
+    /// Has the public file of a batch here that [`is_away`](Self::is_away). Blocks, for about so
+    /// long at most.
+    ///
+    /// # Errors
+    /// [`StoreError::ArchiveLate`] where it takes longer, [`StoreError::Archived`] if the archive
+    /// does not give it.
+    pub fn bring_public(
+        &self,
+        number: BatchNumber,
+        wait: Duration,
+    ) -> Result<BroughtPublic, StoreError> {
+        let row = self.batch(number)?;
+        let missing = StoreError::Missing { what: "batches", key: number.0 };
+        self.bring_archived(number, &row.ok_or(missing)?.public, wait)
+    }
+
+    pub(super) fn bring_archived(
         &self,
         number: BatchNumber,
         digest: &FileDigest,
-    ) -> Result<Vec<u8>, StoreError> {
-        let failed = |source| StoreError::Archived { number: number.0, source };
-        let none = || failed("no archive is configured (`[archive] url`)".into());
-        self.archive.get().ok_or_else(none)?.read(digest).map_err(failed)
+        wait: Duration,
+    ) -> Result<BroughtPublic, StoreError> {
+        let none = || NotBrought::Unavailable("no archive is configured (`[archive] url`)".into());
+        let brought =
+            self.archive.get().ok_or_else(none).and_then(|archive| archive.bring(digest, wait));
+        match brought {
+            Ok(file) => Ok(BroughtPublic { number, file }),
+            Err(error) => Err(not_brought(number, error)),
+        }
+    }
+}
+
+/// A public file that was brought from the archive.
+pub struct BroughtPublic {
+    number: BatchNumber,
+    file: Box<dyn BroughtBatch>,
+}
+
+impl BroughtPublic {
+    /// All bytes of it, held against its digest. Waits for no archive.
+    ///
+    /// # Errors
+    /// [`StoreError::ArchiveLate`] where the disk has other bytes by now.
+    pub fn read(&self) -> Result<Vec<u8>, StoreError> {
+        self.file.read().map_err(|error| not_brought(self.number, error))
+    }
+}
+
+fn not_brought(number: BatchNumber, error: NotBrought) -> StoreError {
+    let number = number.0;
+    match error {
+        NotBrought::Later(source) => StoreError::ArchiveLate { number, source },
+        NotBrought::Unavailable(source) => StoreError::Archived { number, source },
     }
 }

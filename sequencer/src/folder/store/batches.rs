@@ -1,6 +1,7 @@
 //! Assembled batches: a row and two files each.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use model::{BatchNumber, Millis};
 use statement::scope::header_hash;
@@ -12,6 +13,9 @@ use super::row::{BatchRow, FileDigest, Settled};
 use crate::window::Assembled;
 
 const WHAT: &str = "batches";
+
+/// How long whoever reads a file that is in the archive alone waits for it.
+const ARCHIVE_WAIT: Duration = Duration::from_secs(120);
 
 /// What saving a batch did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,6 +131,18 @@ impl Store {
     /// [`StoreError::Corrupt`] if the file is not as it was written, [`StoreError::Archived`] if
     /// the archive does not give it.
     pub fn public_bytes(&self, number: BatchNumber) -> Result<Option<Vec<u8>>, StoreError> {
+        self.public_bytes_within(number, ARCHIVE_WAIT)
+    }
+
+    /// As [`Self::public_bytes`], and waits for the archive for about so long at most.
+    ///
+    /// # Errors
+    /// Likewise; [`StoreError::ArchiveLate`] where it takes longer.
+    pub fn public_bytes_within(
+        &self,
+        number: BatchNumber,
+        wait: Duration,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(row) = self.batch(number)? else { return Ok(None) };
         if let Some(bytes) = files::read(&self.public_path(number), &row.public)? {
             return Ok(Some(bytes));
@@ -136,7 +152,7 @@ impl Store {
         if self.has_public(number) || !self.is_put_away(number, &row) {
             return Err(StoreError::Corrupt { what: "the public file", key: number.0 });
         }
-        self.read_archived(number, &row.public).map(Some)
+        self.bring_archived(number, &row.public, wait)?.read().map(Some)
     }
 
     /// The private file; `None` for a batch that was not saved.

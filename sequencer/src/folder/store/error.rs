@@ -75,6 +75,14 @@ pub enum StoreError {
         /// Why not.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A public file that is in the archive, and not to be had there yet.
+    #[error("expected the public file of batch {number} from the archive by now, and it is late")]
+    ArchiveLate {
+        /// The batch's number.
+        number: u64,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A row that does not decode.
     #[error(
         "the {what} row {key} is malformed: stop the node, move `store/` away and start it again, \

@@ -32,7 +32,8 @@ mod row;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use batch_archive::BatchArchive;
+pub use archived::BroughtPublic;
+pub use batch_archive::{BatchArchive, BroughtBatch, NotBrought};
 pub use batches::{BatchFile, Saved};
 pub use copy::FileOfBatch;
 pub use database::Store;
