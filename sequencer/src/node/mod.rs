@@ -29,6 +29,7 @@ pub mod frame_index;
 mod head;
 mod index_scrub;
 pub mod inspect;
+mod keys_ahead;
 pub mod loss;
 mod open;
 mod proving;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use std::{io, iter};
 
 use bodies::BodyKeys;
-use model::{Clock as _, Millis, calendar, with_causes};
+use model::{Clock as _, Millis, calendar};
 
+use super::keys_ahead::KeysAhead;
 use super::watched::{Conditions, Watched};
 use crate::clock::{Disagreement, NodeClock, Tick, Trust};
 use crate::disk::Reserve;
@@ -26,9 +27,6 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Looks between two at which the memory in use is asked for: a second.
 const MEMORY_EVERY: u32 = 10;
-
-/// Looks between two at which keys of the next epoch are made: a minute.
-const KEYS_EVERY: u32 = 600;
 
 /// Clock and disk, as they stand around the ledger.
 #[derive(Clone)]
@@ -59,34 +57,69 @@ impl Gate for Around {
     }
 }
 
-/// The running watch.
+/// The running watch, and beside it whoever makes keys ahead of need: that may take as long as
+/// there are keys, and a disk that fills up or a clock that is set is seen all the same.
 #[derive(Debug)]
 pub(super) struct Upkeep {
+    watch: Ticking,
+    keys: Option<Ticking>,
+}
+
+/// A thread that does something again and again.
+#[derive(Debug)]
+struct Ticking {
     thread: GuardedThread,
     stop: SyncSender<Infallible>,
+}
+
+impl Ticking {
+    /// The first time after a pause.
+    fn start(
+        guard: &Guard,
+        name: &'static str,
+        pause: Duration,
+        mut each: impl FnMut() + Send + 'static,
+    ) -> io::Result<Ticking> {
+        let (stop, stopped) = sync_channel(0);
+        let ticks = iter::from_fn(move || {
+            let stopped: Result<Infallible, _> = stopped.recv_timeout(pause);
+            stopped.is_err_and(|why| why == RecvTimeoutError::Timeout).then_some(())
+        });
+        let each = move |()| {
+            each();
+            Ok::<_, Infallible>(())
+        };
+        let thread = guard.thread(Stage::Upkeep, name, ticks, each)?;
+        Ok(Ticking { thread, stop })
+    }
+
+    /// Ends it once what it does is done.
+    fn stop(self) {
+        let Ticking { thread, stop } = self;
+        thread.stop(|| drop(stop));
+    }
 }
 
 impl Upkeep {
     /// Looks once, and then again and again on a thread of its own.
     pub(super) fn start(mut watch: Watch, guard: &Guard) -> io::Result<Upkeep> {
         watch.look();
-        let (stop, stopped) = sync_channel(0);
-        let ticks = iter::from_fn(move || {
-            let stopped: Result<Infallible, _> = stopped.recv_timeout(POLL);
-            stopped.is_err_and(|why| why == RecvTimeoutError::Timeout).then_some(())
+        let keys =
+            watch.keys.clone().map(|keys| KeysAhead::new(keys, Arc::clone(&watch.around.clock)));
+        let keys = keys.map(|mut ahead| {
+            ahead.make_due();
+            Ticking::start(guard, "keys-ahead", KeysAhead::PAUSE, move || ahead.make_ahead())
         });
-        let look = move |()| {
-            watch.look();
-            Ok::<_, Infallible>(())
-        };
-        let thread = guard.thread(Stage::Upkeep, "upkeep", ticks, look)?;
-        Ok(Upkeep { thread, stop })
+        let keys = keys.transpose()?;
+        let watch = Ticking::start(guard, "upkeep", POLL, move || watch.look())?;
+        Ok(Upkeep { watch, keys })
     }
 
-    /// Ends it, within a tenth of a second.
+    /// Ends it, within a tenth of a second, or once the keys are written that are being written.
     pub(super) fn stop(self) {
-        let Upkeep { thread, stop } = self;
-        thread.stop(|| drop(stop));
+        let Upkeep { watch, keys } = self;
+        watch.stop();
+        keys.into_iter().for_each(Ticking::stop);
     }
 }
 
@@ -117,7 +150,7 @@ pub(super) struct Watch {
     kept_ms: Option<i64>,
     /// Whether it could be written the last time.
     is_kept: bool,
-    keys: Option<KeysAhead>,
+    keys: Option<BodyKeys>,
     queues: Option<Queues>,
     looks: u32,
 }
@@ -126,36 +159,6 @@ pub(super) struct Watch {
 pub(super) struct Queues {
     pub(super) admit: Admit,
     pub(super) hub: ReceiptHub,
-}
-
-/// Makes keys before the writer needs them.
-struct KeysAhead {
-    keys: BodyKeys,
-    looks: u32,
-    /// Whether they could be made the last time.
-    are_made: bool,
-}
-
-impl KeysAhead {
-    fn look(&mut self, now: Millis) {
-        // The first before anybody is let in: an epoch may have ended while the node was down, and
-        // the writer would make a key with each patient's next frame.
-        let is_due = self.looks.is_multiple_of(KEYS_EVERY);
-        self.looks = self.looks.wrapping_add(1);
-        if !is_due {
-            return;
-        }
-        match self.keys.make_ahead(now) {
-            Ok(()) => self.are_made = true,
-            // Said once: the writer makes those that it needs, and meets what is wrong.
-            Err(error) if self.are_made => {
-                self.are_made = false;
-                let error = with_causes(&error);
-                tracing::error!(error, "keys of the next epoch of bodies cannot be made");
-            }
-            Err(_) => {}
-        }
-    }
 }
 
 impl Watch {
@@ -176,9 +179,9 @@ impl Watch {
         }
     }
 
-    /// Makes keys of bodies ahead of need as well.
+    /// Looks whether keys of bodies can be made, and has them made ahead of need.
     pub(super) fn with_keys(self, keys: BodyKeys) -> Watch {
-        Watch { keys: Some(KeysAhead { keys, looks: 0, are_made: true }), ..self }
+        Watch { keys: Some(keys), ..self }
     }
 
     /// Counts what waits as well.
@@ -200,15 +203,11 @@ impl Watch {
         self.watched.desk().look(self.watched.metrics(), clock.now(), clock.running_ms());
         self.watched.set_conditions(now);
         self.before = now;
-        // By no clock that nobody believes: an epoch begins once.
-        if let (Some(keys), None) = (&mut self.keys, disagreement) {
-            keys.look(self.around.clock.read().latest);
-        }
     }
 
     /// Whether the last key that was needed could not be made. One line when that begins.
     fn look_at_keys(&self) -> bool {
-        let trouble = self.keys.as_ref().and_then(|ahead| ahead.keys.trouble());
+        let trouble = self.keys.as_ref().and_then(BodyKeys::trouble);
         self.watched.metrics().body_keys_failing.set(i64::from(trouble.is_some()));
         if let (Some(error), false) = (&trouble, self.before.no_new_keys) {
             tracing::error!(

@@ -441,3 +441,27 @@ async fn a_disk_at_its_reserve_stops_frames_and_nothing_else_until_there_is_room
     assert_eq!(refusal(&node, site.frame(2)).await.code, RejectCode::NotPermitted);
     node.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_folder_that_takes_no_new_key_stops_frames_that_need_one_and_nothing_else() {
+    let (site, clocks) = site().await;
+    let (node, _) = site.start().await;
+    // No key was made yet, and a folder stands where the file of new ones would be.
+    let in_the_way = site.layout.body_keys().join("g00000001.tail");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let detail = check_unavailable(&node, site.frame(1)).await;
+    assert!(!detail.contains("tail"), "the operator's to know: {detail}");
+    wait_for(&node, "/readyz", "\"error\":\"no-new-keys\"").await;
+    wait_for(&node, "/metrics", "\nvitals_body_keys_failing 1\n").await;
+    // The writer goes on with everything else.
+    let id = model::OrganisationId::new("laboratory").unwrap();
+    let added = RegistryChange::Add(RegistryRecord::Organisation { id });
+    let answer = node.submit(Item::Registry(added)).await.unwrap();
+    assert!(matches!(answer, Answer::RegistryChanged { .. }), "{answer:?}");
+
+    std::fs::remove_dir(&in_the_way).unwrap();
+    wait_until_stored(&node, &site, 1, || clocks.pass(1_000)).await;
+    wait_for(&node, "/readyz", "\"status\":\"ready\"").await;
+    wait_for(&node, "/metrics", "\nvitals_body_keys_failing 0\n").await;
+    node.stop().await.unwrap();
+}
