@@ -135,7 +135,11 @@ impl WorkersSecret {
     /// [`SealError::File`], also if the file is there: whoever seals to it could not be read again.
     pub fn create(path: &Path) -> Result<WorkersSecret, SealError> {
         let drawn = Self::draw();
-        let text = Zeroizing::new(hex::encode(drawn.secret.secret_bytes()) + "\n");
+        // At its whole length from the start: what a growing one leaves behind is not zeroised.
+        let digits = Zeroizing::new(hex::encode(drawn.secret.secret_bytes()));
+        let mut text = Zeroizing::new(String::with_capacity(digits.len() + 1));
+        text.push_str(&digits);
+        text.push('\n');
         files::create(path, text.as_bytes(), Audience::Owner)
             .map_err(|source| SealError::File { path: path.into(), source })?;
         Ok(drawn)

@@ -57,9 +57,12 @@ pub fn read(path: &Path, bytes_max: u64, audience: Audience) -> io::Result<Vec<u
         // Of what was opened, not of the name: that could be another file's a moment later.
         closed::check_file(path, &file.metadata()?)?;
     }
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells too long from just fitting; the length that the file system
-    // says is not asked, since a pipe has none and a file may grow.
+    // At its whole length from the start, as the file system says it: it may hold a secret, and a
+    // list that grows leaves copies behind which nobody zeroises. Never more than may be read.
+    let length = file.metadata()?.len().min(bytes_max);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    // One byte more than allowed tells too long from just fitting; what the file system says is not
+    // believed, since a pipe has no length and a file may grow.
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         let why = format!("expected at most {bytes_max} bytes, found more");

@@ -184,7 +184,11 @@ pub fn write(path: &Path, secret: &Secret) -> Result<(), SecretError> {
     if let Some(folder) = path.parent() {
         files::make_folder(folder, Audience::Owner).map_err(error)?;
     }
-    let text = Zeroizing::new(hex::encode(secret.as_slice()) + "\n");
+    // At its whole length from the start: what a growing one leaves behind is not zeroised.
+    let digits = Zeroizing::new(hex::encode(secret.as_slice()));
+    let mut text = Zeroizing::new(String::with_capacity(digits.len() + 1));
+    text.push_str(&digits);
+    text.push('\n');
     // New, so that no secret in use is ever overwritten; durable before it is used: a key that
     // signed and is lost after a power cut cannot be had again.
     files::create(path, text.as_bytes(), Audience::Owner).map_err(error)

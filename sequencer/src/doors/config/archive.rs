@@ -1,5 +1,7 @@
 //! Where an archive is, read from the words of `[archive]`.
 
+use std::net::IpAddr;
+
 use archive::{Access, CacheLimits, Place};
 
 use l1_contracts::HttpUrl;
@@ -44,10 +46,14 @@ impl ArchiveSection {
         // hides the rest of it.
         let is_plain =
             |url: &HttpUrl| url.to_string() == url.expose().as_str().trim_end_matches('/');
-        if !self.endpoint.as_ref().is_none_or(is_plain) {
+        // Who was treated stands in what is put there, and a network is not the node's disk.
+        let is_closed = |url: &HttpUrl| url.expose().scheme() == "https" || is_here(url);
+        if !self.endpoint.as_ref().is_none_or(|url| is_plain(url) && is_closed(url)) {
             return Err(ConfigError::Value {
                 key: "archive.endpoint",
-                expected: "https://HOST[:PORT] without user, path or query".into(),
+                expected: "https://HOST[:PORT], or http:// of this machine, without user, path or \
+                           query"
+                    .into(),
                 found: "another address".into(),
             });
         }
@@ -68,4 +74,11 @@ impl ArchiveSection {
     pub fn cache_limits(&self) -> CacheLimits {
         CacheLimits { bytes_max: self.cache_bytes }
     }
+}
+
+/// Whether it is of this machine.
+fn is_here(url: &HttpUrl) -> bool {
+    let host = url.expose().host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -277,7 +277,8 @@ settings! {
                    archived ([archive](archive.md)). A place is one node's. Switched off again, \
                    what was archived and is no longer here is not found any more.",
         }
-        endpoint: Option<HttpUrl> = None; "URL", Allowed::Words("`http://...` or `https://...`") => {
+        endpoint: Option<HttpUrl> = None;
+        "URL", Allowed::Words("`https://...`, or `http://...` of this machine") => {
             sets: "What speaks S3, for an `s3://` place; without it Amazon's, of the region.",
         }
         region: String = "us-east-1".into(); "name", Allowed::Words("a region's name") => {

@@ -57,6 +57,7 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[archive]\nurl = \"s3://a\"\nendpoint = \"https://key:geheim@host\"", "archive.endpoint"),
         ("[archive]\nurl = \"s3://a\"\nendpoint = \"https://host/geheim\"", "archive.endpoint"),
         ("[archive]\nurl = \"s3://a\"\nendpoint = \"https://host/?a=b\"", "archive.endpoint"),
+        ("[archive]\nurl = \"s3://a\"\nendpoint = \"http://s3.ward:9000\"", "archive.endpoint"),
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[log]\nlevel = \"info,sequencer=\"", "log.level"),
         ("[log]\nformat = \"xml\"", "log.format"),
