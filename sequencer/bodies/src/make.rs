@@ -96,8 +96,8 @@ impl BodyKeys {
         }
         let medium = &*self.places().keys;
         let key = BodyKey::draw(medium).map_err(|_| KeyStoreError::Entropy)?;
-        // Later than every backup that it is not in, whatever the clocks say: the time of a group of
-        // the journal, or of one that was begun a moment before.
+        // Later than every backup that it is not in, whatever the clocks say: what is given here is
+        // the time of a group of the journal, which may have been begun before.
         let begun = self.held().ledger.last_begun();
         let created = begun.map_or(created, |begun| created.max(begun.plus(1)));
         let named = Named { id, created };

@@ -172,8 +172,8 @@ fn print_snapshots(snapshots: &[(u64, SnapshotSays)]) -> Outcome {
         let says = match says {
             SnapshotSays::Same => "the same state".to_owned(),
             SnapshotSays::SameButUnread { segments } => format!(
-                "the same state, but for digests of {segments} segments whose readings do not open, \
-                 or did not when they were taken in"
+                "the same state, but for digests of {segments} segments whose readings do not \
+                 open, or did not when they were taken in"
             ),
             SnapshotSays::Differs => "another state".to_owned(),
             SnapshotSays::PassedOver(why) => format!("a start passes it over: {why}"),

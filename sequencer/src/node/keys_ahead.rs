@@ -1,4 +1,5 @@
-//! Makes keys of bodies before the writer needs them, and writes all of them anew where that is due.
+//! Makes keys of bodies before the writer needs them, and writes all of them anew where that is
+//! due.
 
 use std::sync::Arc;
 use std::time::Duration;

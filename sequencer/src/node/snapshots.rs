@@ -152,16 +152,15 @@ impl Snapshots {
     ) -> Result<Option<Restored>, ReadError> {
         self.last_that(|group| {
             let taken = self.take(group, journal, wanted)?;
-            match taken.as_ref().filter(|_| wanted.indexed) {
-                Some(restored) => self.check_index(&restored.ledger)?,
-                None => {}
+            if let Some(restored) = taken.as_ref().filter(|_| wanted.indexed) {
+                self.check_index(&restored.ledger)?;
             }
             Ok(taken)
         })
     }
 
-    /// The ledger of the last snapshot that can be believed, whatever became of the index since: for
-    /// whoever looks through that.
+    /// The ledger of the last snapshot that can be believed, whatever became of the index since:
+    /// for whoever looks through that.
     ///
     /// # Errors
     /// As [`Snapshots::newest`].

@@ -56,8 +56,8 @@ async fn a_snapshot_of_before_an_erasure_is_the_same_state_and_a_start_from_it_s
     node.stop().await.unwrap();
 }
 
-/// The key folder's disk is lost, and its backup is found later: what a snapshot of the time between
-/// holds nobody can make again, and it is no other state.
+/// The key folder's disk is lost, and its backup is found later: what a snapshot of the time
+/// between holds nobody can make again, and it is no other state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_of_a_time_without_a_key_is_the_same_state_once_the_key_is_back() {
     let site = Site::new().await;
