@@ -27,8 +27,8 @@ use sequencer::node::recover::RecoverError;
 use sequencer::node::stepped::{self, SteppedError, SteppedParts, SteppedSnapshots, SteppedStart};
 use sequencer::stages::deliver::{DeliverConfig, NodeDelivery, ReceiptHub};
 use sequencer::stages::ingest::{
-    Admit, AdmitError, IngestConfig, IngestError, IngestServer, Issued, Listen, Observe,
-    RateConfig, RegistryDesk, Renewals, ResetKey, Services,
+    Admit, AdmitError, IngestConfig, IngestError, IngestServer, Issued, Listen, Observe, QuicKey,
+    RateConfig, RegistryDesk, Renewals, Services,
 };
 use sequencer::stages::ledger::{Answer, Item, LedgerAdmission, LedgerConfig, LedgerView};
 use sequencer::stages::rows::{AdmissionConfig, Evaluate, RowPool};
@@ -409,7 +409,7 @@ impl NodeSite {
             // The real socket beside the simulated one: any port does.
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: ServerTls::load(&self.folder.join(SERVER))?,
-            resets: ResetKey::new(Secret::new([11; 32])),
+            quic: QuicKey::new(Secret::new([11; 32])),
         };
         let (limits, rates) = (self.limits.clone(), RateConfig::default());
         Ok(IngestServer::start(listen, limits, rates, services)?)

@@ -33,7 +33,7 @@ fn whatever_fails_everything_acknowledged_is_there_and_all_is_well_after_it() {
 
 #[test]
 fn equal_seeds_give_equal_traces_and_other_seeds_others() {
-    let [first, again, other, other_again] = [1, 1, 4, 4].map(|seed| go(seed).trace);
+    let [first, again, other, other_again] = [1, 1, 3, 3].map(|seed| go(seed).trace);
     assert_eq!(first, again);
     assert_eq!(other, other_again);
     assert_ne!(first, other);

@@ -33,7 +33,7 @@ use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
 use crate::guard::{GuardedTask, Stage};
-use crate::stages::ingest::{DoorParts, IngestServer, Listen, OperationDoor, ResetKey, Services};
+use crate::stages::ingest::{DoorParts, IngestServer, Listen, OperationDoor, QuicKey, Services};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 
 /// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
@@ -183,7 +183,7 @@ pub(super) fn start_ingest(
         tls: ServerTls::load(&opened.layout.server())?,
         // Drawn anew if it is lost: then connections of the run before wait for their timeout, and
         // nothing else comes of it.
-        resets: ResetKey::new(secrets::open_or_draw(&opened.layout.quic_key())?),
+        quic: QuicKey::new(secrets::open_or_draw(&opened.layout.quic_key())?),
     };
     Ok(IngestServer::start(listen, ingest.limits.clone(), ingest.rates.clone(), services)?)
 }

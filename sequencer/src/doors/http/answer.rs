@@ -176,11 +176,7 @@ struct Fetched {
 }
 
 /// Brings a file from the archive, with no byte of it in memory.
-async fn bring(
-    store: &Arc<Store>,
-    number: BatchNumber,
-    reader: &Kept,
-) -> Result<Fetched, Failed> {
+async fn bring(store: &Arc<Store>, number: BatchNumber, reader: &Kept) -> Result<Fetched, Failed> {
     let until = Instant::now() + ARCHIVE_WAIT;
     let place = reader.take_fetch(ARCHIVE_WAIT).await;
     let place = place.ok_or(Failed(&codes::ARCHIVE_BUSY, Value::Null))?;

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use journal::{Failure, NotTaken, Places, SubmitAllError, Submitter};
 use model::{RejectCode, with_causes};
 use thiserror::Error;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use wire::{Holder, Lane, RegistryChange, SignedOperation};
 
+use super::told::{Listener, Teller};
 use crate::history::Hold;
 use crate::stages::deliver::NodeDelivery;
 use crate::stages::ledger::{Answer, Item, LedgerAdmission, Refusal};
@@ -21,7 +22,7 @@ use crate::stages::rows::{EvaluatedRow, NotEvaluated, NotProvable, RowPool, Urge
 pub struct Admit {
     submitter: Submitter<LedgerAdmission<NodeDelivery>>,
     rows: RowPool,
-    registry: Arc<watch::Sender<u64>>,
+    registry: Arc<Teller>,
     hold: Hold,
 }
 
@@ -142,7 +143,7 @@ pub(super) struct NotTakenFrames {
 impl Admit {
     /// Submits to this writer, and operations to the evaluation of their rows first.
     pub fn new(submitter: Submitter<LedgerAdmission<NodeDelivery>>, rows: RowPool) -> Admit {
-        let (registry, hold) = (Arc::new(watch::Sender::new(0)), Hold::default());
+        let (registry, hold) = (Arc::new(Teller::default()), Hold::default());
         Admit { submitter, rows, registry, hold }
     }
 
@@ -211,7 +212,7 @@ impl Admit {
 
     /// Has every connection look whether it may go on, as after a change of the registry.
     pub(super) fn note_registry_change(&self) {
-        self.registry.send_modify(|changes| *changes += 1);
+        self.registry.tell();
     }
 
     /// Submits an item; `reply` is called once, on the writer thread or on one that evaluates, and
@@ -347,7 +348,7 @@ impl Admit {
         let reply = move |answer: Result<Answer, Failure>| {
             // Before the reply: who hears of the change finds connections that check already.
             if let Some(registry) = registry {
-                registry.send_modify(|changes| *changes += 1);
+                registry.tell();
             }
             reply(answer.map_err(AdmitError::Failed));
         };
@@ -370,9 +371,9 @@ impl Admit {
         if self.hold.is_set() { Err(AdmitError::Held) } else { Ok(()) }
     }
 
-    /// Changes with every registry change that was submitted here and may end somebody's right.
-    pub fn registry_changes(&self) -> watch::Receiver<u64> {
-        self.registry.subscribe()
+    /// Hears of every registry change that was submitted here and may end somebody's right.
+    pub(super) fn registry_changes(&self) -> Listener {
+        self.registry.listen()
     }
 
     /// Items that wait for the writer now.

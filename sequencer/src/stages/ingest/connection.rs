@@ -21,6 +21,7 @@ use super::peer::{Peer, PeerId};
 use super::places::ConnectionPlace;
 use super::session::{Reply, Session};
 use super::shared::{Services, Shared};
+use super::told::Listener;
 use crate::history::Contradiction;
 
 /// Bytes that are handed to the transport at once: fewer and larger writes cost less.
@@ -58,12 +59,12 @@ struct Shell {
     replies: Receiver<Reply>,
     taken: Vec<Reply>,
     receipts: Receiver<SignedReceipt>,
-    registry: watch::Receiver<u64>,
+    registry: Listener,
     held: watch::Receiver<Option<Contradiction>>,
     identity: Interval,
     /// When its certificate was replaced long enough ago.
     drained: Option<Instant>,
-    stop: watch::Receiver<bool>,
+    stop: Listener,
     stopping: bool,
     /// Whether the transport has its whole windows.
     widened: bool,
@@ -75,7 +76,7 @@ struct Shell {
 }
 
 /// Runs a connection until it ends.
-pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: watch::Receiver<bool>) {
+pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: Listener) {
     let peer = match Peer::of_connection(&connection) {
         Ok(peer) => peer,
         Err(error) => {
@@ -135,7 +136,7 @@ async fn open_session(
     connection: Connection,
     peer: Peer,
     shared: Arc<Shared>,
-    stop: watch::Receiver<bool>,
+    stop: Listener,
 ) -> Result<Shell, RejectCode> {
     let services = &shared.services;
     // Before the registry is read, so that a change between the two is seen.
@@ -259,8 +260,8 @@ impl Shell {
             1.. = self.replies.recv_many(&mut self.taken, REPLIES_AT_ONCE) => Turn::Replies,
             receipt = self.receipts.recv() => Turn::Receipt(receipt.map(Box::new)),
             _ = self.connection.closed() => Turn::Lost,
-            _ = self.stop.wait_for(|stop| *stop), if !self.stopping => Turn::Stop,
-            Ok(()) = self.registry.changed() => Turn::CheckIdentity,
+            () = self.stop.next(), if !self.stopping => Turn::Stop,
+            () = self.registry.next() => Turn::CheckIdentity,
             Ok(()) = self.held.changed() => Turn::CheckIdentity,
             _ = self.identity.tick() => Turn::CheckIdentity,
             () = sleep_until(drained), if drains => Turn::CheckIdentity,

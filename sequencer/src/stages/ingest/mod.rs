@@ -29,14 +29,15 @@ mod error;
 mod observe;
 mod peer;
 mod places;
+mod quic_key;
 mod renewals;
-mod resets;
 mod server;
 mod session;
 mod shared;
 mod sources;
 mod stored;
 mod tls;
+mod told;
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ pub use desk::{DeskError, RegistryDesk};
 pub use door::{Arrived, Asked, DoorError, DoorParts, Examined, OperationDoor, Stored};
 pub use error::IngestError;
 pub use observe::{Observe, Observed, RenewalStep};
+pub use quic_key::QuicKey;
 pub use renewals::{IssueError, Issued, Renewals, Revoked, WaitingRenewal};
-pub use resets::ResetKey;
 pub use server::{IngestServer, Listen};
 pub use shared::Services;

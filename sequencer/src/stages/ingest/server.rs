@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use model::RejectCode;
 use quinn::{Connection, Endpoint, Incoming};
-use tokio::sync::watch;
+use quinn_proto::crypto::HandshakeTokenKey;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -16,9 +16,10 @@ use super::config::{IngestConfig, RateConfig};
 use super::error::IngestError;
 use super::observe::Observed;
 use super::places::{HandshakePlace, Places};
-use super::resets::ResetKey;
+use super::quic_key::QuicKey;
 use super::shared::{Services, Shared};
 use super::sources::Sources;
+use super::told::{Listener, Teller};
 use super::{connection, tls};
 use crate::folder::authority::ServerTls;
 use crate::guard::{GuardedTask, Stage};
@@ -30,16 +31,18 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Certificate, key and authority.
     pub tls: ServerTls,
-    /// What connections of an earlier run are told by that they are gone.
-    pub resets: ResetKey,
+    /// What outlives a run: resets, connection ids and proofs of an address.
+    pub quic: QuicKey,
 }
 
 /// The running server. Dropping it stops it without waiting.
 pub struct IngestServer {
     local_addr: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: Teller,
     acceptor: GuardedTask,
     endpoint: Endpoint,
+    /// Seals proofs of an address, whichever certificate is shown.
+    tokens: Arc<dyn HandshakeTokenKey>,
     shared: Arc<Shared>,
 }
 
@@ -66,21 +69,22 @@ impl IngestServer {
         // Checked again for those who configure in code.
         config.check()?;
         rates.check()?;
-        let Listen { address: listen, tls, resets } = listen;
+        let Listen { address: listen, tls, quic } = listen;
         let socket = |source| IngestError::Socket { listen, source };
-        let settings = tls::settings(&config, tls)?;
+        let tokens = quic.tokens();
+        let settings = tls::settings(&config, tls, Arc::clone(&tokens))?;
         let asked = config.udp_buffer_bytes as usize;
         let (bound, buffers) = udp::bind(listen, asked).map_err(socket)?;
         services.observe.observe(Observed::SocketOpened(buffers));
         if let Some(short) = buffers.short() {
             tracing::warn!(%short, "the socket has smaller buffers than it should have");
         }
-        let mut transport = resets.endpoint(config.datagram_bytes_max());
+        let mut transport = quic.endpoint(config.datagram_bytes_max());
         transport.rng_seed(services.machine.random());
         let endpoint = Endpoint::new(transport, Some(settings), bound, services.machine.quic());
         let endpoint = endpoint.map_err(socket)?;
         let local_addr = endpoint.local_addr().map_err(socket)?;
-        let (stop, stopping) = watch::channel(false);
+        let stop = Teller::default();
         let places = Arc::new(Places::new(&config, Arc::clone(&services.observe)));
         let shared = Arc::new(Shared {
             config,
@@ -90,20 +94,22 @@ impl IngestServer {
             sessions: AtomicUsize::new(0),
         });
         let guard = shared.services.guard.clone();
-        let accepting = accept(endpoint.clone(), Arc::clone(&shared), stopping);
+        let accepting = accept(endpoint.clone(), Arc::clone(&shared), stop.listen());
         let acceptor = guard.task(Stage::Ingest, async move {
             accepting.await;
             Ok::<_, Infallible>(())
         });
-        Ok(IngestServer { local_addr, stop, acceptor, endpoint, shared })
+        Ok(IngestServer { local_addr, stop, acceptor, endpoint, tokens, shared })
     }
 
-    /// Shows this certificate, and asks for those of its authority, from the next handshake on.
+    /// Shows this certificate, and asks for those of its authority, from the next handshake on. One
+    /// whose peer is about to prove its address goes on.
     ///
     /// # Errors
     /// [`IngestError`] if TLS cannot use it; then the one before goes on to be shown.
     pub fn replace_certificate(&self, tls: ServerTls) -> Result<(), IngestError> {
-        self.endpoint.set_server_config(Some(tls::settings(&self.shared.config, tls)?));
+        let settings = tls::settings(&self.shared.config, tls, Arc::clone(&self.tokens))?;
+        self.endpoint.set_server_config(Some(settings));
         Ok(())
     }
 
@@ -120,18 +126,18 @@ impl IngestServer {
     /// Takes no new connection and reads no more; closes each connection as unavailable when what
     /// it had admitted is acknowledged, at the latest after `farewell_ms`. Stop the writer after.
     pub async fn stop(self) {
-        self.acceptor.stop(|| _ = self.stop.send_replace(true)).await;
+        self.acceptor.stop(|| self.stop.tell()).await;
     }
 }
 
-async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+async fn accept(endpoint: Endpoint, shared: Arc<Shared>, mut stop: Listener) {
     let (mut sessions, each) = (JoinSet::new(), stop.clone());
     let farewell = shared.config.farewell();
     loop {
         tokio::select! {
             // In this order, and not in one of chance, so that a run can be made again.
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stop.next() => break,
             // Taken away as they end, so that they take no memory.
             Some(_) = sessions.join_next() => {}
             incoming = endpoint.accept() => match incoming {
@@ -153,7 +159,7 @@ fn admit_connection(
     incoming: Incoming,
     shared: &Arc<Shared>,
     sessions: &mut JoinSet<()>,
-    stop: &watch::Receiver<bool>,
+    stop: &Listener,
 ) {
     let (places, config) = (&shared.places, &shared.config);
     let many = places.handshakes() >= config.retry_from_handshakes.min(config.handshakes_max);
@@ -169,12 +175,7 @@ fn admit_connection(
 }
 
 /// A connection from its handshake on. What panics in it ends it alone.
-async fn serve(
-    incoming: Incoming,
-    place: HandshakePlace,
-    shared: Arc<Shared>,
-    stop: watch::Receiver<bool>,
-) {
+async fn serve(incoming: Incoming, place: HandshakePlace, shared: Arc<Shared>, stop: Listener) {
     let Some(connection) = shake_hands(incoming, place, &shared.config).await else { return };
     let observe = Arc::clone(&shared.services.observe);
     // A task of its own, so that a panic is caught here and ends this connection only.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn_proto::crypto::HandshakeTokenKey;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
@@ -13,10 +14,12 @@ use super::config::IngestConfig;
 use super::error::IngestError;
 use crate::folder::authority::ServerTls;
 
-/// Server settings of quinn. The provider is given explicitly: nothing global decides it.
+/// Server settings of quinn, whose peers prove their address with these tokens. The provider is
+/// given explicitly: nothing global decides it.
 pub(super) fn settings(
     config: &IngestConfig,
     tls: ServerTls,
+    tokens: Arc<dyn HandshakeTokenKey>,
 ) -> Result<quinn::ServerConfig, IngestError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     // Only the node's own authority: the system's roots vouch for names, not for roles.
@@ -41,7 +44,8 @@ pub(super) fn settings(
     server.session_storage = Arc::new(NoServerSessionStorage {});
     let crypto = QuicServerConfig::try_from(server)
         .map_err(|_| rustls::Error::General("the provider lacks the initial suite".into()))?;
-    let mut settings = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    // Not the key that quinn would draw: it would be another one with each certificate.
+    let mut settings = quinn::ServerConfig::new(Arc::new(crypto), tokens);
     settings
         .transport_config(Arc::new(transport(config)))
         .max_incoming(config.incoming_max)

@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::BytesMut;
 use model::{Action, RejectCode};
-use quinn_proto::{Endpoint, EndpointConfig};
+use quinn_proto::{DatagramEvent, Endpoint, EndpointConfig};
 use tokio::sync::watch;
 use wire::Role;
 
@@ -49,15 +50,50 @@ pub(super) async fn start(config: IngestConfig) -> (Node, watch::Receiver<Seen>)
     (Node::start_with(config, door).await, seen)
 }
 
+/// A client that sends and takes a datagram when the test says.
+struct ByHand {
+    endpoint: Endpoint,
+    connection: quinn_proto::Connection,
+    socket: UdpSocket,
+}
+
+impl ByHand {
+    fn new(node: &Node) -> ByHand {
+        let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), None, false, None);
+        let (now, tls) = (Instant::now(), client_tls(&node.gateway));
+        let (_, connection) = endpoint.connect(now, tls, node.address, SERVER_NAME).unwrap();
+        let socket = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        ByHand { endpoint, connection, socket }
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        let mut datagram = Vec::new();
+        let transmit = self.connection.poll_transmit(Instant::now(), 1, &mut datagram);
+        datagram.truncate(transmit.expect("it has something to say").size);
+        datagram
+    }
+
+    fn send(&mut self, node: &Node) {
+        let datagram = self.next();
+        self.socket.send_to(&datagram, node.address).unwrap();
+    }
+
+    /// Takes what the node sent, which it has: it said so.
+    fn take(&mut self, node: &Node) {
+        let mut bytes = [0; 2_000];
+        let length = self.socket.recv(&mut bytes).unwrap();
+        let (now, datagram) = (Instant::now(), BytesMut::from(&bytes[..length]));
+        let event = self.endpoint.handle(now, node.address, None, None, datagram, &mut Vec::new());
+        let Some(DatagramEvent::ConnectionEvent(_, event)) = event else {
+            panic!("expected an answer to the handshake")
+        };
+        self.connection.handle_event(event);
+    }
+}
+
 /// The first datagram of a handshake, from a stranger who never reads an answer.
 pub(super) fn first_datagram(node: &Node) -> Vec<u8> {
-    let mut endpoint = Endpoint::new(Arc::new(EndpointConfig::default()), None, false, None);
-    let (now, tls) = (Instant::now(), client_tls(&node.gateway));
-    let (_, mut connection) = endpoint.connect(now, tls, node.address, SERVER_NAME).unwrap();
-    let mut datagram = Vec::new();
-    let transmit = connection.poll_transmit(now, 1, &mut datagram).expect("a client speaks first");
-    datagram.truncate(transmit.size);
-    datagram
+    ByHand::new(node).next()
 }
 
 /// A wallet that was not there before connects and stops everything.
@@ -93,6 +129,22 @@ async fn half_open_handshakes_without_end_keep_no_stop_out() {
         let gave_way = seen.borrow().handshakes_gave_way;
         assert_eq!(gave_way, usize::from(unproven == handshakes_max));
     }
+}
+
+/// The node's certificate is read anew, by SIGHUP, between the proof that was asked of a peer and
+/// the one that it gives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_of_an_address_that_was_asked_before_the_certificate_was_replaced_is_taken() {
+    let (node, mut seen) = start(IngestConfig::default()).await;
+    let mut peer = ByHand::new(&node);
+    peer.send(&node);
+    seen.wait_for(|seen| seen.retries == 1).await.unwrap();
+    peer.take(&node);
+    node.replace_certificate();
+    peer.send(&node);
+    let counted = |seen: &Seen| seen.under_way > 0 || seen.retries > 1;
+    let now = *seen.wait_for(counted).await.unwrap();
+    assert_eq!((now.under_way, now.retries), (1, 1), "the proof is taken, and none asked again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

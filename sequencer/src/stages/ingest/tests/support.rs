@@ -38,7 +38,7 @@ use wire::{
     SignedOperation, SigningKey, Source, StreamKey,
 };
 
-use crate::folder::authority::{Authority, Issued, Pem};
+use crate::folder::authority::{Authority, Issued, Pem, ServerTls};
 use crate::folder::secrets::Secret;
 use crate::guard::{Failures, Guard};
 use crate::metrics::Metrics;
@@ -49,8 +49,8 @@ use crate::stages::ingest::session::{Reply, Session};
 use crate::stages::ingest::shared::Shared;
 use crate::stages::ingest::sources::Sources;
 use crate::stages::ingest::{
-    Admit, IngestConfig, IngestServer, Listen, Observe, RateConfig, RegistryDesk, Renewals,
-    ResetKey, Services,
+    Admit, IngestConfig, IngestServer, Listen, Observe, QuicKey, RateConfig, RegistryDesk,
+    Renewals, Services,
 };
 use crate::stages::ledger::{
     Answer, BodySeal, EnrolmentSeal, Item, Ledger, LedgerAdmission, LedgerConfig, LedgerView,
@@ -217,8 +217,7 @@ impl Node {
         let pool = RowPool::start(&AdmissionConfig::default(), rows.clone(), metrics.clone());
         let admit = Admit::new(writer.submitter(), pool.unwrap()).held_by(hub.hold().clone());
         let authority = Authority::create(&folder.path().join("ca"), validity()).unwrap();
-        let names = [SERVER_NAME.to_owned()];
-        let tls = authority.issue_server(&names, validity()).unwrap().server_tls().unwrap();
+        let tls = server_tls(&authority);
         let (sessions, renewals) = (Arc::new(sessions), Arc::new(Renewals::new(&config)));
         let desk = RegistryDesk::new(admit.clone(), view.clone());
         let services = Services {
@@ -234,7 +233,7 @@ impl Node {
             ahead_ms_max: SKEW_MS,
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listen = Listen { address, tls, resets: ResetKey::new(Secret::new([11; 32])) };
+        let listen = Listen { address, tls, quic: QuicKey::new(Secret::new([11; 32])) };
         let server = IngestServer::start(listen, config, RateConfig::default(), services).unwrap();
         let gateway = authority.issue_client(Role::Gateway, "gateway", validity()).unwrap();
         let address = server.local_addr();
@@ -485,6 +484,12 @@ impl Node {
         self.broken.store(true, Ordering::SeqCst);
     }
 
+    /// Another certificate of the same authority from now on.
+    pub(super) fn replace_certificate(&self) {
+        let server = self.server.as_ref().expect("it runs");
+        server.replace_certificate(server_tls(&self.authority)).unwrap();
+    }
+
     pub(super) async fn stop_server(&mut self) {
         self.server.take().unwrap().stop().await;
     }
@@ -527,6 +532,12 @@ impl Session {
 pub(super) fn body_keys() -> &'static BodyKeys {
     static KEYS: LazyLock<BodyKeys> = LazyLock::new(bodies::fault::keys);
     &KEYS
+}
+
+/// A certificate of the server, a new one each time.
+fn server_tls(authority: &Authority) -> ServerTls {
+    let names = [SERVER_NAME.to_owned()];
+    authority.issue_server(&names, validity()).unwrap().server_tls().unwrap()
 }
 
 fn body_seal() -> BodySeal {
