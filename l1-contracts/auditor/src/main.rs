@@ -1,5 +1,6 @@
 //! `auditor`: see `auditor --help`.
 
+mod given;
 mod keeping;
 mod line;
 mod serving;
@@ -24,6 +25,7 @@ use statement::batch::{PatientOpening, ReleasedFrames};
 use statement::fingerprint::{Fingerprint, OtherDeployment};
 use wire::Address;
 
+use crate::given::{Given, PlaceArgs, Read};
 use crate::keeping::Keeping;
 use crate::line::Line;
 
@@ -108,30 +110,6 @@ Exit codes:
   3  the chain or a batch file is not available: withheld data is unavailable, not broken
   5  everything that was checked holds, and some of what was given was compared with nothing";
 
-/// Where everything is read from.
-#[derive(Args)]
-pub(crate) struct PlaceArgs {
-    /// JSON-RPC address of a node of the base chain, http:// or https://. Use one that you trust to
-    /// be on the right chain: your own, or that of somebody who does not know the operator.
-    // Read later: clap would quote an address that does not parse, with the secrets in it.
-    #[arg(long)]
-    rpc: String,
-    /// The deployment file, from where you trust it: it says which contract is audited.
-    #[arg(long)]
-    pub(crate) deployment: PathBuf,
-    /// The deployment's fingerprint, as the hospital told you and not as the file says: another
-    /// deployment is refused.
-    #[arg(long, value_name = "HEX")]
-    fingerprint: Option<Fingerprint>,
-    /// Batch files: the address of a node, http:// or https:// (`GET /batches/N`), or a folder with
-    /// NNNNNN/public.bin. Whoever delivers them need not be trusted.
-    #[arg(long)]
-    data: String,
-    /// Print one JSON object. How far `verify` is stands on the error output all the same.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 #[derive(Args)]
 struct Verify {
     #[command(flatten)]
@@ -191,11 +169,6 @@ async fn main() -> process::ExitCode {
     });
     process::ExitCode::from(code.number())
 }
-
-/// The command line, or a file or address given on it, is wrong.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:#}")]
-pub(crate) struct Given(pub(crate) anyhow::Error);
 
 /// Wrong is what was read before anything was checked; what fails afterwards failed.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
@@ -282,25 +255,6 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
                 Fault::Refused(_) => ExitCode::Usage,
             })
         }
-    }
-}
-
-/// [`PlaceArgs`], each read into what it names.
-pub(crate) struct Read {
-    pub(crate) rpc: HttpUrl,
-    pub(crate) deployment: Deployment,
-    pub(crate) data: Source,
-}
-
-impl PlaceArgs {
-    pub(crate) fn read(&self) -> anyhow::Result<Read> {
-        let rpc = self.rpc.parse::<HttpUrl>().context("reading --rpc")?;
-        let deployment = Deployment::read(&self.deployment)?;
-        if let Some(expected) = self.fingerprint {
-            deployment.fingerprint.expect(expected)?;
-        }
-        let data = Source::parse(&self.data).context("reading --data")?;
-        Ok(Read { rpc, deployment, data })
     }
 }
 

@@ -10,7 +10,7 @@ use l1_contracts::{HttpUrl, Patience};
 use model::{BatchNumber, ExitCode};
 use page_server::{Files, Found, PageServer, Reach, Shown, Trust};
 
-use crate::{Given, PlaceArgs, Read};
+use crate::given::{Given, PlaceArgs, Read};
 
 /// Longest deployment file that is shown.
 const DEPLOYMENT_BYTES_MAX: u64 = 1 << 20;

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::chain::{QUESTION_BYTES_MAX, Question, Unasked};
-use crate::{ANSWERS_MAX, Files, PageError, Shown};
+use crate::shown::{ANSWERS_MAX, CHAINS_MAX, Files, PageError, Shown};
 
 /// How long a request for a file or the chain waits for a place.
 const PLACE_WAIT: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ const fn failed(status: StatusCode, code: &'static str) -> Failed {
 impl Answers {
     pub(crate) fn new(shown: Shown) -> Result<Answers, PageError> {
         let Shown { trust, deployment, chains, files } = shown;
-        if chains.is_empty() || chains.len() > crate::CHAINS_MAX {
+        if chains.is_empty() || chains.len() > CHAINS_MAX {
             return Err(PageError::Chains(chains.len()));
         }
         let served = Served { trust, chains: chains.len() as u8 };

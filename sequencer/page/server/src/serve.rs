@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::answer::Answers;
-use crate::{PageError, Shown};
+use crate::shown::{PageError, Shown};
 
 /// Connections at once; a browser opens six.
 const CONNECTIONS_MAX: usize = 64;
@@ -67,8 +67,8 @@ impl PageServer {
     /// Serves until `stop` is ready. Connections under way are cut then: a page asks again.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let PageServer { listener, answers, .. } = self;
-        let (places, mut open) =
-            (Arc::new(Semaphore::new(CONNECTIONS_MAX)), tokio::task::JoinSet::new());
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut open = tokio::task::JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {

@@ -1,11 +1,12 @@
 //! `vitals log`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use client::batches::{BatchFiles, Batches};
+use client::hand_in::Pending;
 use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
