@@ -14,15 +14,15 @@ use anyhow::Context as _;
 use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{SavedBatch, read_saved, save, try_saving};
 use auditor::{
-    Colour, Fault, Options, Place, Progress, ReceiptsOf, Report, Source, Verdict, audit, open,
+    Colour, Fault, Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open,
     read_receipts,
 };
 use clap::{Args, Parser, Subcommand};
 use files::Audience;
-use l1_contracts::{Deployment, HttpUrl};
+use l1_contracts::Deployment;
 use model::{ExitCode, escape, limits};
 use statement::batch::{PatientOpening, ReleasedFrames};
-use statement::fingerprint::{Fingerprint, OtherDeployment};
+use statement::fingerprint::OtherDeployment;
 use wire::Address;
 
 use crate::given::{Given, PlaceArgs, Read};

@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use model::BatchNumber;
 use serde_json::{Value, json};
 
-use super::desk::{self, Access, TellDesk};
-use super::health::{Asked, Health, Unready, answer_all, wants_all};
-use super::operations::{self, DoorPlace};
+use super::desk;
+use super::health::{Asked, Unready, answer_all, wants_all};
+use super::operations;
 use super::places::{FetchPlace, FilePlace, Held, Kept, Place};
-use crate::doors::codes::{self, Unserved};
-use crate::folder::store::{BroughtPublic, Store, StoreError};
+use super::shown::{Failed, Shown};
+use crate::doors::codes;
+use crate::folder::store::{BroughtPublic, Store};
 use crate::guard::panic_of_task;
-use crate::metrics::Metrics;
 
 /// A settled file never changes: the chain holds its hash. A year is the longest that caches know.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -30,57 +30,6 @@ const FILE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a request waits for the archive, and for its turn there, together.
 const ARCHIVE_WAIT: Duration = Duration::from_secs(10);
-
-/// What is shown.
-#[derive(Clone)]
-pub struct Shown {
-    /// Batch files.
-    pub store: Arc<Store>,
-    /// Metrics.
-    pub metrics: Arc<Metrics>,
-    /// What `/healthz` and `/readyz` ask.
-    pub health: Arc<dyn Health>,
-    /// Where signed operations go.
-    pub operations: DoorPlace,
-    /// Whether a proxy says where a request comes from.
-    pub forwarded: bool,
-    /// The figures of the last hours.
-    pub desk: Arc<dyn TellDesk>,
-    /// Who may see these.
-    pub access: Access,
-}
-
-/// Not the answer asked for, and what else is to be said.
-pub(super) struct Failed(pub(super) &'static Unserved, pub(super) Value);
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        let Failed(answer, detail) = self;
-        let Unserved { status, code, .. } = answer;
-        let status = StatusCode::from_u16(*status).expect("the table holds statuses of HTTP");
-        let mut response =
-            (status, Json(json!({ "error": code, "detail": detail }))).into_response();
-        if let Some(seconds) = answer.retry_after_s() {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
-    }
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Failed {
-        let answer = match error {
-            StoreError::Corrupt { .. } | StoreError::Row { .. } => &codes::CORRUPT,
-            StoreError::Archived { .. } => &codes::ARCHIVE_UNAVAILABLE,
-            StoreError::ArchiveLate { .. } => &codes::ARCHIVE_BUSY,
-            _ => &codes::STORE,
-        };
-        // The cause is for the operator: it names paths, and a reader cannot mend the disk.
-        let error: &dyn std::error::Error = &error;
-        tracing::error!(error, "the store cannot answer");
-        Failed(answer, Value::Null)
-    }
-}
 
 pub(super) fn router(shown: Shown) -> Router {
     Router::new()

@@ -29,6 +29,7 @@ mod health;
 mod operations;
 mod places;
 mod serve;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -40,11 +41,11 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub use answer::Shown;
 pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
+pub use door_place::DoorPlace;
 pub use health::{Health, StageHealth, Unready};
-pub use operations::DoorPlace;
 pub(super) use places::FILES_MAX;
+pub use shown::Shown;
 
 use crate::guard::{Guard, GuardedTask, Stage};
 

@@ -1,7 +1,7 @@
 //! `POST /operations`: what somebody signed, from anywhere.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use wire::limits::SIGNED_OPERATION_BYTES_MAX;
 
-use super::answer::{Failed, Shown};
 use super::desk::PASSED_ON;
 use super::places::Place;
+use super::shown::{Failed, Shown};
 use crate::doors::codes;
-use crate::stages::ingest::{AdmitError, Asked, DoorError, OperationDoor};
+use crate::stages::ingest::{AdmitError, Asked, DoorError};
 
 /// How long the bytes may take.
 const BODY_WAIT: Duration = Duration::from_secs(10);
@@ -27,26 +27,6 @@ const DURABLE_WAIT: Duration = Duration::from_secs(15);
 
 /// The media type of the bytes. No page of another site may send it without asking this one first.
 const OCTETS: &str = "application/octet-stream";
-
-/// Where the node puts the door once it takes operations, and takes it from before it stops.
-#[derive(Clone, Default)]
-pub struct DoorPlace(Arc<RwLock<Option<OperationDoor>>>);
-
-impl DoorPlace {
-    /// From now on operations are taken.
-    pub fn open(&self, door: OperationDoor) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(door);
-    }
-
-    /// From now on none is.
-    pub fn close(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    fn door(&self) -> Option<OperationDoor> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Who is at the other end of the connection.
 #[derive(Clone, Copy)]

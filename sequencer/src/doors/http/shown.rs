@@ -1,0 +1,66 @@
+//! What is shown, and what is said where it is not.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::desk::{Access, TellDesk};
+use super::door_place::DoorPlace;
+use super::health::Health;
+use crate::doors::codes::{self, Unserved};
+use crate::folder::store::{Store, StoreError};
+use crate::metrics::Metrics;
+
+/// What is shown.
+#[derive(Clone)]
+pub struct Shown {
+    /// Batch files.
+    pub store: Arc<Store>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// What `/healthz` and `/readyz` ask.
+    pub health: Arc<dyn Health>,
+    /// Where signed operations go.
+    pub operations: DoorPlace,
+    /// Whether a proxy says where a request comes from.
+    pub forwarded: bool,
+    /// The figures of the last hours.
+    pub desk: Arc<dyn TellDesk>,
+    /// Who may see these.
+    pub access: Access,
+}
+
+/// Not the answer asked for, and what else is to be said.
+pub(super) struct Failed(pub(super) &'static Unserved, pub(super) Value);
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let Failed(answer, detail) = self;
+        let Unserved { status, code, .. } = answer;
+        let status = StatusCode::from_u16(*status).expect("the table holds statuses of HTTP");
+        let mut response =
+            (status, Json(json!({ "error": code, "detail": detail }))).into_response();
+        if let Some(seconds) = answer.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        let answer = match error {
+            StoreError::Corrupt { .. } | StoreError::Row { .. } => &codes::CORRUPT,
+            StoreError::Archived { .. } => &codes::ARCHIVE_UNAVAILABLE,
+            StoreError::ArchiveLate { .. } => &codes::ARCHIVE_BUSY,
+            _ => &codes::STORE,
+        };
+        // The cause is for the operator: it names paths, and a reader cannot mend the disk.
+        let error: &dyn std::error::Error = &error;
+        tracing::error!(error, "the store cannot answer");
+        Failed(answer, Value::Null)
+    }
+}
