@@ -50,8 +50,8 @@ pub enum HandInError {
     /// No answer came, or one that does not say: whether it took effect is not known.
     #[error(
         "whether the operation took effect is not known ({door} says: {why}): it is kept, and the \
-         next command sends the same bytes first, which cannot take effect twice; once a batch with \
-         it is settled, vitals log --rebuild says what became of it"
+         next command sends the same bytes first, which cannot take effect twice; once a batch \
+         with it is settled, vitals log --rebuild says what became of it"
     )]
     Unknown {
         /// Who was asked.
@@ -209,8 +209,8 @@ fn is_unreached(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | NotFound)
 }
 
-/// An operation that was sent and not answered, kept beside the wallet's copy of the record: the next
-/// command sends the same bytes first, so that nothing is signed on a nonce that was used.
+/// An operation that was sent and not answered, kept beside the wallet's copy of the record: the
+/// next command sends the same bytes first, so that nothing is signed on a nonce that was used.
 pub struct Pending(PathBuf);
 
 impl Pending {

@@ -19,8 +19,8 @@ pub const READS: [&str; 7] = [
 /// Longest question, bytes.
 pub(crate) const QUESTION_BYTES_MAX: usize = 64 * 1024;
 
-/// What an answer says of a question that a node refuses, but for a call that reverts: what nodes say
-/// besides may quote the key of who asks.
+/// What an answer says of a question that a node refuses, but for a call that reverts: what nodes
+/// say besides may quote the key of who asks.
 const REFUSED: &str = "the node refuses the question";
 /// The code of a call that reverts.
 const REVERTED: i64 = 3;

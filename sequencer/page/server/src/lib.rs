@@ -7,7 +7,7 @@
 //! | `GET /deployment.json` | the deployment file |
 //! | `GET /batches` | JSON: numbers of the last assembled and the last settled batch |
 //! | `GET /batches/{n}` | the public file |
-//! | `POST /chain/{k}` | one JSON-RPC question that reads, passed on to the k-th node of the chain |
+//! | `POST /chain/{k}` | one JSON-RPC question that reads, of the k-th node of the chain |
 //!
 //! The page asks nobody but this server, so that no other host has to allow it (CORS) and none
 //! learns who looks. It has no state and writes nothing. HTTP/1.1 without TLS, for loopback: a

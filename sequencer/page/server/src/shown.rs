@@ -25,8 +25,8 @@ pub struct Shown {
 /// Most nodes of the base chain behind one page.
 pub const CHAINS_MAX: usize = 4;
 
-/// Files that are in memory at once, of up to 64 MiB each, and as many answers of the chain, of up to
-/// 16 MiB of text, which takes several times as much while it is read.
+/// Files that are in memory at once, of up to 64 MiB each, and as many answers of the chain, of up
+/// to 16 MiB of text, which takes several times as much while it is read.
 pub const ANSWERS_MAX: usize = 4;
 
 /// How far batches are.

@@ -331,9 +331,9 @@ settings! {
                    a proxy before it adds TLS.",
         }
         forwarded: bool = false; "yes or no", Allowed::Words("`true` or `false`") => {
-            sets: "Whether the last address of `x-forwarded-for` says where a signed operation comes \
-                   from, which its rate is charged to. Without it all that comes through a proxy is \
-                   one source; with it and no proxy, everybody chooses a source.",
+            sets: "Whether the last address of `x-forwarded-for` says where a signed operation \
+                   comes from, which its rate is charged to. Without it what a proxy passes on is \
+                   refused; with it and no proxy, everybody chooses a source.",
         }
     }
 }

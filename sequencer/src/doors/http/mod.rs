@@ -74,8 +74,8 @@ impl HttpService {
     /// Binds `address` (port 0 takes a free one) and serves.
     ///
     /// Limits: 64 connections that have or wait for a file, of which 16 have one, and 16 wait for
-    /// the archive, which gives four at once, for 10 s; 64 with an operation under way; 64 others, of
-    /// which the one that waits longest gives way to a new one; 16 KiB of request head with 32
+    /// the archive, which gives four at once, for 10 s; 64 with an operation under way; 64 others,
+    /// of which the one that waits longest gives way to a new one; 16 KiB of request head with 32
     /// headers within 10 s; two minutes for a connection. Memory: 16 files of up to 64 MiB.
     ///
     /// # Errors

@@ -48,8 +48,8 @@ pub(super) async fn take(
     let closed = || Failed(&codes::OPERATIONS_CLOSED, Value::Null);
     let door = shown.operations.door().ok_or_else(closed)?;
     let arrived = door.read(from, bytes)?;
-    // From here to the answer: a stranger's connections push out who waits for a request, and nobody
-    // whose operation is under way.
+    // From here to the answer: a stranger's connections push out who waits for a request, and
+    // nobody whose operation is under way.
     let full = || Failed(&codes::OPERATIONS_BUSY, Value::Null);
     let _kept = place.keep(from, arrived.protects()).ok_or_else(full)?;
     let stored = match door.examine(arrived).await? {

@@ -109,8 +109,8 @@ impl Place {
         Kept::new(Arc::clone(self), What::File)
     }
 
-    /// Lets this connection give way to nobody while its operation is looked at and answered; `None`
-    /// if too many do already, or too many of its network.
+    /// Lets this connection give way to nobody while its operation is looked at and answered;
+    /// `None` if too many do already, or too many of its network.
     pub(super) fn keep(self: &Arc<Place>, from: IpAddr, protects: bool) -> Option<Kept> {
         Kept::new(Arc::clone(self), What::Operation { from, protects })
     }

@@ -5,14 +5,14 @@
 //!            (no curve)       by urgency          |                                  |
 //!                                                 \- came before? -> receipt <- durable
 //! ```
-//! There is no certificate, so what is looked at is bounded by where it comes from, and its holder is
-//! whoever has the key that signed it: a receipt names what this key signed and nothing of others. A
-//! stranger learns one thing only, that what it sent was not taken: an index without a record, a
-//! signature that does not verify and a nonce that was used are one answer.
+//! There is no certificate, so what is looked at is bounded by where it comes from, and its holder
+//! is whoever has the key that signed it: a receipt names what this key signed and nothing of
+//! others. A stranger learns one thing only, that what it sent was not taken: an index without a
+//! record, a signature that does not verify and a nonce that was used are one answer.
 //!
-//! What can wait and what protects a patient have rates, threads and places of their own all the way.
-//! Enrolments do not come in here: they hold the key that opens all that is proven of a patient, and
-//! whoever adds TLS before the node would see it.
+//! What can wait and what protects a patient have rates, threads and places of their own all the
+//! way. Enrolments do not come in here: they hold the key that opens all that is proven of a
+//! patient, and whoever adds TLS before the node would see it.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -269,8 +269,8 @@ impl OperationDoor {
         }
     }
 
-    /// The receipt of what took effect; the same bytes each time. Read from the disk and signed, on a
-    /// thread for that.
+    /// The receipt of what took effect; the same bytes each time. Read from the disk and signed, on
+    /// a thread for that.
     ///
     /// # Errors
     /// [`DoorError::Receipt`].
@@ -311,8 +311,8 @@ impl Shared {
         }
     }
 
-    /// What took effect since the start and came this way: the receipt of a connection's holder names
-    /// what else that holder sent.
+    /// What took effect since the start and came this way: the receipt of a connection's holder
+    /// names what else that holder sent.
     fn find(&self, digest: &Digest, holder: Holder) -> Option<Stored> {
         let applied = self.parts.view.applied(digest)?;
         (applied.requester == holder).then_some(Stored { position: applied.position, holder })
@@ -324,8 +324,8 @@ impl Shared {
     }
 }
 
-/// Does `work` beside the runtime's threads once there is a place for it, which it keeps to its end:
-/// also where nobody waits for it any more.
+/// Does `work` beside the runtime's threads once there is a place for it, which it keeps to its
+/// end: also where nobody waits for it any more.
 async fn run<T: Send + 'static>(
     places: &Arc<Semaphore>,
     work: impl FnOnce() -> T + Send + 'static,

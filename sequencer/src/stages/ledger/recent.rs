@@ -1,5 +1,5 @@
-//! Operations that took effect last, found by what names them: whoever did not hear the answer sends
-//! the same bytes again.
+//! Operations that took effect last, found by what names them: whoever did not hear the answer
+//! sends the same bytes again.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -228,7 +228,8 @@ struct Shown<'a> {
     failure: Option<Failure>,
 }
 
-/// An operation that was sent and not answered, whose nonce is used: what became of it is in the log.
+/// An operation that was sent and not answered, whose nonce is used: what became of it is in the
+/// log.
 fn forget_pending(key: &Path, next: u32) -> anyhow::Result<()> {
     let pending = Pending::of_key(key);
     let file = || format!("the operation that is kept in {}", pending.path().display());
