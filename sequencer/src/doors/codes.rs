@@ -367,14 +367,14 @@ pub(crate) const OPERATION_UNACKNOWLEDGED: Unserved = Unserved {
 /// What the HTTP service answers other than the thing asked for, by status.
 pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
+    SINCE_MALFORMED,
     OPERATION_MALFORMED,
     SOURCE_UNKNOWN,
     SOURCE_HIDDEN,
-    OPERATION_ENROLMENT,
-    OPERATION_NOT_TAKEN,
-    SINCE_MALFORMED,
     DESK_TOKEN,
     DESK_ELSEWHERE,
+    OPERATION_ENROLMENT,
+    OPERATION_NOT_TAKEN,
     PATH_UNKNOWN,
     BATCH_UNKNOWN,
     Unserved {

@@ -205,11 +205,18 @@ impl Session {
         }
     }
 
-    fn reject_frames(&mut self, handle: StreamHandle, from: Sequence, code: RejectCode) {
+    pub(in crate::stages::ingest) fn reject_frames(
+        &mut self,
+        handle: StreamHandle,
+        from: Sequence,
+        code: RejectCode,
+    ) {
         self.forget_timed(handle, from);
+        let stored = self.wire.durable(handle).map_or(0, |durable| durable.0);
         let Some(stream) = self.streams.get_mut(&handle) else { return };
         // The client sends again from here on; what it had sent behind is dropped when it arrives.
-        stream.next = stream.next.min(from);
+        // Never back to what has a receipt, which it sends no more: the stream would stand still.
+        stream.next = stream.next.min(from).max(Sequence(stored + 1));
         stream.under_way.retain(|(_, sequence)| *sequence < from);
         self.observe(Observed::Rejected(code));
         self.wire.reject_frames(handle, from, code);

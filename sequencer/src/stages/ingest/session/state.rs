@@ -293,7 +293,7 @@ impl Session {
         self.wire.close(RejectCode::Unavailable);
     }
 
-    pub(super) fn acknowledge(&mut self, receipt: SignedReceipt) {
+    pub(in crate::stages::ingest) fn acknowledge(&mut self, receipt: SignedReceipt) {
         let items = receipt.receipt.items();
         let operations = items.operations.iter().map(|item| item.digest);
         let mut is_own = false;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Action, ManualClock, PatientIndex, RejectCode, Word};
+use model::{Action, ManualClock, PatientIndex, Word};
 use wire::{Holder, Role, SignedOperation, SignedReceipt};
 
 use super::floods::submit;
@@ -90,9 +90,12 @@ async fn what_nobody_waited_for_has_its_receipt_later() {
     let examined = new(&door, &stop).await;
     let late = door.submit(examined, Duration::ZERO).await.unwrap_err();
     assert!(matches!(late, DoorError::Unacknowledged { .. }), "{late}");
-    // Once more while the first still waits: both come to the same.
+    // Looked at while the first still waits, and submitted behind it: both come to the same.
     let twice = new(&door, &stop).await;
     drop(held);
+    while node.view.applied(&stop.digest()).is_none() {
+        tokio::task::yield_now().await;
+    }
     let stored = door.submit(twice, WAIT).await.unwrap();
     check(&node, &door.receipt(stored).await.unwrap(), &stop);
     assert_eq!(hand_in(&door, home(), &stop).await.unwrap(), stored);
@@ -120,7 +123,7 @@ async fn a_stranger_hears_one_answer_whatever_is_wrong() {
     node.sign(Action::Stop);
     let ahead = node.sign(Action::Stop);
     let refused = hand_in(&door, home(), &ahead).await.unwrap_err();
-    assert!(matches!(refused, DoorError::Refused { code: RejectCode::Nonce, .. }), "{refused}");
+    assert!(matches!(refused, DoorError::Refused { .. }), "{refused}");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Frames that one read brings: the writer is asked once, and each is taken or not by itself.
 
-use model::{EpochNumber, RejectCode, Sequence, StreamHandle};
+use model::{EpochNumber, Position, RejectCode, Sequence, StreamHandle};
 use tokio::sync::mpsc::Receiver;
 use wire::{
-    ClientMessage, Concern, Entry, Frame, FramePlace, Lane, OpenStream, Reject, ServerMessage,
+    ClientMessage, Concern, Entry, Frame, FramePlace, Holder, Lane, OpenStream, Reject,
+    ServerMessage,
 };
 
 use super::blocks::said;
@@ -79,6 +80,25 @@ async fn frames_of_one_read_are_stored_in_the_order_in_which_they_came_with_one_
     session.handle_reply(reply);
     assert_eq!(stored(&node), IN_TURN);
     assert!(said(&mut session).is_empty(), "a receipt acknowledges them");
+}
+
+/// What was compared in vain may have its receipt by another way: the client sends it no more.
+#[tokio::test]
+async fn a_stream_that_is_told_to_go_back_goes_on_behind_what_has_a_receipt() {
+    let node = Node::start().await;
+    let (mut session, mut replies) = session(&node).await;
+    session.handle_bytes(Lane::Live, &read(&[(1, 1), (1, 2), (1, 3)]));
+    let reply = replies.recv().await.expect("one reply");
+    session.handle_reply(reply);
+    let holder = Holder::gateway(&gateway_id());
+    let last = Position(node.journal.head().position);
+    session.acknowledge(node.hub.receipt_at(last, holder).unwrap());
+    said(&mut session);
+    session.reject_frames(StreamHandle(1), Sequence(2), RejectCode::Unavailable);
+    session.handle_bytes(Lane::Live, &read(&[(1, 4)]));
+    let reply = replies.recv().await.expect("it is taken");
+    assert_eq!(stored_by(&reply), 1);
+    assert_eq!(stored(&node), [(1, 1), (1, 2), (1, 3), (1, 4)]);
 }
 
 /// Parts of a read are one read: a frame that was cut comes with the rest.
