@@ -160,8 +160,9 @@ async function verify(number) {
       check.progress = progress;
       show();
     });
-    state.checks.set(number, { outcome: "good", report });
-    say(text.trustOf(state.overview.trust).headline(number));
+    const { trust } = state.overview;
+    state.checks.set(number, { outcome: report.unlinked === undefined ? "good" : "alone", report });
+    say(text.titleOf({ report }, trust).title);
   } catch (fault) {
     const outcome = fault.name === "Broken" ? "broken" : "away";
     state.checks.set(number, { outcome, fault });

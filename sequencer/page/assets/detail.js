@@ -79,10 +79,10 @@ function brokenCard(number, { fault }, acts) {
 function goodCard({ report, compared }, state, acts, overview) {
   const trust = text.trustOf(overview.trust);
   const { number } = report;
-  const isDisputed = text.isDisputed(compared);
-  const title = isDisputed ? text.DISPUTED : trust.headline(number);
+  const title = text.titleOf({ report, compared }, overview.trust);
   return notice(
-    { kind: isDisputed ? "bad" : "good", title, key: "check" },
+    { ...title, key: "check" },
+    report.unlinked === undefined ? undefined : el("p", {}, text.whyNotLinked(report)),
     el(
       "p",
       {},

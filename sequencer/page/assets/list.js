@@ -189,11 +189,10 @@ function checkOf({ number }, { checks, overview }, acts) {
   }
   const words = {
     running: ["checking ...", ""],
-    good: [text.trustOf(overview.trust).mark, "good"],
     broken: ["broken", "bad"],
     away: ["not checked", ""],
   };
-  const [word, kind] = text.isDisputed(check.compared) ? ["disputed", "bad"] : words[check.outcome];
+  const [word, kind] = words[check.outcome] ?? text.markOf(check, overview.trust);
   return el("a", { class: `outcome ${kind}`, href: `#/batch/${number}`, ...key }, word);
 }
 

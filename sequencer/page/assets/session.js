@@ -220,20 +220,20 @@ export class Session {
     const one = this.#settled(number);
     tell("fetch", 0, 1);
     const bytes = await fetchFile(number, this.options);
-    const previous = await this.#previous(settled, number);
+    const { previous, unlinked } = await this.#previous(settled, number);
     const begin = performance.now();
     const of = { context: this.#context, previous, header: one.header };
     const { tail, gaps, proofs, file } = checkBatch(of, bytes, tell);
     const ms = performance.now() - begin;
-    // Without its predecessor's last group, a lost group before its own would not show.
-    const isLinked = previous.tail !== undefined;
-    if (isLinked) this.#tails.set(number, { tail, hash: toHex(one.headerHash) });
+    // Without its predecessor's last group, a lost group before its own would not show: that is no
+    // verified batch.
+    if (unlinked === undefined) this.#tails.set(number, { tail, hash: toHex(one.headerHash) });
     return {
       number,
       ms,
       proofs,
       gaps,
-      isLinked,
+      unlinked,
       bytes: bytes.length,
       groups: file.groups.length,
       segments: file.segments.length,
@@ -246,17 +246,18 @@ export class Session {
   }
 
   async #previous(settled, number) {
-    if (number === 1) return this.#context.genesis;
+    if (number === 1) return { previous: this.#context.genesis };
     const before = settled[number - 2];
     const known = this.#tails.get(number - 1);
     const isKnown = known?.hash === toHex(before.headerHash);
-    const tail = isKnown ? known.tail : await this.#findTail(settled, number - 1);
-    return after(before.header, tail);
+    const { tail, unlinked } = isKnown ? known : await this.#findTail(settled, number - 1);
+    return { previous: after(before.header, tail), unlinked };
   }
 
   /**
    * The last journal group of a batch that was not checked here: of its file the groups alone,
    * which the two headers around them pin. Without any, a batch ends where the one before does.
+   * Where there is none to be had, why: which file it is, whether it is broken, and in what words.
    */
   async #findTail(settled, number) {
     for (let at = number; at > 0 && number - at < TAIL_FILES_MAX; at--) {
@@ -265,14 +266,16 @@ export class Session {
       try {
         const { groups } = decodeFile(await fetchFile(at, this.options));
         const { tail } = checkJournal({ previous: before, header }, groups);
-        if (tail !== undefined) return tail;
+        if (tail !== undefined) return { tail };
       } catch (error) {
         // That file is its own batch's matter; here the step from it is told as not checked.
-        if (["NodeError", "Broken"].includes(error.name) || error instanceof FileError) break;
-        throw error;
+        const isBroken = error.name === "Broken" || error instanceof FileError;
+        if (!isBroken && error.name !== "NodeError") throw error;
+        return { unlinked: { number: at, isBroken, why: error.message } };
       }
     }
-    return undefined;
+    const why = `${TAIL_FILES_MAX} files before it hold no journal group`;
+    return { unlinked: { number, isBroken: false, why } };
   }
 
   /** Asks the other nodes of the chain the same, and says where they differ. */

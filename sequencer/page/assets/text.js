@@ -169,6 +169,38 @@ export function checkedAgainst(report, overview) {
   ];
 }
 
+/** What stands over a check whose batch does not follow from the one before it. */
+export function notLinked(number) {
+  return `Checked, but not linked to batch ${number - 1}`;
+}
+
+/** Why it does not. */
+export function whyNotLinked({ number, unlinked }) {
+  const step =
+    `What this batch holds was checked by itself. Whether a journal group is missing between ` +
+    `batch ${number - 1} and it was not: `;
+  if (unlinked.isBroken) {
+    const broken = `the public file of batch ${unlinked.number} is broken.`;
+    return `${step}${broken} ${sentence(unlinked.why)}`;
+  }
+  return step + sentence(unlinked.why);
+}
+
+/** How a check that came to an end is marked in the list: a word and its colour. */
+export function markOf({ report, compared }, trust) {
+  if (isDisputed(compared)) return ["disputed", "bad"];
+  if (report.unlinked !== undefined) return ["not linked", "warn"];
+  return [trustOf(trust).mark, "good"];
+}
+
+/** What stands over its report. */
+export function titleOf({ report, compared }, trust) {
+  if (isDisputed(compared)) return { kind: "bad", title: DISPUTED };
+  const { number, unlinked } = report;
+  if (unlinked !== undefined) return { kind: "warn", title: notLinked(number) };
+  return { kind: "good", title: trustOf(trust).headline(number) };
+}
+
 /** What stands over a check when the nodes of the chain do not say the same. */
 export const DISPUTED = "Disputed: the nodes of the chain that were asked disagree";
 
@@ -201,7 +233,7 @@ export function trusted(report, overview, compared) {
       "one that you were told another way.",
   );
   list.push(trustOf(overview.trust).who);
-  if (!report.isLinked) {
+  if (report.unlinked !== undefined) {
     list.push(
       `The step from batch ${report.number - 1}: its last journal group is not known here. ` +
         "Check that batch first.",

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { callData } from "../assets/statement/abi.js";
 import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
 import { Session } from "../assets/session.js";
+import { markOf, titleOf, whyNotLinked } from "../assets/text.js";
 import { answer, deployment, hashOf, play, soundFile, table, world } from "./played.mjs";
 
 const tell = () => {};
@@ -40,7 +41,7 @@ test("a sound deployment opens, and each batch of it is verified down to its pro
   const proofs = [];
   for (const { number } of overview.rows) {
     const report = await session.verify(number, tell);
-    assert.ok(report.isLinked && report.devInsecure);
+    assert.ok(report.unlinked === undefined && report.devInsecure);
     proofs.push(report.proofs);
   }
   assert.deepEqual(proofs, [5, 1, 0]);
@@ -57,13 +58,32 @@ test("a batch is linked to the groups of the one before, whether that was checke
   const { session } = serve();
   await session.open(tell);
   // The third has no group of its own, and the second is not checked here.
-  assert.ok((await session.verify(3, tell)).isLinked);
-  const away = serve({
-    change: (path) => (path === "/batches/2" ? new Response("", { status: 404 }) : undefined),
-  });
-  await away.session.open(tell);
-  const report = await away.session.verify(3, tell);
-  assert.deepEqual([report.isLinked, report.proofs], [false, 0]);
+  assert.equal((await session.verify(3, tell)).unlinked, undefined);
+});
+
+test("a batch whose predecessor's file is not to be had is never called verified", async () => {
+  const unlinkedBy = async (file) => {
+    const change = (path) => (path === "/batches/2" ? file() : undefined);
+    const { session } = serve({ change });
+    await session.open(tell);
+    const report = await session.verify(3, tell);
+    const { kind, title } = titleOf({ report }, "verifier");
+    assert.deepEqual([kind, title], ["warn", "Checked, but not linked to batch 2"]);
+    assert.deepEqual(markOf({ report }, "verifier"), ["not linked", "warn"]);
+    // And again: what was not linked once leaves nothing behind that links the next one.
+    assert.notEqual((await session.verify(3, tell)).unlinked, undefined);
+    return { ...report.unlinked, words: whyNotLinked(report) };
+  };
+  const away = await unlinkedBy(() => new Response("", { status: 404 }));
+  assert.deepEqual([away.number, away.isBroken], [2, false]);
+  assert.match(away.words, /file of batch 2 is not available: expected status 200, found 404\.$/);
+  const changed = world[1].slice();
+  changed[changed.length - 1] ^= 1;
+  const broken = await unlinkedBy(() => new Response(changed));
+  assert.deepEqual([broken.number, broken.isBroken], [2, true]);
+  assert.match(broken.words, /public file of batch 2 is broken\. Batch 2, journal, hash after/);
+  const cut = await unlinkedBy(() => new Response(changed.subarray(0, 900)));
+  assert.ok(cut.isBroken);
 });
 
 test("one changed byte is named, and a file that is away is away", async () => {

@@ -12,7 +12,6 @@ const report = {
   ms: 700,
   proofs: 8,
   gaps: 0,
-  isLinked: true,
   bytes: 20_000,
   groups: 5,
   segments: 4,
@@ -36,6 +35,8 @@ function allWords(trust) {
     text.trusted(report, overview, undefined),
     text.trusted(report, overview, [{ chain: 2, outcome: "agrees" }]),
     text.NOT_SHOWN,
+    text.titleOf({ report }, trust),
+    text.markOf({ report }, trust),
     Object.values(text.STATES),
   ]);
 }
@@ -139,6 +140,20 @@ test("what was found on the chain is one sentence, and lateness another", () => 
   assert.match(of(0, 0, 0), /^Contract, keys and 0 headers .* deployment file\.$/);
   assert.match(of(1, 3000, 0), /1 header on .* Late by at most 3\.0 s\.$/);
   assert.match(of(3, 7_200_000, 1), /Late by at most 2 h, 1 batch by more than 10 min\.$/);
+});
+
+test("what was checked alone has neither the word nor the colour of what is verified", () => {
+  const unlinked = { number: 2, isBroken: false, why: "nobody answers" };
+  const alone = { report: { ...report, unlinked } };
+  for (const trust of ["verifier", "wallet", "operator"]) {
+    const why = text.whyNotLinked(alone.report);
+    const said = [text.titleOf(alone, trust), text.markOf(alone, trust), why];
+    assert.doesNotMatch(JSON.stringify(said), /verified|agrees|good/i);
+    assert.match(why, /between batch 2 and it was not: Nobody answers\.$/);
+  }
+  const disputed = { ...alone, compared: [{ chain: 2, outcome: "differs" }] };
+  assert.deepEqual(text.titleOf(disputed, "verifier"), { kind: "bad", title: text.DISPUTED });
+  assert.deepEqual(text.markOf(disputed, "verifier"), ["disputed", "bad"]);
 });
 
 test("a fingerprint is compared however it is typed, and another one is refused", () => {
