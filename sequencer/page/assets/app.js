@@ -2,6 +2,7 @@
 
 import { Asker } from "./ask.js";
 import { chartCard } from "./chart.js";
+import { conclude, isOf } from "./checks.js";
 import { checkCard, detailCards } from "./detail.js";
 import { button, el, notice } from "./dom.js";
 import { batchesCard, deploymentCard, shownNumbers, warnings } from "./list.js";
@@ -52,7 +53,11 @@ open();
 // ------------------------------------------------------------------------------- what is asked
 
 async function open() {
+  // One reading at a time: the answer of another one would be shown over that of this.
+  if (state.isRefreshing) return;
   Object.assign(state, { fault: undefined, isRefreshing: true });
+  // Another deployment may be behind this address by now.
+  for (const kept of [state.checks, state.costs, state.details]) kept.clear();
   show();
   try {
     take(
@@ -82,6 +87,8 @@ async function refresh() {
     if (fault.name === "Broken" || state.overview === undefined) {
       if (state.fault?.message !== fault.message) say(fault.message);
       state.fault = fault;
+      // What was found was found on the word of a chain that contradicts itself.
+      if (fault.name === "Broken") state.checks.clear();
     } else {
       if (state.staleSince === undefined) say("Stale: the chain does not answer now.");
       state.staleSince ??= state.readAt;
@@ -116,7 +123,8 @@ function take(overview) {
 function forgetReplaced(rows) {
   for (const row of state.overview?.rows ?? []) {
     const now = rows[row.number - 1];
-    const isSame = now?.hash === row.hash && now?.transaction === row.transaction;
+    if (row.state === "assembled") continue;
+    const isSame = isOf(row, now);
     if (!isSame) [state.checks, state.costs].forEach((kept) => kept.delete(row.number));
     if (!isSame || now.state !== row.state) state.details.delete(row.number);
   }
@@ -131,6 +139,7 @@ async function loadCosts() {
   try {
     for (const number of numbers) {
       const [cost] = await asker.ask("costs", { numbers: [number] });
+      if (!isOf(cost, state.overview.rows[number - 1])) return;
       state.costs.set(number, cost);
       show();
     }
@@ -141,12 +150,19 @@ async function loadCosts() {
 
 async function loadDetail(number) {
   if (state.details.has(number)) return;
-  state.details.set(number, { isLoading: true });
+  const loading = { isLoading: true };
+  state.details.set(number, loading);
+  let found;
   try {
-    state.details.set(number, await asker.ask("detail", { number }));
+    found = await asker.ask("detail", { number });
   } catch (fault) {
-    state.details.set(number, { fault });
+    found = { fault };
   }
+  // Forgotten meanwhile: then it was asked again, or will be.
+  if (state.details.get(number) !== loading) return;
+  state.details.set(number, found);
+  const isOther = found.row !== undefined && !isOf(found, state.overview?.rows[number - 1]);
+  if (isOther) state.details.delete(number);
   show();
 }
 
@@ -160,30 +176,38 @@ async function verify(number) {
       check.progress = progress;
       show();
     });
-    const { trust } = state.overview;
-    state.checks.set(number, { outcome: report.unlinked === undefined ? "good" : "alone", report });
-    say(text.titleOf({ report }, trust).title);
+    const found = conclude(report, state.overview?.rows[number - 1]);
+    keepCheck(number, check, found);
   } catch (fault) {
     const outcome = fault.name === "Broken" ? "broken" : "away";
-    state.checks.set(number, { outcome, fault });
-    say(fault.message);
+    keepCheck(number, check, { outcome, fault });
   }
   show();
 }
 
+/** Of a check that was forgotten while it ran nothing is kept. */
+function keepCheck(number, check, found) {
+  if (state.checks.get(number) !== check) return;
+  state.checks.set(number, found);
+  const { fault, report } = found;
+  say(fault?.message ?? text.titleOf({ report }, state.overview.trust).title);
+}
+
 async function verifyAll() {
-  for (let number = 1; number <= state.overview.settledCount; number++) {
+  for (let number = 1; number <= state.overview?.settledCount; number++) {
     await verify(number);
-    if (state.checks.get(number).outcome !== "good") return;
+    // Also of one that was replaced meanwhile.
+    if (state.checks.get(number)?.outcome !== "good") return;
   }
 }
 
 async function compare(number) {
   const check = state.checks.get(number);
+  if (check?.report === undefined) return;
   check.compared = "running";
   show();
   try {
-    check.compared = await asker.ask("compare", { number });
+    check.compared = await asker.ask("compare", { number, hash: check.report.hash });
   } catch (fault) {
     check.compared = [{ chain: 2, outcome: "away", why: fault.message }];
   }

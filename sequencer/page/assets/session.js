@@ -34,6 +34,12 @@ export class Session {
   #assembled = 0;
   #tails = new Map();
   #transactions = new Map();
+  /** Raised by whatever makes findings of before those of another past. */
+  #generation = 0;
+  /** Whether the last reading of the chain found something broken: nothing is checked then. */
+  #isVoid = false;
+  /** The reading of the chain that is under way, or was the last. */
+  #reading = Promise.resolve();
 
   /** `fetch` is given by tests. */
   constructor(options = {}) {
@@ -53,7 +59,7 @@ export class Session {
       case "verify":
         return await this.verify(given.number, tell);
       case "compare":
-        return await this.compare(given.number, tell);
+        return await this.compare(given.number, given.hash, tell);
       default:
         throw new Error(`no such act: ${act}`);
     }
@@ -61,7 +67,30 @@ export class Session {
 
   /** Reads what the server says of itself, the deployment, and the chain; checks these. */
   async open(tell) {
+    return await this.#alone(() => this.#open(tell));
+  }
+
+  /** Reads what is new on the chain, and follows its headers on from those of before. */
+  async refresh(tell) {
+    const isOpen = () => this.#context !== undefined;
+    return await this.#alone(() => (isOpen() ? this.#refresh(tell) : this.#open(tell)));
+  }
+
+  /** One reading after the other: of two at once each would continue what the other replaces. */
+  async #alone(read) {
+    const reading = this.#reading.then(read);
+    this.#reading = reading.catch(() => {});
+    return await reading;
+  }
+
+  async #open(tell) {
     tell("open", 0, 1);
+    // Another deployment may be behind this address by now: nothing that was found holds for it.
+    this.#generation += 1;
+    this.#history = undefined;
+    this.#context = undefined;
+    this.#tails.clear();
+    this.#transactions.clear();
     this.#served = readServed(await fetchJson("/page.json", this.options));
     this.#file = readDeployment(await fetchJson("/deployment.json", this.options));
     this.#artefact = readArtefact(await fetchJson("/contract.json", this.options));
@@ -69,25 +98,28 @@ export class Session {
       { length: this.#served.chains },
       (_, at) => new Chain(`/chain/${at + 1}`, this.options),
     );
-    // Another deployment may be behind this address by now: nothing that was found holds for it.
-    this.#history = undefined;
-    this.#context = undefined;
-    this.#tails.clear();
-    this.#transactions.clear();
     tell("deployment", 0, 1);
     const constants = await readConstants(this.#chains[0], this.#file, this.#artefact);
     this.#context = checkDeployment(this.#file, constants, this.#artefact);
-    return await this.refresh(tell);
+    return await this.#refresh(tell);
   }
 
-  /** Reads what is new on the chain, and follows its headers on from those of before. */
-  async refresh(tell) {
-    if (this.#context === undefined) return await this.open(tell);
+  async #refresh(tell) {
     const known = this.#history?.settled ?? [];
-    const history = await readHistory(this.#chains[0], this.#file, known, tell);
-    this.#lateness = this.#checkHistory(history);
-    this.#forgetReplaced(history);
-    this.#history = history;
+    try {
+      const history = await readHistory(this.#chains[0], this.#file, known, tell);
+      this.#lateness = this.#checkHistory(history);
+      this.#forgetReplaced(history);
+      this.#history = history;
+      this.#isVoid = false;
+    } catch (error) {
+      // What runs was begun on the word of a chain that contradicts itself by now.
+      if (error.name === "Broken") {
+        this.#generation += 1;
+        this.#isVoid = true;
+      }
+      throw error;
+    }
     let node = {};
     try {
       node = await fetchBatches(this.options);
@@ -115,6 +147,8 @@ export class Session {
 
   /** A batch that a reorganisation replaced is another: what was verified of it is void. */
   #forgetReplaced({ settled }) {
+    const before = this.#history?.settled ?? [];
+    if (before.some((one, at) => !isSame(one, settled[at]))) this.#generation += 1;
     for (const [number, { hash }] of this.#tails) {
       const header = settled[number - 1];
       if (header === undefined || toHex(header.headerHash) !== hash) this.#tails.delete(number);
@@ -157,7 +191,8 @@ export class Session {
       const { gas, batches } = await this.#transaction(one.transaction);
       const own = batches.find(({ header }) => header.number === one.header.number);
       const proofs = own === undefined ? undefined : own.operations.length + own.claims.length;
-      found.push({ number, gas: Number(gas), shared: Math.max(batches.length, 1), proofs });
+      const shared = Math.max(batches.length, 1);
+      found.push({ number, ...identityOf(one), gas: Number(gas), shared, proofs });
     }
     return found;
   }
@@ -171,6 +206,7 @@ export class Session {
   }
 
   #settled(number) {
+    if (this.#isVoid) throw moved("what the chain said when it was read last is broken");
     const one = this.#history?.settled[number - 1];
     if (one !== undefined) return one;
     throw new ChainError("refused", `batch ${number} is not settled on the chain`);
@@ -178,15 +214,15 @@ export class Session {
 
   /** Header words of the chain, and what the node's file holds, of which nothing is checked yet. */
   async detail(number) {
-    const one = this.#history?.settled[number - 1];
+    const { settled = [], finalBlock } = this.#history ?? {};
+    const one = settled[number - 1];
     const detail = { number, keys: this.#shapes(), file: await this.#describeFile(number) };
     if (one === undefined) return detail;
     return {
       ...detail,
-      row: rowOf(one, this.#history.finalBlock),
-      transaction: one.transaction,
+      row: rowOf(one, finalBlock),
+      ...identityOf(one),
       block: Number(one.block),
-      hash: toHex(one.headerHash),
       words: headerWords(one.header).map((word, at) => {
         const { field, name, type } = HEADER_WORDS[at];
         const value = typeof type === "number" ? String(one.header[field]) : toHex(word);
@@ -216,13 +252,16 @@ export class Session {
    */
   async verify(number, tell) {
     // One reading of the chain from begin to end: a later one may be of another past.
-    const settled = this.#history?.settled ?? [];
     const one = this.#settled(number);
+    const { settled } = this.#history;
+    const [context, keys, generation] = [this.#context, this.#file.keys, this.#generation];
     tell("fetch", 0, 1);
     const bytes = await fetchFile(number, this.options);
-    const { previous, unlinked } = await this.#previous(settled, number);
+    const { previous, unlinked } = await this.#previous({ context, settled }, number);
+    // The check itself waits for nobody: what holds here holds when it is done.
+    this.#expectSame(generation);
     const begin = performance.now();
-    const of = { context: this.#context, previous, header: one.header };
+    const of = { context, previous, header: one.header };
     const { tail, gaps, proofs, file } = checkBatch(of, bytes, tell);
     const ms = performance.now() - begin;
     // Without its predecessor's last group, a lost group before its own would not show: that is no
@@ -238,19 +277,26 @@ export class Session {
       groups: file.groups.length,
       segments: file.segments.length,
       headers: settled.length,
-      keys: this.#file.keys.length,
+      keys: keys.length,
+      ...identityOf(one),
       block: Number(one.block),
-      fingerprint: this.#context.fingerprint,
-      devInsecure: this.#context.devInsecure,
+      fingerprint: context.fingerprint,
+      devInsecure: context.devInsecure,
     };
   }
 
-  async #previous(settled, number) {
-    if (number === 1) return { previous: this.#context.genesis };
+  /** Whatever was replaced meanwhile, what was found since is not of what is shown. */
+  #expectSame(generation) {
+    if (generation === this.#generation) return;
+    throw moved("it was read anew meanwhile, and its past is another");
+  }
+
+  async #previous({ context, settled }, number) {
+    if (number === 1) return { previous: context.genesis };
     const before = settled[number - 2];
     const known = this.#tails.get(number - 1);
     const isKnown = known?.hash === toHex(before.headerHash);
-    const { tail, unlinked } = isKnown ? known : await this.#findTail(settled, number - 1);
+    const { tail, unlinked } = isKnown ? known : await this.#findTail({ context, settled }, number - 1);
     return { previous: after(before.header, tail), unlinked };
   }
 
@@ -259,10 +305,10 @@ export class Session {
    * which the two headers around them pin. Without any, a batch ends where the one before does.
    * Where there is none to be had, why: which file it is, whether it is broken, and in what words.
    */
-  async #findTail(settled, number) {
+  async #findTail({ context, settled }, number) {
     for (let at = number; at > 0 && number - at < TAIL_FILES_MAX; at--) {
       const { header } = settled[at - 1];
-      const before = at === 1 ? this.#context.genesis : after(settled[at - 2].header);
+      const before = at === 1 ? context.genesis : after(settled[at - 2].header);
       try {
         const { groups } = decodeFile(await fetchFile(at, this.options));
         const { tail } = checkJournal({ previous: before, header }, groups);
@@ -278,45 +324,63 @@ export class Session {
     return { unlinked: { number, isBroken: false, why } };
   }
 
-  /** Asks the other nodes of the chain the same, and says where they differ. */
-  async compare(number, tell) {
+  /** Asks the other nodes of the chain about a verified batch, and says where they differ. */
+  async compare(number, hash, tell) {
     const one = this.#settled(number);
+    if (toHex(one.headerHash) !== hash) throw moved(`batch ${number} is another by now`);
+    const [chains, generation] = [this.#chains, this.#generation];
+    const of = { file: this.#file, artefact: this.#artefact };
     const answers = [];
-    for (let at = 1; at < this.#chains.length; at++) {
-      tell("compare", at, this.#chains.length);
-      answers.push(await this.#compareWith(this.#chains[at], one, at + 1));
+    for (let at = 1; at < chains.length; at++) {
+      tell("compare", at, chains.length);
+      answers.push(await compareWith(chains[at], of, one, at + 1));
     }
+    this.#expectSame(generation);
     return answers;
   }
+}
 
-  async #compareWith(chain, one, number) {
-    try {
-      const constants = await readConstants(chain, this.#file, this.#artefact);
-      checkDeployment(this.#file, constants, this.#artefact);
-      const head = await chain.block("latest");
-      // A node that is behind knows nothing of what settled later: that is no other past.
-      if (head === undefined || head.number < one.block) {
-        const why = `it is behind: the batch settled in block ${one.block}`;
-        return { chain: number, outcome: "away", why };
-      }
-      const events = await chain.settledBetween(this.#file.scope.contract, [one.block, one.block]);
-      const other = events.find(({ header }) => header.number === one.header.number);
-      const block = await chain.block(one.block);
-      const differs = [
-        [other === undefined, "it has no event of this batch in this block"],
-        [other?.raw !== one.raw, "its event of this batch is another"],
-        [block?.hash !== one.blockHash, "its block is another"],
-        [block?.time !== one.blockTime, "the time of its block is another"],
-      ].find(([is]) => is);
-      return { chain: number, outcome: differs ? "differs" : "agrees", why: differs?.[1] };
-    } catch (error) {
-      if (error.name === "Broken") return { chain: number, outcome: "differs", why: error.message };
-      if (error.name === "ChainError") {
-        return { chain: number, outcome: "away", why: error.message };
-      }
-      throw error;
+/** What one other node of the chain says about a deployment and a batch. */
+async function compareWith(chain, { file, artefact }, one, number) {
+  try {
+    const constants = await readConstants(chain, file, artefact);
+    checkDeployment(file, constants, artefact);
+    const head = await chain.block("latest");
+    // A node that is behind knows nothing of what settled later: that is no other past.
+    if (head === undefined || head.number < one.block) {
+      const why = `it is behind: the batch settled in block ${one.block}`;
+      return { chain: number, outcome: "away", why };
     }
+    const events = await chain.settledBetween(file.scope.contract, [one.block, one.block]);
+    const other = events.find(({ header }) => header.number === one.header.number);
+    const block = await chain.block(one.block);
+    const differs = [
+      [other === undefined, "it has no event of this batch in this block"],
+      [other?.raw !== one.raw, "its event of this batch is another"],
+      [block?.hash !== one.blockHash, "its block is another"],
+      [block?.time !== one.blockTime, "the time of its block is another"],
+    ].find(([is]) => is);
+    return { chain: number, outcome: differs ? "differs" : "agrees", why: differs?.[1] };
+  } catch (error) {
+    if (error.name === "Broken") return { chain: number, outcome: "differs", why: error.message };
+    if (error.name === "ChainError") {
+      return { chain: number, outcome: "away", why: error.message };
+    }
+    throw error;
   }
+}
+
+function moved(why) {
+  return new ChainError("moved", `the chain moved: ${why}; check again`);
+}
+
+function isSame(one, other) {
+  return one.raw === other?.raw && one.blockHash === other.blockHash;
+}
+
+/** What tells a settled batch from another one in its place (`checks.js`). */
+function identityOf({ headerHash, transaction, blockHash }) {
+  return { hash: toHex(headerHash), transaction, blockHash };
 }
 
 function latest(before, found) {
@@ -346,7 +410,8 @@ function readArtefact(json) {
   };
 }
 
-function rowOf({ header, headerHash, block, latenessMs, transaction }, finalBlock) {
+function rowOf(one, finalBlock) {
+  const { header, block, latenessMs } = one;
   const count = (field) => Number(header[field]);
   return {
     number: count("number"),
@@ -359,8 +424,7 @@ function rowOf({ header, headerHash, block, latenessMs, transaction }, finalBloc
     breakGlass: count("breakGlass"),
     excluded: count("excluded"),
     latenessMs: Number(latenessMs),
-    transaction,
-    hash: toHex(headerHash),
+    ...identityOf(one),
     block: Number(block),
     state: block <= finalBlock ? "final" : "mined",
   };

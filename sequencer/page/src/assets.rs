@@ -85,6 +85,7 @@ const FILES: &[Asset] = files![
     "/ask.js": JS,
     "/chain.js": JS,
     "/chart.js": JS,
+    "/checks.js": JS,
     "/detail.js": JS,
     "/dom.js": JS,
     "/fetch.js": JS,

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { callData } from "../assets/statement/abi.js";
 import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
+import { conclude, isOf } from "../assets/checks.js";
 import { Session } from "../assets/session.js";
 import { markOf, titleOf, whyNotLinked } from "../assets/text.js";
 import { answer, deployment, hashOf, play, soundFile, table, world } from "./played.mjs";
@@ -120,6 +121,111 @@ test("what settles later is read on, and what is not settled yet is told as asse
   assert.equal((await session.verify(3, tell)).proofs, 0);
 });
 
+/** Every block from number `first` on is another, and so are the places of logs. */
+const forked = (first, question, settled) => {
+  if (!["eth_getBlockByNumber", "eth_getLogs"].includes(question?.method)) return undefined;
+  const found = answer(question, settled);
+  const other = (hash) => {
+    const number = BigInt(hash);
+    return toHex(toBytes(number >= first + 1000n ? number + 7000n : number, 32));
+  };
+  if (!Array.isArray(found)) return { ...found, hash: other(found.hash) };
+  return found.map((log) => ({ ...log, blockHash: other(log.blockHash) }));
+};
+
+/** A page that is asked for the file of batch 2, and to which `happen` happens meanwhile. */
+async function interrupted(happen) {
+  const played = { isForked: false, isBroken: false };
+  const change = (_, question) => {
+    if (played.isForked) return forked(2n, question, 3);
+    const isHead = question?.params[0]?.data === callData("headHash()");
+    return played.isBroken && isHead ? toHex(toBytes(1, 32)) : undefined;
+  };
+  const { fetch } = play({ change });
+  const waiting = {};
+  const session = new Session({
+    fetch: async (path, init) => {
+      if (path === "/batches/2" && waiting.happen !== undefined) await waiting.happen();
+      return await fetch(path, init);
+    },
+  });
+  const before = await session.open(tell);
+  waiting.happen = async () => {
+    waiting.happen = undefined;
+    await happen(session, played);
+  };
+  return { session, played, before };
+}
+
+test("a check that ends after another reading of the past is void", async () => {
+  const reorganised = async (session, played) => {
+    played.isForked = true;
+    await session.refresh(tell);
+  };
+  const opened = async (session) => await session.open(tell);
+  const broken = async (session, played) => {
+    played.isBroken = true;
+    assert.equal((await failure(() => session.refresh(tell))).name, "Broken");
+  };
+  for (const happen of [reorganised, opened, broken]) {
+    const { session, played } = await interrupted(happen);
+    const error = await failure(() => session.verify(2, tell));
+    assert.deepEqual([error.name, error.kind], ["ChainError", "moved"]);
+    // Nothing is checked either on the word of a chain that was broken, until it is read again.
+    if (played.isBroken) {
+      assert.equal((await failure(() => session.verify(2, tell))).kind, "moved");
+      played.isBroken = false;
+      await session.refresh(tell);
+    }
+    assert.equal((await session.verify(2, tell)).proofs, 1);
+  }
+  // What settles meanwhile, or nothing at all, replaces nothing.
+  const { session } = await interrupted((of) => of.refresh(tell));
+  assert.equal((await session.verify(2, tell)).proofs, 1);
+});
+
+test("a report counts of the batch that it was found of, and of no other in its place", async () => {
+  const { session, played, before } = await interrupted(() => {});
+  const report = await session.verify(2, tell);
+  assert.equal(conclude(report, before.rows[1]).outcome, "good");
+  assert.equal(conclude({ ...report, unlinked: {} }, before.rows[1]).outcome, "alone");
+  played.isForked = true;
+  const { rows } = await session.refresh(tell);
+  assert.ok(isOf(before.rows[0], rows[0]) && !isOf(before.rows[1], rows[1]));
+  for (const row of [rows[1], undefined, { number: 2, state: "assembled" }]) {
+    const { outcome, fault } = conclude(report, row);
+    assert.deepEqual([outcome, fault.kind], ["away", "moved"]);
+  }
+  // A block of its own is enough, and so is a transaction.
+  for (const part of ["hash", "transaction", "blockHash"]) {
+    assert.ok(!isOf(report, { ...before.rows[1], [part]: "0x" }), part);
+  }
+});
+
+test("other nodes are asked about the batch that was verified, and no other", async () => {
+  const { session } = serve({ chains: 2 });
+  await session.open(tell);
+  const error = await failure(() => session.compare(2, `0x${"0".repeat(64)}`, tell));
+  assert.deepEqual([error.name, error.kind], ["ChainError", "moved"]);
+});
+
+test("two readings at once are made one after the other", async () => {
+  let under = 0;
+  let most = 0;
+  const { fetch } = play();
+  const session = new Session({
+    fetch: async (path, init) => {
+      const isHead = init?.body?.includes('"latest",false');
+      if (isHead) most = Math.max(most, ++under);
+      const answer = await fetch(path, init);
+      if (init?.body?.includes('"finalized"')) under -= 1;
+      return answer;
+    },
+  });
+  await Promise.all([session.open(tell), session.refresh(tell), session.open(tell)]);
+  assert.equal(most, 1);
+});
+
 test("what settles later and does not continue the headers of before is broken", async () => {
   const wrong = ([log]) => {
     const data = fromHex(log.data);
@@ -149,7 +255,8 @@ test("a second node of the chain agrees, disagrees or is away, and each is told"
     const asked = (path, question) => (path === "/chain/2" ? change(question) : undefined);
     const { session } = serve({ chains: 2, change: asked });
     await session.open(tell);
-    const [{ outcome, why }] = await session.compare(2, tell);
+    const { hash } = await session.verify(2, tell);
+    const [{ outcome, why }] = await session.compare(2, hash, tell);
     return [outcome, why];
   };
   assert.deepEqual(await compare(() => undefined), ["agrees", undefined]);
@@ -240,7 +347,8 @@ test("what is opened again under another deployment knows nothing of the first",
 test("gas and proofs come from the transaction that settled a batch", async () => {
   const { session } = serve();
   await session.open(tell);
-  assert.deepEqual(await session.costs([1]), [{ number: 1, gas: 40_000, shared: 5, proofs: 2 }]);
+  const [{ gas, shared, proofs }] = await session.costs([1]);
+  assert.deepEqual([gas, shared, proofs], [40_000, 5, 2]);
   // By way of another contract: what it cost is known, and not what for.
   const through = serve({
     change: (_, question) =>
@@ -248,7 +356,7 @@ test("gas and proofs come from the transaction that settled a batch", async () =
   });
   await through.session.open(tell);
   const [cost] = await through.session.costs([1]);
-  assert.deepEqual(cost, { number: 1, gas: 40_000, shared: 1, proofs: undefined });
+  assert.deepEqual([cost.gas, cost.shared, cost.proofs], [40_000, 1, undefined]);
 });
 
 test("details show what the chain and the file say, unchecked", async () => {

@@ -1,0 +1,22 @@
+// What was found of batches counts only of the batches that it was found of: a reorganisation, or
+// another deployment behind the same address, puts others in their places.
+
+/** What tells a settled batch from another one in its place. */
+const IDENTITY = ["hash", "transaction", "blockHash"];
+
+/** Whether something was found of the batch that stands in this row now. */
+export function isOf(found, row) {
+  return IDENTITY.every((name) => found[name] !== undefined && found[name] === row?.[name]);
+}
+
+/** What a report comes to, of the row that stands there when it is done. */
+export function conclude(report, row) {
+  if (!isOf(report, row)) return { outcome: "away", fault: MOVED };
+  return { outcome: report.unlinked === undefined ? "good" : "alone", report };
+}
+
+const MOVED = Object.freeze({
+  name: "ChainError",
+  kind: "moved",
+  message: "the batch was replaced on the chain while it was checked: what was found is of another",
+});
