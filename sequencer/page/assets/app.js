@@ -1,6 +1,6 @@
 // The page: which view is shown, what was asked, and what came of it.
 
-import { Asker } from "./ask.js";
+import { ALIVE_MS, Asker, workersOf } from "./ask.js";
 import { chartCard } from "./chart.js";
 import { conclude, isOf } from "./checks.js";
 import { checkCard, detailCards } from "./detail.js";
@@ -11,7 +11,11 @@ import { startTheme } from "./theme.js";
 
 const REFRESH_MS = 15_000;
 
-const asker = new Asker("/worker.js");
+/** What was read so long ago is stale, whatever the reason. */
+const STALE_MS = 4 * REFRESH_MS;
+
+const asker = new Asker(workersOf("/worker.js"));
+setInterval(() => asker.tick(), ALIVE_MS);
 const state = {
   overview: undefined,
   fault: undefined,
@@ -45,7 +49,9 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();
 });
 setInterval(() => {
-  if (!document.hidden) refresh();
+  if (document.hidden) return;
+  refresh();
+  callOldStale();
 }, REFRESH_MS);
 show();
 open();
@@ -84,7 +90,9 @@ async function refresh() {
   try {
     take(await asker.ask("refresh", {}));
   } catch (fault) {
-    if (fault.name === "Broken" || state.overview === undefined) {
+    // Without the part that computes, nothing that is shown is kept up until it is opened again.
+    const isOver = fault.name === "Broken" || fault.kind === "stopped";
+    if (isOver || state.overview === undefined) {
       if (state.fault?.message !== fault.message) say(fault.message);
       state.fault = fault;
       // What was found was found on the word of a chain that contradicts itself.
@@ -100,6 +108,16 @@ async function refresh() {
   // What did not change is not made anew: somebody may be reading or copying it.
   if (before === shownWords()) showFreshness();
   else show();
+}
+
+/** A reading that does not come to an end leaves nothing behind that looks like now. */
+function callOldStale() {
+  const { readAt, staleSince, overview } = state;
+  const isOld = overview !== undefined && Date.now() - readAt > STALE_MS;
+  if (!isOld || staleSince !== undefined) return;
+  state.staleSince = readAt;
+  state.staleWhy = "the chain is being read, and that takes long";
+  show();
 }
 
 function shownWords() {
@@ -181,6 +199,7 @@ async function verify(number) {
   } catch (fault) {
     const outcome = fault.name === "Broken" ? "broken" : "away";
     keepCheck(number, check, { outcome, fault });
+    if (fault.kind === "stopped") state.fault = fault;
   }
   show();
 }

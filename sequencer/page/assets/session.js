@@ -4,10 +4,10 @@
 import { Chain, ChainError, readConstants, readHistory, readTransaction } from "./chain.js";
 import { fetchBatches, fetchFile, fetchJson } from "./node.js";
 import { after, checkBatch } from "./statement/batch.js";
-import { fromHex, toHex } from "./statement/bytes.js";
+import { areEqual, fromHex, toHex } from "./statement/bytes.js";
 import { checkDeployment, codeHash, readDeployment } from "./statement/deployment.js";
-import { FileError, decodeFile } from "./statement/file.js";
-import { HEADER_WORDS, headerWords } from "./statement/header.js";
+import { FileError, decodeFile, headerBytesOf } from "./statement/file.js";
+import { HEADER_WORDS, encodeHeader, headerWords } from "./statement/header.js";
 import { checkHead, checkHeaders } from "./statement/headers.js";
 import { checkJournal } from "./statement/journal.js";
 import { UNIX_EPOCH_MS } from "./statement/limits.js";
@@ -216,7 +216,7 @@ export class Session {
   async detail(number) {
     const { settled = [], finalBlock } = this.#history ?? {};
     const one = settled[number - 1];
-    const detail = { number, keys: this.#shapes(), file: await this.#describeFile(number) };
+    const detail = { number, keys: this.#shapes(), file: await this.#describeFile(number, one) };
     if (one === undefined) return detail;
     return {
       ...detail,
@@ -235,9 +235,14 @@ export class Session {
     return Object.fromEntries(this.#file.keys.map(({ id, shape }) => [toHex(id), shape]));
   }
 
-  async #describeFile(number) {
+  async #describeFile(number, one) {
     try {
       const bytes = await fetchFile(number, this.options);
+      // Before its lists are read, which a stranger can make long: is it this batch's at all?
+      const found = headerBytesOf(bytes) ?? new Uint8Array();
+      if (one !== undefined && !areEqual(found, encodeHeader(one.header))) {
+        return { fault: "the file that the node serves has another header than the chain" };
+      }
       const file = decodeFile(bytes);
       return describeFile(file, bytes.length, this.#shapes());
     } catch (error) {
@@ -275,7 +280,7 @@ export class Session {
       unlinked,
       bytes: bytes.length,
       groups: file.groups.length,
-      segments: file.segments.length,
+      segments: file.segments.count,
       headers: settled.length,
       keys: keys.length,
       ...identityOf(one),
@@ -296,7 +301,8 @@ export class Session {
     const before = settled[number - 2];
     const known = this.#tails.get(number - 1);
     const isKnown = known?.hash === toHex(before.headerHash);
-    const { tail, unlinked } = isKnown ? known : await this.#findTail({ context, settled }, number - 1);
+    const find = () => this.#findTail({ context, settled }, number - 1);
+    const { tail, unlinked } = isKnown ? known : await find();
     return { previous: after(before.header, tail), unlinked };
   }
 
@@ -446,8 +452,8 @@ function describeFile(file, bytes, shapes) {
     bytes,
     operations: file.operations.map(chunk),
     claims: file.claims.map(chunk),
-    segments: file.segments.length,
-    segmentBytesMax: Number(file.segments.reduce((sum, { bytesMax }) => sum + bytesMax, 0n)),
+    segments: file.segments.count,
+    segmentBytesMax: Number(file.segments.bytesMax),
     groups: file.groups.length,
     firstGroup: file.groups.length === 0 ? undefined : String(file.groups[0].number),
     lastGroup: file.groups.length === 0 ? undefined : String(file.groups.at(-1).number),

@@ -261,5 +261,8 @@ export function advice({ name, kind }) {
     return "The node of batch files, or this page's server, does not answer as expected.";
   if (name === "DeploymentError")
     return "Take the deployment file again from whoever deployed, and start this server with it.";
+  if (kind === "stopped") {
+    return "Try again. If it was at a file that it stopped, that file is not as any batch's is.";
+  }
   return "Reload the page. If it comes again, the program behind it needs a look.";
 }

@@ -5,10 +5,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SETTLE, decodeSettleCall } from "../assets/statement/abi.js";
 import { checkBatch } from "../assets/statement/batch.js";
-import { concat } from "../assets/statement/bytes.js";
+import { concat, toBytes } from "../assets/statement/bytes.js";
 import { checkDeployment, codeHash, readDeployment } from "../assets/statement/deployment.js";
 import { decodeFile } from "../assets/statement/file.js";
 import { wordOf } from "../assets/statement/field.js";
+import { HEADER_BYTES } from "../assets/statement/header.js";
 import { decodeKey } from "../assets/statement/proof.js";
 import { deployment, soundChain, soundFile, table, world } from "./played.mjs";
 import { fromHex, readJson } from "./support.mjs";
@@ -86,6 +87,54 @@ test("no public file does anything but hold or be found broken", (context) => {
   }
   found.delete("nothing");
   assert.deepEqual([...found], ["Broken"]);
+});
+
+/** A file of the first header with these segments and nothing else. */
+function withSegments(segments) {
+  const none = (lists) => new Uint8Array(4 * lists);
+  const count = toBytes(segments.length / 39, 4);
+  const head = world[0].subarray(0, 8 + HEADER_BYTES);
+  return concat([head, none(2), count, segments, none(1)]);
+}
+
+function segmentsOf(list) {
+  const bytes = new Uint8Array(39 * list.length);
+  const view = new DataView(bytes.buffer);
+  list.forEach(([digest, bytesMax], at) => {
+    view.setUint32(39 * at, digest);
+    view.setBigUint64(39 * at + 31, bytesMax);
+  });
+  return bytes;
+}
+
+test("as many segments as a file can hold stay the bytes that they are", () => {
+  const many = Array.from({ length: 1_700_000 }, (_, at) => [at, 65_536n]);
+  const bytes = withSegments(segmentsOf(many));
+  const { segments } = decodeFile(bytes);
+  assert.deepEqual([segments.count, segments.bytesMax], [1_700_000, 1_700_000n * 65_536n]);
+  assert.equal(segments.bytes.buffer, bytes.buffer);
+});
+
+test("segments out of order, twice or of a size that none has are refused where they are", () => {
+  const begin = HEADER_BYTES + 8;
+  const refused = (...list) => {
+    try {
+      decodeFile(withSegments(segmentsOf(list)));
+    } catch (error) {
+      return [error.section, error.message];
+    }
+    return "taken";
+  };
+  const least = 65_536n;
+  assert.equal(refused([1, least], [2, least * 4n], [300, least]), "taken");
+  const order = `expected segments by ascending digest at offset ${begin}, found another value`;
+  assert.deepEqual(refused([2, least], [1, least]), ["segments", order]);
+  assert.deepEqual(refused([1, least], [1, least]), ["segments", order]);
+  for (const size of [0n, 1n, least - 1n, least / 2n, least + 1n, 3n * least]) {
+    const where = begin + 4 + 39 + 31;
+    const words = `expected a power of two from 65536 on at offset ${where}, found another value`;
+    assert.deepEqual(refused([1, least], [2, size]), ["segments", words]);
+  }
 });
 
 test("no calldata does anything but decode or be refused", () => {

@@ -344,6 +344,18 @@ test("what is opened again under another deployment knows nothing of the first",
   assert.equal((await failure(() => session.verify(1, tell))).name, "ChainError");
 });
 
+test("a file of another header is told before its lists are read", async () => {
+  const other = world[0].slice();
+  other[8 + 32 * 3 + 31] ^= 1;
+  // Its lists alone would be a fault of another name.
+  const cut = other.subarray(0, other.length - 9);
+  const { session } = serve({
+    change: (path) => (path === "/batches/1" ? new Response(cut) : undefined),
+  });
+  await session.open(tell);
+  assert.match((await session.detail(1)).file.fault, /has another header than the chain$/);
+});
+
 test("gas and proofs come from the transaction that settled a batch", async () => {
   const { session } = serve();
   await session.open(tell);

@@ -1,7 +1,7 @@
 // The public file of a batch (SPEC.md section 13): header, proofs, leaf commitments, segment
 // digests and journal groups. The twin of `statement::batch::public`.
 
-import { DecodeError, Reader, areEqual, toHex, utf8 } from "./bytes.js";
+import { DecodeError, Reader, areEqual, utf8 } from "./bytes.js";
 import { readWord } from "./field.js";
 import { HEADER_BYTES, HeaderError, decodeHeader } from "./header.js";
 import { BATCH_FILE_BYTES_MAX, SEGMENT_BYTES_MAX_LEAST } from "./limits.js";
@@ -13,7 +13,8 @@ const WHAT = "public batch file";
 /** Fewest bytes of a chunk with one leaf, rounded down: they bound what a count can ask for. */
 const OPERATIONS_CHUNK_BYTES_MIN = 400;
 const CLAIMS_CHUNK_BYTES_MIN = 380;
-const SEGMENT_BYTES = 31 + 8;
+const DIGEST_BYTES = 31;
+const SEGMENT_BYTES = DIGEST_BYTES + 8;
 const GROUP_BYTES = 3 * 8 + 32;
 const FIRST_VERSION =
   "nothing of the first version is converted: its contract takes proofs of " +
@@ -58,6 +59,12 @@ export function decodeFile(bytes) {
       return groups;
     }),
   };
+}
+
+/** The bytes where a file has its header, as they are; `undefined` if it is too short for one. */
+export function headerBytesOf(bytes) {
+  const found = bytes.subarray(MAGIC.length + 1, MAGIC.length + 1 + HEADER_BYTES);
+  return found.length === HEADER_BYTES ? found : undefined;
 }
 
 function afterMagic(bytes) {
@@ -105,25 +112,50 @@ function readClaims(reader) {
   };
 }
 
+/**
+ * Segments stay the bytes that they are, which is what the header commits to: a file can hold more
+ * than a million of them, and a value for each would cost gigabytes.
+ */
 function readSegments(reader) {
-  const read = (from) => readList(from, SEGMENT_BYTES, readSegment);
-  const areSorted = (list) => list.every(({ name }, at) => at === 0 || list[at - 1].name < name);
+  const read = (from) => {
+    const count = from.count(SEGMENT_BYTES);
+    const begin = from.offset;
+    const bytes = from.take(count * SEGMENT_BYTES);
+    return { count, bytes, bytesMax: sumOfSizes({ count, bytes }, begin) };
+  };
   // Another order would tell what belongs together, and one segment twice is none.
-  return reader.map("segments by ascending digest", read, (list) =>
-    areSorted(list) ? list : undefined,
-  );
+  const inOrder = (segments) => (areSorted(segments) ? segments : undefined);
+  return reader.map("segments by ascending digest", read, inOrder);
 }
 
-function readSegment(reader) {
-  const bytes = reader.take(31);
-  const isOnGrid = (max) => max >= SEGMENT_BYTES_MAX_LEAST && (max & (max - 1n)) === 0n;
-  const bytesMax = reader.map(
-    "a power of two from 65536 on",
-    (from) => from.u64(),
-    (max) => (isOnGrid(max) ? max : undefined),
-  );
-  // Hex of one length sorts as the bytes do.
-  return { bytes, bytesMax, name: toHex(bytes) };
+/** What they have together at most; each is said by a power of two. */
+function sumOfSizes({ count, bytes }, begin) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let sum = 0n;
+  for (let at = DIGEST_BYTES; at < count * SEGMENT_BYTES; at += SEGMENT_BYTES) {
+    const max = view.getBigUint64(at);
+    if (max < SEGMENT_BYTES_MAX_LEAST || (max & (max - 1n)) !== 0n) {
+      const expected = "a power of two from 65536 on";
+      throw DecodeError.field({ offset: begin + at, expected });
+    }
+    sum += max;
+  }
+  return sum;
+}
+
+function areSorted({ count, bytes }) {
+  for (let at = SEGMENT_BYTES; at < count * SEGMENT_BYTES; at += SEGMENT_BYTES) {
+    if (!isBelow(bytes, at - SEGMENT_BYTES, at)) return false;
+  }
+  return true;
+}
+
+/** Whether the digest at one place is below that at another. */
+function isBelow(bytes, one, other) {
+  for (let at = 0; at < DIGEST_BYTES; at++) {
+    if (bytes[one + at] !== bytes[other + at]) return bytes[one + at] < bytes[other + at];
+  }
+  return false;
 }
 
 function readGroup(reader) {

@@ -1,7 +1,7 @@
 // The lists of a public file against its header: keys, lengths, roots, padding, tags, counters,
 // segments. The twin of `statement::batch::check_lists` with the auditor's names.
 
-import { concat, toBytes, toHex } from "./bytes.js";
+import { toBytes, toHex } from "./bytes.js";
 import { Broken, equal, equalWords, item } from "./broken.js";
 import { blake3 } from "./hashes.js";
 import { Circuit } from "./layout.js";
@@ -31,11 +31,9 @@ export function checkLists(keys, { header, file }, tell = () => {}) {
   equal(batch, item.file("segments"), header.dataRoot, dataRoot(file.segments));
 }
 
-/** What a header commits to of its segments; zero for none. */
-export function dataRoot(segments) {
-  if (segments.length === 0) return new Uint8Array(32);
-  const parts = segments.flatMap(({ bytes, bytesMax }) => [bytes, toBytes(bytesMax, 8)]);
-  return blake3(concat(parts));
+/** What a header commits to of its segments, whose bytes are those of the file; zero for none. */
+export function dataRoot({ count, bytes }) {
+  return count === 0 ? new Uint8Array(32) : blake3(bytes);
 }
 
 /** The accepted key with this id, if it is of this circuit: else its proofs say another thing. */
