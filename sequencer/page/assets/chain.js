@@ -31,6 +31,8 @@ const SETTLED_MAX = 100_000;
 const AT_ONCE = 6;
 /** How often the past is read again because it moved meanwhile. */
 const ATTEMPTS = 5;
+/** Seconds before that. */
+const PAUSE_S = 1;
 
 /** Something that the chain's node did not deliver. `kind` is for programs, the rest for people. */
 export class ChainError extends Error {
@@ -44,12 +46,19 @@ export class ChainError extends Error {
 export class Chain {
   #url;
   #fetch;
+  #wait;
   #next = 1;
   #blocks = LOG_BLOCKS_MAX;
 
   constructor(url, options = {}) {
     this.#url = url;
     this.#fetch = options.fetch;
+    this.#wait = options.wait ?? ((seconds) => new Promise((go) => setTimeout(go, 1000 * seconds)));
+  }
+
+  /** Before it is asked again about what its answers contradicted each other in. */
+  async pause() {
+    await this.#wait(PAUSE_S);
   }
 
   /** The answer to one question. */
@@ -109,7 +118,7 @@ export class Chain {
     return {
       number: quantity(block.number, "a block's number"),
       hash: toHex(hex(block.hash, "a block's hash", 32)),
-      time: seconds * 1000n + UNIX_EPOCH_MS,
+      time: millisOf(seconds),
     };
   }
 
@@ -148,8 +157,21 @@ export class Chain {
       tell(to - first + 1n, last - first + 1n);
       from = to + 1n;
     }
-    return [...events.values()].sort((a, b) => (a.header.number < b.header.number ? -1 : 1));
+    return [...events.values()].sort(inOrder);
   }
+}
+
+/** By number; of equal numbers, which a reorganisation can leave, by their places. */
+function inOrder(one, other) {
+  const places = [one, other].map((event) => [
+    event.header.number,
+    event.block,
+    event.blockHash,
+    event.logIndex,
+  ]);
+  const at = places[0].findIndex((part, index) => part !== places[1][index]);
+  if (at === -1) return 0;
+  return places[0][at] < places[1][at] ? -1 : 1;
 }
 
 function addEvents(events, logs, contract) {
@@ -158,8 +180,8 @@ function addEvents(events, logs, contract) {
     // Some nodes know no filter; and what a reorganisation took back is not settled.
     const isOurs =
       Array.isArray(log?.topics) &&
-      log.topics[0] === BATCH_SETTLED &&
-      !log.removed &&
+      String(log.topics[0]).toLowerCase() === BATCH_SETTLED &&
+      log.removed !== true &&
       String(log.address).toLowerCase() === toHex(contract);
     if (!isOurs) continue;
     const event = readEvent(log);
@@ -189,7 +211,7 @@ function readEvent(log) {
     block: quantity(log.blockNumber, "a log's block"),
     blockHash: toHex(hex(log.blockHash, "a log's block", 32)),
     logIndex: quantity(log.logIndex, "a log's index"),
-    raw: `${log.topics.join()} ${log.data} ${log.transactionHash}`,
+    raw: `${log.topics.join()} ${log.data} ${log.transactionHash}`.toLowerCase(),
   };
 }
 
@@ -304,46 +326,89 @@ export async function readState(chain, contract, blockHash) {
 export async function readHistory(chain, file, known = [], tell = () => {}) {
   let [kept, why] = [known, ""];
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const reading = await readOnce(chain, file, kept, tell);
-    if (reading.moved === undefined) return reading;
-    kept = [];
-    why = reading.moved;
+    if (attempt > 0 && why !== "") await chain.pause();
+    const reading = await readOnce(chain, file, { known, kept }, tell);
+    if (reading.isOther) kept = [];
+    else if (reading.moved === undefined) return reading;
+    else why = reading.moved;
   }
   throw new ChainError("moved", `the chain was read ${ATTEMPTS} times, and ${why}`);
 }
 
-async function readOnce(chain, file, known, tell) {
+/**
+ * Either what was read; or why two answers do not fit each other (`moved`), which they may the next
+ * time; or that the known batches are not where they were (`isOther`).
+ */
+
+async function readOnce(chain, file, { known, kept }, tell) {
   const { contract } = file.scope;
   const head = await chain.block("latest");
   if (head === undefined) throw new ChainError("malformed", "the chain's node names no head");
-  const state = await readState(chain, contract, head.hash);
-  const first = known.length === 0 ? file.block : known[known.length - 1].block;
+  // A node that is behind knows nothing of what settled later: that is no other past.
+  const last = known.at(-1);
+  if (last !== undefined && head.number < last.block) {
+    const { number } = last.header;
+    const moved = `is at block ${head.number}, batch ${number} settled in block ${last.block}`;
+    return { moved: `the node ${moved}` };
+  }
+  const state = await readStateOf(chain, contract, head);
+  if (state.moved !== undefined) return state;
+  const first = kept.length === 0 ? file.block : kept.at(-1).block;
   const toBlocks = (done, of) => tell("blocks", Number(done), Number(of));
   const events = await chain.settledBetween(contract, [first, head.number], toBlocks);
-  const behind = withoutKnown(known, events);
-  if (behind === undefined) return { moved: "the past of the chain is another" };
+  const behind = withoutKnown(kept, events);
+  if (behind === undefined) return { isOther: true };
   const fresh = await readTimes(chain, behind, tell);
   if (fresh.moved !== undefined) return fresh;
   // All of it is the past of this block: was it taken back, some of it may be, too.
   const still = await chain.block(head.number);
   if (still?.hash !== head.hash) return { moved: "its head was reorganised away meanwhile" };
-  const settled = [...known, ...fresh.settled];
-  const missing = settled.findIndex(({ header }, at) => header.number !== BigInt(at) + 1n);
-  if (missing === -1 && BigInt(settled.length) < state.number) {
-    return { moved: `batch ${settled.length + 1} has no event, of ${state.number} settled` };
-  }
+  const settled = [...kept, ...fresh.settled];
+  const moved = whyIncomplete(state, settled);
+  if (moved !== undefined) return { moved };
   return { head, state, settled, finalBlock: await finalBlock(chain) };
+}
+
+async function readStateOf(chain, contract, head) {
+  try {
+    return await readState(chain, contract, head.hash);
+  } catch (error) {
+    if (error.name !== "ChainError" || error.kind !== "refused") throw error;
+    // Behind one address may stand several nodes, of which some do not have the block yet.
+    return { moved: error.message };
+  }
+}
+
+/**
+ * A node that has dropped old events cannot serve a page; that is not the contract's fault. One
+ * that does not have the newest ones yet may have them the next time: then why it is no whole.
+ */
+function whyIncomplete({ number: count }, settled) {
+  const numbers = new Set(settled.map(({ header }) => header.number));
+  let number = 1n;
+  while (number <= count && numbers.has(number)) number += 1n;
+  if (number > count) return undefined;
+  const why = `the chain node delivers no log of it, of ${count} settled`;
+  const isLast = settled.every(({ header }) => header.number < number);
+  if (number > 1n && isLast) return `batch ${number} has no event: ${why}`;
+  throw new ChainError("no-logs", `the event of batch ${number} is not available: ${why}`);
 }
 
 /** The events behind those that are known; `undefined` unless these are all where they were. */
 function withoutKnown(known, events) {
-  if (known.length === 0) return events;
-  const last = known[known.length - 1];
-  const again = events.filter(({ header }) => header.number <= last.header.number);
-  const isThere = again.some(
-    ({ raw, blockHash }) => raw === last.raw && blockHash === last.blockHash,
-  );
-  return isThere ? events.filter(({ header }) => header.number > last.header.number) : undefined;
+  const isKnown = ({ header }) => header.number <= BigInt(known.length);
+  const [old, fresh] = [events.filter(isKnown), events.filter((event) => !isKnown(event))];
+  const knownAs = ({ header }) => known[Number(header.number) - 1];
+  const isUnchanged = old.every((event) => isSamePlace(event, knownAs(event)));
+  const [last, again] = [known.at(-1), old.at(-1)];
+  const isLastThere = last === undefined ? again === undefined : isSamePlace(last, again);
+  return isUnchanged && isLastThere ? fresh : undefined;
+}
+
+/** Whether two events are one and the same, in the same block. */
+export function isSamePlace(one, other) {
+  if (one === undefined || other === undefined) return false;
+  return ["raw", "block", "blockHash"].every((part) => one[part] === other[part]);
 }
 
 /** Times come from blocks: the lateness in the event is what is to be checked. */
@@ -425,6 +490,12 @@ function canonical(word) {
 function expectMillis(time) {
   if (time < MILLIS_END) return time;
   throw new DecodeError(`expected milliseconds since 1900 below 2^44, found ${time}`);
+}
+
+/** Of seconds since 1970; beyond the last time that can be expressed, that. */
+function millisOf(seconds) {
+  const time = seconds * 1000n + UNIX_EPOCH_MS;
+  return time < MILLIS_END ? time : MILLIS_END - 1n;
 }
 
 function toQuantity(number) {

@@ -1,10 +1,18 @@
 // What a page knows of one deployment: the chain's word, checked, and what was verified so far.
 // Answers are plain values that cross to the page as they are.
 
-import { Chain, ChainError, readConstants, readHistory, readTransaction } from "./chain.js";
+import {
+  Chain,
+  ChainError,
+  isSamePlace,
+  readConstants,
+  readHistory,
+  readTransaction,
+} from "./chain.js";
 import { fetchBatches, fetchFile, fetchJson } from "./node.js";
 import { after, checkBatch } from "./statement/batch.js";
 import { areEqual, fromHex, toHex } from "./statement/bytes.js";
+import { equal, item } from "./statement/broken.js";
 import { checkDeployment, codeHash, readDeployment } from "./statement/deployment.js";
 import { FileError, decodeFile, headerBytesOf } from "./statement/file.js";
 import { HEADER_WORDS, encodeHeader, headerWords } from "./statement/header.js";
@@ -108,6 +116,7 @@ export class Session {
     const known = this.#history?.settled ?? [];
     try {
       const history = await readHistory(this.#chains[0], this.#file, known, tell);
+      this.#expectFinal(history);
       this.#lateness = this.#checkHistory(history);
       this.#forgetReplaced(history);
       this.#history = history;
@@ -132,6 +141,17 @@ export class Session {
     return this.#overview(node);
   }
 
+  /** A header whose block was final is there for good: another in its place is another history. */
+  #expectFinal({ settled }) {
+    const { settled: before = [], finalBlock } = this.#history ?? {};
+    const firm = before.filter(({ block }) => block <= finalBlock);
+    for (const { header, headerHash } of firm) {
+      // One that is gone is shown as zeros, as the auditor does.
+      const found = settled[Number(header.number) - 1]?.headerHash ?? new Uint8Array(32);
+      equal(header.number, item.savedHeader, headerHash, found);
+    }
+  }
+
   /** Headers that were followed before, and are where they were, are not followed again. */
   #checkHistory({ settled, state }) {
     const done = this.#history?.settled ?? [];
@@ -148,7 +168,7 @@ export class Session {
   /** A batch that a reorganisation replaced is another: what was verified of it is void. */
   #forgetReplaced({ settled }) {
     const before = this.#history?.settled ?? [];
-    if (before.some((one, at) => !isSame(one, settled[at]))) this.#generation += 1;
+    if (before.some((one, at) => !isSamePlace(one, settled[at]))) this.#generation += 1;
     for (const [number, { hash }] of this.#tails) {
       const header = settled[number - 1];
       if (header === undefined || toHex(header.headerHash) !== hash) this.#tails.delete(number);
@@ -378,10 +398,6 @@ async function compareWith(chain, { file, artefact }, one, number) {
 
 function moved(why) {
   return new ChainError("moved", `the chain moved: ${why}; check again`);
-}
-
-function isSame(one, other) {
-  return one.raw === other?.raw && one.blockHash === other.blockHash;
 }
 
 /** What tells a settled batch from another one in its place (`checks.js`). */

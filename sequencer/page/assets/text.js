@@ -255,6 +255,8 @@ export function sentence(message = "") {
 export function advice({ name, kind }) {
   if (name === "ChainError" && kind === "other-chain")
     return "Check the address of the chain's node that this server was started with.";
+  if (name === "ChainError" && kind === "no-logs")
+    return "Start this server with a node of the chain that keeps old logs.";
   if (name === "ChainError")
     return "Check that the chain's node runs and that this server reaches it, then try again.";
   if (name === "NodeError")

@@ -26,7 +26,9 @@ function nodeOf(answer) {
     const said = found?.error === undefined ? { result: found } : found;
     return new Response(JSON.stringify({ jsonrpc: "2.0", id, ...said }));
   };
-  return { chain: new Chain("/chain/1", { fetch }), asked };
+  const waits = [];
+  const wait = async (seconds) => waits.push(seconds);
+  return { chain: new Chain("/chain/1", { fetch, wait }), asked, waits };
 }
 
 /** A chain of blocks in which the sound headers of the table were settled. */
@@ -90,6 +92,95 @@ test("what was read before is taken over while its last batch is where it was", 
   const replaced = settled.with(2, { ...settled[2], blockHash: `0x${word(1)}` });
   const anew = await readHistory(chain, file, replaced);
   assert.deepEqual(anew.settled, settled);
+});
+
+test("a log that a node does not deliver is not available, and never broken", async () => {
+  const without = (...gone) =>
+    soundChain({ eth_getLogs: (_, logs) => logs.filter((_, at) => !gone.includes(at + 1)) });
+  for (const [gone, number] of [
+    [[1], 1],
+    [[2], 2],
+    [[1, 2, 3], 1],
+    [[1, 3], 1],
+  ]) {
+    const { chain, waits } = without(...gone);
+    const error = await failure(() => readHistory(chain, file));
+    assert.deepEqual([error.name, error.kind, waits.length], ["ChainError", "no-logs", 0]);
+    assert.match(error.message, new RegExp(`^the event of batch ${number} is not available: `));
+  }
+  // The newest may be there the next time.
+  const late = await failure(() => readHistory(without(3).chain, file));
+  assert.deepEqual([late.name, late.kind], ["ChainError", "moved"]);
+});
+
+test("a past that was rewritten before the last known batch is read anew", async () => {
+  const { settled } = await readHistory(soundChain().chain, file);
+  const atEnd = (log) => ({ ...log, blockNumber: "0x3", blockHash: `0x${word(1003)}` });
+  // The second batch is by now in the block of the third, which is where it was.
+  const moved = soundChain({
+    eth_getLogs: (_, logs) => [logs[0], { ...atEnd(logs[1]), logIndex: "0x1" }, logs[2]],
+  });
+  const { settled: found } = await readHistory(moved.chain, file, settled);
+  assert.deepEqual(
+    found.map(({ block }) => block),
+    [1n, 3n, 3n],
+  );
+  // And one known batch that is there twice is another past, too.
+  const again = { transactionHash: `0x${word(8)}`, logIndex: "0x9" };
+  const twice = soundChain({ eth_getLogs: (_, logs) => [...logs, { ...logs[2], ...again }] });
+  const anew = await readHistory(twice.chain, file, settled);
+  assert.equal(anew.settled.length, 4);
+});
+
+test("a node that is behind what is known moved, and loses nothing of it", async () => {
+  const { settled } = await readHistory(soundChain().chain, file);
+  let isBehind = true;
+  const { chain, asked, waits } = soundChain({
+    eth_getBlockByNumber: ([which]) => {
+      if (which !== "latest" || !isBehind) return undefined;
+      isBehind = false;
+      return { number: "0x2", hash: `0x${word(1002)}`, timestamp: "0x6553f100" };
+    },
+  });
+  const found = await readHistory(chain, file, settled);
+  assert.deepEqual([found.settled, waits], [settled, [1]]);
+  const [, [{ fromBlock }]] = asked.find(([method]) => method === "eth_getLogs");
+  assert.equal(fromBlock, "0x3");
+  const always = soundChain({
+    eth_getBlockByNumber: ([which]) =>
+      which === "latest"
+        ? { number: "0x2", hash: `0x${word(1002)}`, timestamp: "0x6553f100" }
+        : undefined,
+  });
+  const error = await failure(() => readHistory(always.chain, file, settled));
+  assert.match(error.message, /read 5 times, and the node is at block 2, batch 3 settled in block 3/);
+});
+
+test("a node that does not have the state of its head yet is asked again", async () => {
+  let refusals = 3;
+  const { chain, waits } = soundChain({
+    eth_call: () => (refusals-- > 0 ? { error: { code: -32000, message: "no header" } } : undefined),
+  });
+  assert.equal((await readHistory(chain, file)).settled.length, 3);
+  assert.equal(waits.length, 1);
+});
+
+test("where no block is final, nothing is; and a node that is away is no such node", async () => {
+  const of = async (answer) => {
+    const block = ([which]) => (which === "finalized" ? answer : undefined);
+    return await readHistory(soundChain({ eth_getBlockByNumber: block }).chain, file);
+  };
+  assert.equal((await of({ error: { code: -32602, message: "unknown tag" } })).finalBlock, 0n);
+  assert.equal((await of(null)).finalBlock, 0n);
+  assert.equal((await failure(() => of(7))).kind, "malformed");
+});
+
+test("a time beyond the last that can be expressed is that", async () => {
+  const hashOfOne = `0x${word(1)}`;
+  const { chain } = soundChain({
+    eth_getBlockByNumber: () => ({ number: "0x1", hash: hashOfOne, timestamp: "0xffffffffffff" }),
+  });
+  assert.equal((await chain.block(1n)).time, 2n ** 44n - 1n);
 });
 
 test("logs are asked for in the ranges that a node serves", async () => {

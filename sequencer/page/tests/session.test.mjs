@@ -15,7 +15,7 @@ const tell = () => {};
 /** A page before it is opened. */
 function serve(options) {
   const { fetch, state } = play(options);
-  return { session: new Session({ fetch }), state };
+  return { session: new Session({ fetch, wait: async () => {} }), state };
 }
 
 const failure = async (act) => {
@@ -119,6 +119,25 @@ test("what settles later is read on, and what is not settled yet is told as asse
   // The contract keeps the greatest lateness of all: that of those followed before counts, too.
   assert.deepEqual(later.lateness, { maxMs: 3000, batches: 0 });
   assert.equal((await session.verify(3, tell)).proofs, 0);
+});
+
+test("a final header that is gone or another is broken, whatever else fits", async () => {
+  let settled = 3;
+  const change = (_, question) => {
+    if (question === undefined) return undefined;
+    const { method, params } = question;
+    if (method === "eth_getBlockByNumber" && params[0] === "latest") return undefined;
+    return ["eth_call", "eth_getLogs"].includes(method) ? answer(question, settled) : undefined;
+  };
+  const { session } = serve({ change });
+  await session.open(tell);
+  // The head stays in block 3, and the contract says now that it settled two batches.
+  settled = 2;
+  const error = await failure(() => session.refresh(tell));
+  assert.deepEqual([error.name, error.item, error.batch], ["Broken", "saved header", 3n]);
+  assert.match(error.message, /found 0x0{64}$/);
+  settled = 3;
+  assert.equal((await session.refresh(tell)).rows.length, 3);
 });
 
 /** Every block from number `first` on is another, and so are the places of logs. */

@@ -28,6 +28,7 @@ export const item = Object.freeze({
   group: (index, part) => `journal group at index ${index}, ${part}`,
   journal: (part) => `journal, ${part}`,
   head: (part) => `contract head, ${part}`,
+  savedHeader: "saved header",
 });
 
 /** Compares as text: numbers in decimal, hashes in hex. The error shows both sides. */
