@@ -21,9 +21,9 @@ import { keccak } from "./statement/hashes.js";
 import { MILLIS_END, UNIX_EPOCH_MS } from "./statement/limits.js";
 import { PointError, decodeKey, wordsOfCode } from "./statement/proof.js";
 import { FetchError, fetchBytes } from "./fetch.js";
+import { LogRange, mayBeTooMuch } from "./ranges.js";
 
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
-const LOG_BLOCKS_MAX = 10_000n;
 /** Most blocks that are searched, and most batches that are kept: a page is no archive. */
 const BLOCKS_MAX = 1_000_000_000n;
 const SETTLED_MAX = 100_000;
@@ -36,9 +36,9 @@ const PAUSE_S = 1;
 
 /** Something that the chain's node did not deliver. `kind` is for programs, the rest for people. */
 export class ChainError extends Error {
-  constructor(kind, message) {
+  constructor(kind, message, status) {
     super(message);
-    Object.assign(this, { name: "ChainError", kind });
+    Object.assign(this, { name: "ChainError", kind, status });
   }
 }
 
@@ -48,7 +48,7 @@ export class Chain {
   #fetch;
   #wait;
   #next = 1;
-  #blocks = LOG_BLOCKS_MAX;
+  #range = new LogRange();
 
   constructor(url, options = {}) {
     this.#url = url;
@@ -83,6 +83,7 @@ export class Chain {
     try {
       bytes = await fetchBytes(this.#url, {
         fetch: this.#fetch,
+        wait: this.#wait,
         bytesMax: ANSWER_BYTES_MAX,
         init: {
           method: "POST",
@@ -92,7 +93,8 @@ export class Chain {
       });
     } catch (error) {
       if (!(error instanceof FetchError)) throw error;
-      throw new ChainError(error.kind, `the chain's node is not available: ${error.message}`);
+      const message = `the chain's node is not available: ${error.message}`;
+      throw new ChainError(error.kind, message, error.status);
     }
     try {
       return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -135,29 +137,36 @@ export class Chain {
     }
     const events = new Map();
     for (let from = first; from <= last;) {
-      const end = from + this.#blocks - 1n;
+      const end = from + this.#range.blocks - 1n;
       const to = end < last ? end : last;
+      const asked = to - from + 1n;
       let logs;
       try {
-        logs = await this.call("eth_getLogs", [
-          {
-            address: toHex(contract),
-            topics: [BATCH_SETTLED],
-            fromBlock: toQuantity(from),
-            toBlock: toQuantity(to),
-          },
-        ]);
+        logs = await this.#logs(contract, [from, to]);
       } catch (error) {
-        // Nodes serve so many blocks, logs or bytes at once, and each says so in its own way.
-        if (!(error instanceof ChainError) || to === from) throw error;
-        this.#blocks = (to - from + 1n) / 2n;
+        const isTooMuch = error instanceof ChainError && mayBeTooMuch(error);
+        if (asked === 1n || !isTooMuch) throw error;
+        this.#range.refused(asked, error);
         continue;
       }
+      this.#range.served(asked);
       addEvents(events, logs, contract);
       tell(to - first + 1n, last - first + 1n);
       from = to + 1n;
     }
     return [...events.values()].sort(inOrder);
+  }
+
+  async #logs(contract, [from, to]) {
+    const filter = {
+      address: toHex(contract),
+      topics: [BATCH_SETTLED],
+      fromBlock: toQuantity(from),
+      toBlock: toQuantity(to),
+    };
+    const logs = await this.call("eth_getLogs", [filter]);
+    if (Array.isArray(logs)) return logs;
+    throw new ChainError("malformed", "the node gives no list of logs");
   }
 }
 
@@ -175,7 +184,6 @@ function inOrder(one, other) {
 }
 
 function addEvents(events, logs, contract) {
-  if (!Array.isArray(logs)) throw new ChainError("malformed", "the node gives no list of logs");
   for (const log of logs) {
     // Some nodes know no filter; and what a reorganisation took back is not settled.
     const isOurs =

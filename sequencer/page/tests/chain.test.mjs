@@ -153,13 +153,13 @@ test("a node that is behind what is known moved, and loses nothing of it", async
         : undefined,
   });
   const error = await failure(() => readHistory(always.chain, file, settled));
-  assert.match(error.message, /read 5 times, and the node is at block 2, batch 3 settled in block 3/);
+  assert.match(error.message, /5 times, and the node is at block 2, batch 3 settled in block 3$/);
 });
 
 test("a node that does not have the state of its head yet is asked again", async () => {
   let refusals = 3;
   const { chain, waits } = soundChain({
-    eth_call: () => (refusals-- > 0 ? { error: { code: -32000, message: "no header" } } : undefined),
+    eth_call: () => (refusals-- > 0 ? { error: { code: -32000, message: "none" } } : undefined),
   });
   assert.equal((await readHistory(chain, file)).settled.length, 3);
   assert.equal(waits.length, 1);
@@ -197,6 +197,71 @@ test("logs are asked for in the ranges that a node serves", async () => {
   );
   assert.ok(asked.length - served.length <= 6, `${asked.length - served.length} refusals`);
   assert.equal(served.at(-1)[1][0].toBlock, "0x4e20");
+});
+
+test("an outage ends a search at once, and leaves the range as it was", async () => {
+  const ranges = [];
+  const outages = [
+    [() => new Response("", { status: 502 }), "status"],
+    [() => new Response('{"error":"page-busy"}', { status: 503 }), "status"],
+    [() => new Response('{"error":"question-not-served"}', { status: 403 }), "status"],
+    [() => new Response("", { status: 421 }), "status"],
+    [
+      () => {
+        throw new TypeError("refused");
+      },
+      "unreachable",
+    ],
+  ];
+  for (const [outage, kind] of outages) {
+    let isOut = true;
+    const fetch = async (_, { body }) => {
+      const { id, params } = JSON.parse(body);
+      ranges.push(Number(params[0].toBlock) - Number(params[0].fromBlock) + 1);
+      return isOut ? outage() : Response.json({ id, result: [] });
+    };
+    const chain = new Chain("/chain/1", { fetch, wait: async () => {} });
+    const error = await failure(() => chain.settledBetween(contract, [0n, 20_000n]));
+    assert.deepEqual([error.name, error.kind], ["ChainError", kind]);
+    // Whoever is busy is asked four times.
+    assert.ok(ranges.length <= 4 && ranges.every((asked) => asked === 10_000), String(ranges));
+    [ranges.length, isOut] = [0, false];
+    await chain.settledBetween(contract, [0n, 20_000n]);
+    assert.deepEqual(ranges, [10_000, 10_000, 1]);
+    ranges.length = 0;
+  }
+});
+
+test("what less could mend is asked for in halves, whatever the words, and grows again", async () => {
+  for (const refusal of [
+    () => Response.json({ id: 1, error: { code: -32000, message: "the node refuses" } }),
+    () => new Response("", { status: 413 }),
+    () => new Response("", { status: 500 }),
+    () => new Response("<html>"),
+  ]) {
+    let most = 100;
+    const asked = [];
+    const fetch = async (_, { body }) => {
+      const { id, params } = JSON.parse(body);
+      const blocks = Number(params[0].toBlock) - Number(params[0].fromBlock) + 1;
+      asked.push(blocks);
+      if (blocks <= most) return Response.json({ id, result: [] });
+      const said = refusal();
+      const json = said.headers.get("content-type")?.includes("json");
+      return json ? Response.json({ ...(await said.json()), id }) : said;
+    };
+    const chain = new Chain("/chain/1", { fetch });
+    await chain.settledBetween(contract, [0n, 9_999n]);
+    assert.deepEqual(asked.slice(0, 8), [10_000, 5000, 2500, 1250, 625, 312, 156, 78]);
+    // Served 16 times in a row, a larger range is tried; what then is refused waits for longer.
+    const refused = asked.filter((blocks) => blocks > most).length;
+    assert.ok(refused <= 7 + 5 && asked.includes(98), String(asked));
+    // One block alone is refused for another reason.
+    most = 0;
+    await failure(() => chain.settledBetween(contract, [0n, 9_999n]));
+    assert.equal(asked.at(-1), 1);
+    assert.ok(asked.length < 200);
+  }
 });
 
 test("repeated and removed logs are passed over, two of one place are refused", async () => {
