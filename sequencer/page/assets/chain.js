@@ -124,10 +124,11 @@ export class Chain {
     };
   }
 
-  /** The words that a view of a contract answers with. */
-  async view({ contract, at = "latest" }, [signature, count, words]) {
+  /** The words that a view of a contract answers with; `what` is broken of another number. */
+  async view({ contract, what, at = "latest" }, [signature, count, words]) {
     const call = { to: toHex(contract), data: callData(signature, words) };
-    return answerWords(hex(await this.call("eth_call", [call, at]), signature), count);
+    const answer = hex(await this.call("eth_call", [call, at]), signature);
+    return asAnswer(what, () => answerWords(answer, count));
   }
 
   /** Every `BatchSettled` of a contract in a range of blocks, in ranges that the node serves. */
@@ -251,8 +252,8 @@ export async function readConstants(chain, file, artefact) {
     });
   }
   checkContractCode(isInstance(code, artefact.template));
-  const of = { contract };
   const what = item.deployment("constants");
+  const of = { contract, what };
   const [sequencer, registrar, signer, time] = await Promise.all([
     chain.view(of, ["sequencer()", 1]),
     chain.view(of, ["registrar()", 1]),
@@ -272,8 +273,10 @@ export async function readConstants(chain, file, artefact) {
 }
 
 async function readKey(chain, contract, record) {
-  const [code, circuit] = await chain.view({ contract }, ["keys(bytes32)", 2, [record.id]]);
-  const address = addressOf(code);
+  const what = item.key(record.shape, "words on chain");
+  const of = { contract, what };
+  const [code, circuit] = await chain.view(of, ["keys(bytes32)", 2, [record.id]]);
+  const address = asAnswer(what, () => addressOf(code));
   // Of an id that it was never given the contract has no code, and no words to compare.
   if (address.every((byte) => byte === 0)) {
     throw new Broken({
@@ -282,7 +285,6 @@ async function readKey(chain, contract, record) {
       found: toHex(record.id),
     });
   }
-  const what = item.key(record.shape, "words on chain");
   const words = wordsOfCode(await chain.code(address));
   return asAnswer(what, () => {
     if (words === undefined) throw wrongCode("a verifying key", address);
@@ -306,7 +308,8 @@ function wrongCode(what, address) {
 
 /** What the contract stores after a block. */
 export async function readState(chain, contract, blockHash) {
-  const at = { blockHash };
+  const what = item.head("state");
+  const of = { contract, what, at: { blockHash } };
   const names = [
     "number()",
     "root()",
@@ -315,9 +318,9 @@ export async function readState(chain, contract, blockHash) {
     "journalPosition()",
     "latenessMax()",
   ];
-  const answers = await Promise.all(names.map((name) => chain.view({ contract, at }, [name, 1])));
+  const answers = await Promise.all(names.map((name) => chain.view(of, [name, 1])));
   const [number, root, headHash, lastT1, position, lateness] = answers.map(([word]) => word);
-  return asAnswer(item.head("state"), () => ({
+  return asAnswer(what, () => ({
     number: smallNumber(number),
     root: canonical(root),
     headHash,

@@ -322,6 +322,39 @@ test("another chain, a damaged deployment file or another contract's word opens 
   assert.deepEqual([liar.name, liar.item], ["Broken", "contract head, journal position"]);
 });
 
+test("an answer of another length is broken, with the auditor's item, and differs", async () => {
+  const { id, code } = deployment().keys[1];
+  const answers = [
+    ["sequencer()", "deployment, constants"],
+    ["genesisTime()", "deployment, constants"],
+    ["latenessMax()", "contract head, state"],
+    [id.slice(2), "key c2-test, words on chain"],
+  ];
+  for (const [asked, item] of answers) {
+    const isAsked = ({ method, params }) =>
+      method === "eth_call" &&
+      (params[0].data === callData(asked) || params[0].data.endsWith(asked));
+    for (const other of ["0x", "0x00", toHex(new Uint8Array(96))]) {
+      const change = (_, question) => (question && isAsked(question) ? other : undefined);
+      const error = await failure(() => serve({ change }).session.open(tell));
+      assert.deepEqual([error.name, error.item], ["Broken", item], error.stack);
+      assert.match(error.message, /expected an answer of the settlement contract, found expected/);
+    }
+  }
+  // An address of more than 20 bytes.
+  const long = `0x${"01".repeat(12)}${code.slice(2)}${toHex(toBytes(2, 32)).slice(2)}`;
+  const change = (_, question) =>
+    question?.params[0]?.data?.endsWith(id.slice(2)) ? long : undefined;
+  const error = await failure(() => serve({ change }).session.open(tell));
+  assert.equal(error.item, "key c2-test, words on chain");
+  const second = (path, question) =>
+    path === "/chain/2" && question.method === "eth_call" ? "0x" : undefined;
+  const { session } = serve({ chains: 2, change: second });
+  await session.open(tell);
+  const { hash } = await session.verify(2, tell);
+  assert.equal((await session.compare(2, hash, tell))[0].outcome, "differs");
+});
+
 test("a key that the chain does not hold as one is named, and so is one it never took", async () => {
   const open = async (change) => failure(() => serve({ change }).session.open(tell));
   const code = deployment().keys[1].code;
