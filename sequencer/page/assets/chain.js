@@ -16,7 +16,7 @@ import { Broken, item } from "./statement/broken.js";
 import { checkContractCode, isInstance, showAddress } from "./statement/deployment.js";
 import { wordOf } from "./statement/field.js";
 import { escape } from "./statement/escape.js";
-import { HeaderError } from "./statement/header.js";
+import { HeaderError, headerHash } from "./statement/header.js";
 import { keccak } from "./statement/hashes.js";
 import { MILLIS_END, UNIX_EPOCH_MS } from "./statement/limits.js";
 import { PointError, decodeKey, wordsOfCode } from "./statement/proof.js";
@@ -454,8 +454,8 @@ async function finalBlock(chain) {
 }
 
 /**
- * Gas of a transaction, and the headers and chunks that it settled; none if it called the contract
- * by way of another one.
+ * Gas of a transaction, and of each batch that it settled the header's hash and the number of
+ * proofs; none if it called the contract by way of another one.
  */
 export async function readTransaction(chain, hash) {
   const [receipt, transaction] = await Promise.all([
@@ -473,7 +473,11 @@ export async function readTransaction(chain, hash) {
 
 function batchesOf(calldata) {
   try {
-    return decodeSettleCall(calldata);
+    // No more than these: many transactions are kept, and each may be long.
+    return decodeSettleCall(calldata).map(({ header, operations, claims }) => ({
+      hash: toHex(headerHash(header)),
+      proofs: operations.length + claims.length,
+    }));
   } catch (error) {
     if (error instanceof DecodeError || error instanceof HeaderError) return [];
     throw error;

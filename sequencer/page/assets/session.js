@@ -209,10 +209,11 @@ export class Session {
     for (const number of numbers) {
       const one = this.#settled(number);
       const { gas, batches } = await this.#transaction(one.transaction);
-      const own = batches.find(({ header }) => header.number === one.header.number);
-      const proofs = own === undefined ? undefined : own.operations.length + own.claims.length;
-      const shared = Math.max(batches.length, 1);
-      found.push({ number, ...identityOf(one), gas: Number(gas), shared, proofs });
+      const identity = identityOf(one);
+      // Calldata that holds another header of this number says nothing of this batch.
+      const own = batches.find(({ hash }) => hash === identity.hash);
+      const shared = own === undefined ? 1 : batches.length;
+      found.push({ number, ...identity, gas: Number(gas), shared, proofs: own?.proofs });
     }
     return found;
   }

@@ -11,7 +11,7 @@ import { decodeFile } from "../assets/statement/file.js";
 import { wordOf } from "../assets/statement/field.js";
 import { HEADER_BYTES } from "../assets/statement/header.js";
 import { decodeKey } from "../assets/statement/proof.js";
-import { deployment, soundChain, soundFile, table, world } from "./played.mjs";
+import { deployment, settleCallOf, soundChain, soundFile, table, world } from "./played.mjs";
 import { fromHex, readJson } from "./support.mjs";
 
 const SEED = Number(process.env.HOSTILE_SEED ?? 7);
@@ -151,6 +151,25 @@ test("no calldata does anything but decode or be refused", () => {
   }
   found.delete("nothing");
   assert.deepEqual([...found].sort(), ["DecodeError", "HeaderError"]);
+});
+
+test("calldata whose batches lead to one list of chunks makes no more than it has bytes", () => {
+  const sound = settleCallOf([world[0]]);
+  const [{ operations, claims }] = decodeSettleCall(sound);
+  assert.deepEqual([operations.length, claims.length], [3, 2]);
+  // Each of many batches is the one that is there.
+  const offset = (batches) => Array.from({ length: batches }, () => toBytes(32 * batches, 32));
+  const many = (batches) =>
+    concat([
+      SETTLE,
+      toBytes(32, 32),
+      toBytes(batches, 32),
+      ...offset(batches),
+      sound.subarray(4 + 32 + 32 + 32),
+    ]);
+  assert.equal(decodeSettleCall(many(1)).length, 1);
+  const found = namesOf(() => decodeSettleCall(many(1000)));
+  assert.equal(found, "DecodeError");
 });
 
 test("no deployment file does anything but be read or be refused", () => {

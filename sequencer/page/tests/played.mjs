@@ -4,6 +4,8 @@
 import { BATCH_SETTLED, SETTLE, callData } from "../assets/statement/abi.js";
 import { concat, toBytes, toHex, toNumber } from "../assets/statement/bytes.js";
 import { fingerprintOf } from "../assets/statement/fingerprint.js";
+import { decodeFile } from "../assets/statement/file.js";
+import { headerWords } from "../assets/statement/header.js";
 import { keccak } from "../assets/statement/hashes.js";
 import { SHAPES } from "../assets/statement/layout.js";
 import { EMPTY_ROOT, genesisHash } from "../assets/statement/scope.js";
@@ -11,13 +13,41 @@ import { fromHex, readJson } from "./support.mjs";
 
 export const table = readJson("l1-contracts/auditor/tests/data/tampers.json");
 const contractJson = readJson("l1-contracts/artifacts/Settlement.json");
-const settleCall = concat([
-  SETTLE,
-  fromHex(readJson("l1-contracts/test/fixtures/groth16.json").script),
-]);
 const template = fromHex(contractJson.deployedBytecode.object);
 export const [{ file: soundFile, chain: soundChain }] = table.deployments;
 export const world = table.worlds[table.files[0].world].map((hex) => fromHex(hex));
+/** Words that say how many follow, and how far from here each of them is; then these. */
+function offsetsTo(parts, before = []) {
+  let at = 32 * before.length + 32 * parts.length;
+  const offsets = parts.map((part) => {
+    at += part.length;
+    return toBytes(at - part.length, 32);
+  });
+  return concat([...before, ...offsets, ...parts]);
+}
+
+/** The calldata that settles these public files. */
+export function settleCallOf(files) {
+  const number = (value) => toBytes(value, 32);
+  const list = (chunks) => concat([number(chunks.length), ...chunks.map(concat)]);
+  const batches = files.map((bytes) => {
+    const file = decodeFile(bytes);
+    const operations = file.operations.map((of) =>
+      [of.keyId, number(of.rootOut), number(of.timeOut), number(of.operations)].concat(
+        [number(of.enrolments), number(of.root), of.proof],
+      ),
+    );
+    const claims = file.claims.map((of) =>
+      [of.keyId, number(of.root), number(of.access), number(of.collect)].concat(
+        [number(of.breakGlass), number(of.excluded), number(of.edgeOut), of.proof],
+      ),
+    );
+    return offsetsTo([list(operations), list(claims), number(0)], headerWords(file.header));
+  });
+  const all = concat([number(batches.length), offsetsTo(batches)]);
+  return concat([SETTLE, offsetsTo([all])]);
+}
+
 /** The deployment of the table, at a contract that has the real code. */
 export function deployment() {
   const json = { ...soundFile, runtime_hash: toHex(keccak(template)), block: 0 };
@@ -62,7 +92,7 @@ export function answer({ method, params }, settled) {
     case "eth_getTransactionReceipt":
       return { gasUsed: "0x9c40" };
     case "eth_getTransactionByHash":
-      return { input: toHex(settleCall) };
+      return { input: toHex(settleCallOf(world)) };
     default:
       throw new Error(method);
   }

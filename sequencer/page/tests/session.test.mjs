@@ -8,7 +8,16 @@ import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
 import { conclude, isOf } from "../assets/checks.js";
 import { Session } from "../assets/session.js";
 import { markOf, titleOf, whyNotLinked } from "../assets/text.js";
-import { answer, deployment, hashOf, play, soundFile, table, world } from "./played.mjs";
+import {
+  answer,
+  deployment,
+  hashOf,
+  play,
+  settleCallOf,
+  soundFile,
+  table,
+  world,
+} from "./played.mjs";
 
 const tell = () => {};
 
@@ -412,7 +421,19 @@ test("gas and proofs come from the transaction that settled a batch", async () =
   const { session } = serve();
   await session.open(tell);
   const [{ gas, shared, proofs }] = await session.costs([1]);
-  assert.deepEqual([gas, shared, proofs], [40_000, 5, 2]);
+  assert.deepEqual([gas, shared, proofs], [40_000, 3, 5]);
+  assert.equal((await session.costs([2]))[0].proofs, 1);
+  // Of calldata that holds another header of this number nothing is known, either.
+  const otherHeader = world[0].slice();
+  otherHeader[8 + 32 * 20] ^= 1;
+  const lying = serve({
+    change: (_, question) =>
+      question?.method === "eth_getTransactionByHash"
+        ? { input: toHex(settleCallOf([otherHeader])) }
+        : undefined,
+  });
+  await lying.session.open(tell);
+  assert.equal((await lying.session.costs([1]))[0].proofs, undefined);
   // By way of another contract: what it cost is known, and not what for.
   const through = serve({
     change: (_, question) =>

@@ -75,19 +75,21 @@ export function decodeSettleCall(calldata) {
   const body = calldata.subarray(4);
   const list = offsetAt(body, 0);
   const first = list + WORD;
+  // Offsets may lead many batches to one list, and so make more chunks than there are bytes for.
+  const room = { chunks: Math.floor(calldata.length / (WORD * OPERATIONS_WORDS)) };
   return Array.from({ length: countAt(body, list, WORD) }, (_, at) => {
     const begin = first + offsetAt(body, first + WORD * at);
-    return decodeBatch(body, begin);
+    return decodeBatch(body, begin, room);
   });
 }
 
-function decodeBatch(body, begin) {
+function decodeBatch(body, begin, room) {
   const header = decodeHeader(slice(body, begin, HEADER_BYTES));
   const operationsAt = begin + offsetAt(body, begin + HEADER_BYTES);
   const claimsAt = begin + offsetAt(body, begin + HEADER_BYTES + WORD);
   return {
     header,
-    operations: chunksAt(body, operationsAt, OPERATIONS_WORDS).map((words) => ({
+    operations: chunksAt(body, operationsAt, { words: OPERATIONS_WORDS, room }).map((words) => ({
       keyId: words[0],
       rootOut: toNumber(words[1]),
       timeOut: toNumber(words[2]),
@@ -96,7 +98,7 @@ function decodeBatch(body, begin) {
       root: toNumber(words[5]),
       proof: concat(words.slice(6)),
     })),
-    claims: chunksAt(body, claimsAt, CLAIMS_WORDS).map((words) => ({
+    claims: chunksAt(body, claimsAt, { words: CLAIMS_WORDS, room }).map((words) => ({
       keyId: words[0],
       root: toNumber(words[1]),
       access: toNumber(words[2]),
@@ -109,9 +111,12 @@ function decodeBatch(body, begin) {
   };
 }
 
-function chunksAt(body, at, words) {
+function chunksAt(body, at, { words, room }) {
   const bytes = WORD * words;
-  return Array.from({ length: countAt(body, at, bytes) }, (_, chunk) =>
+  const count = countAt(body, at, bytes);
+  room.chunks -= count;
+  if (room.chunks < 0) throw new DecodeError("found more chunks than the calldata has room for");
+  return Array.from({ length: count }, (_, chunk) =>
     answerWords(slice(body, at + WORD + bytes * chunk, bytes), words),
   );
 }
