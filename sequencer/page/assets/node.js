@@ -29,10 +29,8 @@ export async function fetchJson(path, options = {}) {
 
 /** Numbers of the last assembled and the last settled batch, by the node's word. */
 export async function fetchBatches(options = {}) {
-  const { schema, assembled, settled } = await fetchJson("/batches", {
-    bytesMax: LIST_BYTES_MAX,
-    ...options,
-  });
+  const list = await fetchJson("/batches", { bytesMax: LIST_BYTES_MAX, ...options });
+  const { schema, assembled, settled } = list ?? {};
   const isCount = (n) => Number.isSafeInteger(n) && n >= 0 && n < BATCHES_MAX;
   if (schema !== "vitals-batches-1" || !isCount(assembled) || !isCount(settled)) {
     throw new NodeError("malformed", "/batches: expected schema vitals-batches-1 with two numbers");

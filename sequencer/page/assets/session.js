@@ -9,9 +9,9 @@ import {
   readHistory,
   readTransaction,
 } from "./chain.js";
-import { fetchBatches, fetchFile, fetchJson } from "./node.js";
+import { NodeError, fetchBatches, fetchFile, fetchJson } from "./node.js";
 import { after, checkBatch } from "./statement/batch.js";
-import { areEqual, fromHex, toHex } from "./statement/bytes.js";
+import { DecodeError, areEqual, fromHex, toHex } from "./statement/bytes.js";
 import { equal, item } from "./statement/broken.js";
 import { checkDeployment, codeHash, readDeployment } from "./statement/deployment.js";
 import { FileError, decodeFile, headerBytesOf } from "./statement/file.js";
@@ -21,6 +21,8 @@ import { checkJournal } from "./statement/journal.js";
 import { UNIX_EPOCH_MS } from "./statement/limits.js";
 
 const TRUSTS = ["operator", "verifier", "wallet"];
+/** Names under which a browser reaches the machine that it runs on. */
+const OWN_HOSTS = ["127.0.0.1", "localhost", "[::1]"];
 const CHAINS_MAX = 8;
 /** A batch counts as late so much after its window ended, as for the auditor. */
 const LATE_AFTER_MS = 600_000n;
@@ -49,7 +51,7 @@ export class Session {
   /** The reading of the chain that is under way, or was the last. */
   #reading = Promise.resolve();
 
-  /** `fetch` is given by tests. */
+  /** `fetch`, `wait` and `hostname` are given by tests. */
   constructor(options = {}) {
     this.options = options;
   }
@@ -99,7 +101,8 @@ export class Session {
     this.#context = undefined;
     this.#tails.clear();
     this.#transactions.clear();
-    this.#served = readServed(await fetchJson("/page.json", this.options));
+    const host = this.options.hostname ?? globalThis.location?.hostname;
+    this.#served = readServed(await fetchJson("/page.json", this.options), host);
     this.#file = readDeployment(await fetchJson("/deployment.json", this.options));
     this.#artefact = readArtefact(await fetchJson("/contract.json", this.options));
     this.#chains = Array.from(
@@ -413,24 +416,33 @@ function latest(before, found) {
   };
 }
 
-/** `/page.json`: an unknown word is no trust at all. */
-export function readServed(json) {
+/**
+ * `/page.json`: an unknown word is no trust at all, and a reader's own machine has a name of its
+ * own: whoever serves a page from elsewhere is an operator, whatever is said.
+ */
+export function readServed(json, hostname) {
   const { schema, trust, chains } = json ?? {};
   const isKnown = schema === 1 && TRUSTS.includes(trust);
   if (isKnown && Number.isInteger(chains) && chains >= 1 && chains <= CHAINS_MAX) {
-    return { trust, chains };
+    return { trust: OWN_HOSTS.includes(hostname) ? trust : "operator", chains };
   }
-  throw Object.assign(new Error("/page.json: expected schema 1, a trust and a number of chains"), {
-    name: "NodeError",
-    kind: "malformed",
-  });
+  throw malformed("/page.json: expected schema 1, a trust and a number of chains");
+}
+
+function malformed(message) {
+  return new NodeError("malformed", message);
 }
 
 function readArtefact(json) {
-  return {
-    codeHash: codeHash(fromHex(json.bytecode.object)),
-    template: fromHex(json.deployedBytecode.object),
-  };
+  try {
+    return {
+      codeHash: codeHash(fromHex(json?.bytecode?.object)),
+      template: fromHex(json?.deployedBytecode?.object),
+    };
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    throw malformed(`/contract.json: ${error.message}`);
+  }
 }
 
 function rowOf(one, finalBlock) {

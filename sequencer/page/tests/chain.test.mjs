@@ -408,7 +408,7 @@ test("what the node says is read with its codes, and never more than was asked f
   const serve = (body, init) => ({ fetch: async () => new Response(body, init) });
   const good = '{"schema":"vitals-batches-1","assembled":4,"settled":3}';
   assert.deepEqual(await fetchBatches(serve(good)), { assembled: 4, settled: 3 });
-  for (const wrong of ["[]", "{}", good.replace("4", "-4"), good.replace("-1", "-2"), "x"]) {
+  for (const wrong of ["null", "7", "[]", "{}", good.replace("4", "-4"), good.replace("-1", "-2"), "x"]) {
     const error = await failure(() => fetchBatches(serve(wrong)));
     assert.ok(error instanceof NodeError);
     assert.equal(error.kind, "malformed");
@@ -431,7 +431,14 @@ test("what the node says is read with its codes, and never more than was asked f
 });
 
 test("a server that names no known trust is not believed any", () => {
-  assert.deepEqual(readServed({ schema: 1, trust: "operator", chains: 1 }).trust, "operator");
+  const trustAt = (trust, hostname) => readServed({ schema: 1, trust, chains: 1 }, hostname).trust;
+  for (const trust of ["operator", "verifier", "wallet"]) {
+    for (const own of ["127.0.0.1", "localhost", "[::1]"]) assert.equal(trustAt(trust, own), trust);
+    // Whoever serves it from elsewhere could have changed it, whatever it says.
+    for (const other of ["node.example", "localhost.example", "127.0.0.1.example", "::1", "", null]) {
+      assert.equal(trustAt(trust, other), "operator", String(other));
+    }
+  }
   for (const wrong of [
     null,
     {},

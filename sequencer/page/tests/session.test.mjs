@@ -24,7 +24,8 @@ const tell = () => {};
 /** A page before it is opened. */
 function serve(options) {
   const { fetch, state } = play(options);
-  return { session: new Session({ fetch, wait: async () => {} }), state };
+  const hostname = options?.hostname ?? "127.0.0.1";
+  return { session: new Session({ fetch, hostname, wait: async () => {} }), state };
 }
 
 const failure = async (act) => {
@@ -55,6 +56,25 @@ test("a sound deployment opens, and each batch of it is verified down to its pro
     proofs.push(report.proofs);
   }
   assert.deepEqual(proofs, [5, 1, 0]);
+});
+
+test("a page from another machine is an operator's, whatever it says", async () => {
+  assert.equal((await serve().session.open(tell)).trust, "verifier");
+  const { session } = serve({ hostname: "hospital.example" });
+  assert.equal((await session.open(tell)).trust, "operator");
+});
+
+test("what a server says that is no such thing is told as that", async () => {
+  for (const path of ["/page.json", "/contract.json"]) {
+    for (const odd of ["null", "[]", "{}", '{"bytecode":{"object":"0x0"}}']) {
+      const { session } = serve({ change: (at) => (at === path ? new Response(odd) : undefined) });
+      const error = await failure(() => session.open(tell));
+      assert.deepEqual([error.name, error.kind], ["NodeError", "malformed"]);
+      assert.match(error.message, new RegExp(`^${path}: expected`));
+    }
+  }
+  const odd = serve({ change: (at) => (at === "/batches" ? new Response("null") : undefined) });
+  assert.match((await odd.session.open(tell)).node.fault, /^\/batches: expected schema/);
 });
 
 test("before the first batch nothing is there, and nothing is wrong", async () => {
