@@ -27,6 +27,7 @@ const state = {
   costs: new Map(),
   checks: new Map(),
   details: new Map(),
+  peers: [],
   isRefreshing: false,
   told: "",
 };
@@ -64,6 +65,7 @@ async function open() {
   Object.assign(state, { fault: undefined, isRefreshing: true });
   // Another deployment may be behind this address by now.
   for (const kept of [state.checks, state.costs, state.details]) kept.clear();
+  state.peers = [];
   show();
   try {
     take(
@@ -135,6 +137,23 @@ function take(overview) {
   state.overview = { ...overview, settledCount: settled.length };
   Object.assign(state, { readAt: Date.now(), staleSince: undefined, fault: undefined });
   loadCosts();
+  loadPeers();
+}
+
+/** What the other nodes of the chain say about the deployment, until all of them agree. */
+async function loadPeers() {
+  const { overview, peers } = state;
+  const areAll = peers.length > 0 && peers.every(({ outcome }) => outcome === "agrees");
+  if (overview.chains < 2 || areAll) return;
+  try {
+    const found = await asker.ask("peers", {});
+    if (JSON.stringify(found) === JSON.stringify(state.peers)) return;
+    if (text.isDisputed(found) && !text.isDisputed(state.peers)) say(text.DISPUTED);
+    state.peers = found;
+    show();
+  } catch {
+    // What was said before stands; the next reading asks again.
+  }
 }
 
 /** What was found of a batch that is another by now, after a reorganisation, is void. */
@@ -208,8 +227,13 @@ async function verify(number) {
 function keepCheck(number, check, found) {
   if (state.checks.get(number) !== check) return;
   state.checks.set(number, found);
-  const { fault, report } = found;
-  say(fault?.message ?? text.titleOf({ report }, state.overview.trust).title);
+  const { fault } = found;
+  say(fault?.message ?? titleOf(found));
+}
+
+function titleOf(check) {
+  const { overview, peers } = state;
+  return text.titleOf(check, { trust: overview.trust, peers }).title;
 }
 
 async function verifyAll() {
@@ -223,14 +247,17 @@ async function verifyAll() {
 async function compare(number) {
   const check = state.checks.get(number);
   if (check?.report === undefined) return;
-  check.compared = "running";
+  if (check.isComparing) return;
+  check.isComparing = true;
   show();
   try {
     check.compared = await asker.ask("compare", { number, hash: check.report.hash });
+    say(check.compared.map(({ chain, outcome }) => `Node ${chain}: ${outcome}`).join(". "));
   } catch (fault) {
-    check.compared = [{ chain: 2, outcome: "away", why: fault.message }];
+    // What they said before stands.
+    say(fault.message);
   }
-  say(check.compared.map(({ chain, outcome }) => `Node ${chain}: ${outcome}`).join(". "));
+  check.isComparing = false;
   show();
 }
 
@@ -355,7 +382,7 @@ function detailView(number) {
             el("p", {}, text.sentence(detail.fault.message)),
           ),
         ]
-      : detailCards(detail, state.costs.get(number));
+      : detailCards(detail, state.costs.get(number), state.checks.get(number));
   const isSettled = number <= overview.settledCount;
   return [
     back,

@@ -12,7 +12,8 @@ export function isOf(found, row) {
 /** What a report comes to, of the row that stands there when it is done. */
 export function conclude(report, row) {
   if (!isOf(report, row)) return { outcome: "away", fault: MOVED };
-  return { outcome: report.unlinked === undefined ? "good" : "alone", report };
+  const outcome = report.unlinked === undefined ? "good" : "alone";
+  return { outcome, report, compared: report.compared };
 }
 
 const MOVED = Object.freeze({

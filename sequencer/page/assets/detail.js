@@ -76,10 +76,11 @@ function brokenCard(number, { fault }, acts) {
   );
 }
 
-function goodCard({ report, compared }, state, acts, overview) {
+function goodCard(check, state, acts, overview) {
+  const { report, compared } = check;
   const trust = text.trustOf(overview.trust);
   const { number } = report;
-  const title = text.titleOf({ report, compared }, overview.trust);
+  const title = text.titleOf(check, { trust: overview.trust, peers: state.peers });
   return notice(
     { ...title, key: "check" },
     report.unlinked === undefined ? undefined : el("p", {}, text.whyNotLinked(report)),
@@ -89,7 +90,7 @@ function goodCard({ report, compared }, state, acts, overview) {
       `${text.plural(report.proofs, "proof")} and ${text.bytes(report.bytes)} checked in ` +
         `${text.length(report.ms)}; ${trust.badge}.`,
     ),
-    comparison(compared, { number, overview }, acts),
+    comparison(check, { number, overview }, acts),
     el(
       "div",
       { class: "report" },
@@ -115,7 +116,7 @@ function goodCard({ report, compared }, state, acts, overview) {
           "ul",
           {},
           text
-            .trusted(report, overview, Array.isArray(compared) ? compared : undefined)
+            .trusted(report, overview, compared)
             .map((one) => el("li", {}, one)),
         ),
         el("h3", {}, "What no check shows"),
@@ -129,8 +130,8 @@ function goodCard({ report, compared }, state, acts, overview) {
   );
 }
 
-/** A second node of the chain: offered, asked, agreeing, differing or away. */
-function comparison(compared, { number, overview }, acts) {
+/** The other nodes of the chain: asked, agreeing, differing or away. */
+function comparison({ compared, isComparing }, { number, overview }, acts) {
   if (overview.chains < 2) {
     return el(
       "p",
@@ -139,18 +140,13 @@ function comparison(compared, { number, overview }, acts) {
         "compare what they say.",
     );
   }
-  if (compared === undefined) {
-    const others = text.plural(overview.chains - 1, "other node");
-    return el(
-      "p",
-      {},
-      button(`Compare with ${others} of the chain`, () => acts.compare(number), { class: "quiet" }),
-    );
-  }
-  if (compared === "running") return el("p", {}, "Asking the other nodes of the chain ...");
+  const again = () => acts.compare(number);
   return el(
     "div",
     {},
+    isComparing
+      ? el("p", {}, "Asking the other nodes of the chain ...")
+      : button("Ask the other nodes again", again, { class: "quiet small" }),
     compared.map(({ chain, outcome, why }) => {
       const words = {
         agrees: `Node ${chain} of the chain agrees: contract, keys, event and block are the same.`,
@@ -166,12 +162,16 @@ function comparison(compared, { number, overview }, acts) {
 }
 
 /** Counts, chunks, file and header words. */
-export function detailCards(detail, cost) {
-  const { row, file } = detail;
+export function detailCards(detail, cost, check) {
+  const { row } = detail;
+  // What was checked replaces what the node served before or after: it may serve one thing to each.
+  const checked = check?.report?.file;
+  const file = checked ?? detail.file;
+  const title = text.fileTitle(checked !== undefined);
   return [
     row === undefined ? undefined : summaryCard(detail, cost),
     file.fault === undefined
-      ? fileCard(file)
+      ? fileCard(file, title)
       : notice(
           { kind: "warn", title: "The public file cannot be shown" },
           el("p", {}, text.sentence(file.fault)),
@@ -218,7 +218,7 @@ function summaryCard({ row, transaction, block, hash }, cost) {
   );
 }
 
-function fileCard(file) {
+function fileCard(file, title) {
   const groups =
     file.groups === 0
       ? "none: its close is in a group of the batch before"
@@ -226,7 +226,7 @@ function fileCard(file) {
   return el(
     "section",
     { class: "card" },
-    el("h2", {}, "Public file"),
+    el("h2", {}, title),
     facts([
       ["Size", text.bytes(file.bytes)],
       ["Journal groups", groups],

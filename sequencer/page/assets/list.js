@@ -179,7 +179,7 @@ function gasOf(cost) {
   return el("span", {}, text.count(cost.gas), shared);
 }
 
-function checkOf({ number }, { checks, overview }, acts) {
+function checkOf({ number }, { checks, overview, peers }, acts) {
   const check = checks.get(number);
   const label = `Verify batch ${number} here`;
   const key = { "data-key": `check-${number}` };
@@ -192,7 +192,7 @@ function checkOf({ number }, { checks, overview }, acts) {
     broken: ["broken", "bad"],
     away: ["not checked", ""],
   };
-  const [word, kind] = words[check.outcome] ?? text.markOf(check, overview.trust);
+  const [word, kind] = words[check.outcome] ?? text.markOf(check, { trust: overview.trust, peers });
   return el("a", { class: `outcome ${kind}`, href: `#/batch/${number}`, ...key }, word);
 }
 
@@ -209,9 +209,16 @@ function pager({ page, pages }, acts) {
   );
 }
 
-/** What is to be said above everything else: stale, or without the node's files. */
-export function warnings({ overview, staleSince, staleWhy }, acts) {
-  const list = [];
+/** What is to be said above everything else: disputed, stale, or without the node's files. */
+export function warnings({ overview, peers, staleSince, staleWhy }, acts) {
+  const list = peers
+    .filter(({ outcome }) => outcome === "differs")
+    .map(({ chain, why }) => {
+      const words = `Node ${chain} of the chain says otherwise about this deployment. `;
+      const all = " Every batch of it is disputed before you know which is wrong.";
+      const said = el("p", {}, words + text.sentence(why) + all);
+      return notice({ kind: "bad", title: text.DISPUTED }, said);
+    });
   if (staleSince !== undefined) {
     list.push(
       notice(

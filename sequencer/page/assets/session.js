@@ -10,6 +10,7 @@ import {
   readTransaction,
 } from "./chain.js";
 import { NodeError, fetchBatches, fetchFile, fetchJson } from "./node.js";
+import { Peers } from "./peers.js";
 import { after, checkBatch } from "./statement/batch.js";
 import { DecodeError, areEqual, fromHex, toHex } from "./statement/bytes.js";
 import { equal, item } from "./statement/broken.js";
@@ -38,6 +39,7 @@ export class Session {
   #file;
   #artefact;
   #chains = [];
+  #peers;
   #context;
   #history;
   #lateness;
@@ -68,6 +70,8 @@ export class Session {
         return await this.detail(given.number);
       case "verify":
         return await this.verify(given.number, tell);
+      case "peers":
+        return await this.peers();
       case "compare":
         return await this.compare(given.number, given.hash, tell);
       default:
@@ -109,6 +113,8 @@ export class Session {
       { length: this.#served.chains },
       (_, at) => new Chain(`/chain/${at + 1}`, this.options),
     );
+    const of = { file: this.#file, artefact: this.#artefact };
+    this.#peers = new Peers(this.#chains, of);
     tell("deployment", 0, 1);
     const constants = await readConstants(this.#chains[0], this.#file, this.#artefact);
     this.#context = checkDeployment(this.#file, constants, this.#artefact);
@@ -240,7 +246,7 @@ export class Session {
   async detail(number) {
     const { settled = [], finalBlock } = this.#history ?? {};
     const one = settled[number - 1];
-    const detail = { number, keys: this.#shapes(), file: await this.#describeFile(number, one) };
+    const detail = { number, file: await this.#describeFile(number, one) };
     if (one === undefined) return detail;
     return {
       ...detail,
@@ -255,11 +261,8 @@ export class Session {
     };
   }
 
-  #shapes() {
-    return Object.fromEntries(this.#file.keys.map(({ id, shape }) => [toHex(id), shape]));
-  }
-
   async #describeFile(number, one) {
+    const { keys } = this.#file;
     try {
       const bytes = await fetchFile(number, this.options);
       // Before its lists are read, which a stranger can make long: is it this batch's at all?
@@ -268,7 +271,7 @@ export class Session {
         return { fault: "the file that the node serves has another header than the chain" };
       }
       const file = decodeFile(bytes);
-      return describeFile(file, bytes.length, this.#shapes());
+      return describeFile(file, bytes.length, shapesOf(keys));
     } catch (error) {
       if (error.name !== "NodeError" && !(error instanceof FileError)) throw error;
       return { fault: error.message };
@@ -283,11 +286,11 @@ export class Session {
     // One reading of the chain from begin to end: a later one may be of another past.
     const one = this.#settled(number);
     const { settled } = this.#history;
-    const [context, keys, generation] = [this.#context, this.#file.keys, this.#generation];
+    const [context, generation] = [this.#context, this.#generation];
+    const [{ keys }, peers] = [this.#file, this.#peers];
     tell("fetch", 0, 1);
     const bytes = await fetchFile(number, this.options);
     const { previous, unlinked } = await this.#previous({ context, settled }, number);
-    // The check itself waits for nobody: what holds here holds when it is done.
     this.#expectSame(generation);
     const begin = performance.now();
     const of = { context, previous, header: one.header };
@@ -296,15 +299,20 @@ export class Session {
     // Without its predecessor's last group, a lost group before its own would not show: that is no
     // verified batch.
     if (unlinked === undefined) this.#tails.set(number, { tail, hash: toHex(one.headerHash) });
+    const compared = await peers.aboutBatch(one, tell);
+    this.#expectSame(generation);
     return {
       number,
       ms,
+      compared,
       proofs,
       gaps,
       unlinked,
       bytes: bytes.length,
       groups: file.groups.length,
       segments: file.segments.count,
+      // Of the very bytes that were checked: the node may serve others when it is asked again.
+      file: describeFile(file, bytes.length, shapesOf(keys)),
       headers: settled.length,
       keys: keys.length,
       ...identityOf(one),
@@ -358,45 +366,15 @@ export class Session {
   async compare(number, hash, tell) {
     const one = this.#settled(number);
     if (toHex(one.headerHash) !== hash) throw moved(`batch ${number} is another by now`);
-    const [chains, generation] = [this.#chains, this.#generation];
-    const of = { file: this.#file, artefact: this.#artefact };
-    const answers = [];
-    for (let at = 1; at < chains.length; at++) {
-      tell("compare", at, chains.length);
-      answers.push(await compareWith(chains[at], of, one, at + 1));
-    }
+    const generation = this.#generation;
+    const answers = await this.#peers.aboutBatch(one, tell);
     this.#expectSame(generation);
     return answers;
   }
-}
 
-/** What one other node of the chain says about a deployment and a batch. */
-async function compareWith(chain, { file, artefact }, one, number) {
-  try {
-    const constants = await readConstants(chain, file, artefact);
-    checkDeployment(file, constants, artefact);
-    const head = await chain.block("latest");
-    // A node that is behind knows nothing of what settled later: that is no other past.
-    if (head === undefined || head.number < one.block) {
-      const why = `it is behind: the batch settled in block ${one.block}`;
-      return { chain: number, outcome: "away", why };
-    }
-    const events = await chain.settledBetween(file.scope.contract, [one.block, one.block]);
-    const other = events.find(({ header }) => header.number === one.header.number);
-    const block = await chain.block(one.block);
-    const differs = [
-      [other === undefined, "it has no event of this batch in this block"],
-      [other?.raw !== one.raw, "its event of this batch is another"],
-      [block?.hash !== one.blockHash, "its block is another"],
-      [block?.time !== one.blockTime, "the time of its block is another"],
-    ].find(([is]) => is);
-    return { chain: number, outcome: differs ? "differs" : "agrees", why: differs?.[1] };
-  } catch (error) {
-    if (error.name === "Broken") return { chain: number, outcome: "differs", why: error.message };
-    if (error.name === "ChainError") {
-      return { chain: number, outcome: "away", why: error.message };
-    }
-    throw error;
+  /** Asks them about the deployment alone. */
+  async peers() {
+    return (await this.#peers?.aboutDeployment()) ?? [];
   }
 }
 
@@ -463,6 +441,10 @@ function rowOf(one, finalBlock) {
     block: Number(block),
     state: block <= finalBlock ? "final" : "mined",
   };
+}
+
+function shapesOf(keys) {
+  return Object.fromEntries(keys.map(({ id, shape }) => [toHex(id), shape]));
 }
 
 function describeFile(file, bytes, shapes) {

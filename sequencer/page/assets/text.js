@@ -104,6 +104,13 @@ export function step({ step: name, done, of }) {
   return of > 1 ? `${what}: ${count(done)} of ${count(of)}` : what;
 }
 
+/** What the card of a public file is called: whether the bytes that it tells of were checked. */
+export function fileTitle(isChecked) {
+  return isChecked
+    ? "Public file, as it was checked here"
+    : "Public file, as the node serves it, not checked";
+}
+
 /** What was found when the chain was read, before any file. */
 export function agreement({ settledCount, lateness: { maxMs, batches } }) {
   const headers = plural(settledCount, "header");
@@ -187,15 +194,15 @@ export function whyNotLinked({ number, unlinked }) {
 }
 
 /** How a check that came to an end is marked in the list: a word and its colour. */
-export function markOf({ report, compared }, trust) {
-  if (isDisputed(compared)) return ["disputed", "bad"];
+export function markOf({ report, compared }, { trust, peers }) {
+  if (isDisputed(compared, peers)) return ["disputed", "bad"];
   if (report.unlinked !== undefined) return ["not linked", "warn"];
   return [trustOf(trust).mark, "good"];
 }
 
 /** What stands over its report. */
-export function titleOf({ report, compared }, trust) {
-  if (isDisputed(compared)) return { kind: "bad", title: DISPUTED };
+export function titleOf({ report, compared }, { trust, peers }) {
+  if (isDisputed(compared, peers)) return { kind: "bad", title: DISPUTED };
   const { number, unlinked } = report;
   if (unlinked !== undefined) return { kind: "warn", title: notLinked(number) };
   return { kind: "good", title: trustOf(trust).headline(number) };
@@ -204,9 +211,9 @@ export function titleOf({ report, compared }, trust) {
 /** What stands over a check when the nodes of the chain do not say the same. */
 export const DISPUTED = "Disputed: the nodes of the chain that were asked disagree";
 
-/** Whether another node of the chain says something else. */
-export function isDisputed(compared) {
-  return Array.isArray(compared) && compared.some(({ outcome }) => outcome === "differs");
+/** Whether another node of the chain says something else, of a batch or of the deployment. */
+export function isDisputed(...lists) {
+  return lists.some((answers) => answers?.some(({ outcome }) => outcome === "differs"));
 }
 
 /** What no check of this page shows. */

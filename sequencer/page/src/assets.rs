@@ -92,6 +92,7 @@ const FILES: &[Asset] = files![
     "/icon.svg": SVG,
     "/list.js": JS,
     "/node.js": JS,
+    "/peers.js": JS,
     "/ranges.js": JS,
     "/session.js": JS,
     "/statement/abi.js": JS,

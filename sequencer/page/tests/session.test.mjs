@@ -7,7 +7,7 @@ import { callData } from "../assets/statement/abi.js";
 import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
 import { conclude, isOf } from "../assets/checks.js";
 import { Session } from "../assets/session.js";
-import { markOf, titleOf, whyNotLinked } from "../assets/text.js";
+import { fileTitle, markOf, titleOf, whyNotLinked } from "../assets/text.js";
 import {
   answer,
   deployment,
@@ -97,9 +97,10 @@ test("a batch whose predecessor's file is not to be had is never called verified
     const { session } = serve({ change });
     await session.open(tell);
     const report = await session.verify(3, tell);
-    const { kind, title } = titleOf({ report }, "verifier");
+    const of = { trust: "verifier", peers: [] };
+    const { kind, title } = titleOf({ report }, of);
     assert.deepEqual([kind, title], ["warn", "Checked, but not linked to batch 2"]);
-    assert.deepEqual(markOf({ report }, "verifier"), ["not linked", "warn"]);
+    assert.deepEqual(markOf({ report }, of), ["not linked", "warn"]);
     // And again: what was not linked once leaves nothing behind that links the next one.
     assert.notEqual((await session.verify(3, tell)).unlinked, undefined);
     return { ...report.unlinked, words: whyNotLinked(report) };
@@ -250,6 +251,65 @@ test("a report counts of the batch that it was found of, and of no other in its 
   }
 });
 
+test("a dispute stays one until the node that began it agrees", async () => {
+  let second = "agrees";
+  const change = (path, question) => {
+    if (path !== "/chain/2" || second === "agrees") return undefined;
+    if (second === "away") return new Response("", { status: 502 });
+    return question.method === "eth_getLogs" ? [] : undefined;
+  };
+  const { session } = serve({ chains: 2, change });
+  await session.open(tell);
+  const outcomes = [];
+  for (second of ["agrees", "differs", "away", "agrees", "away"]) {
+    const { compared } = await session.verify(2, tell);
+    outcomes.push(compared.map(({ outcome, why }) => [outcome, why])[0]);
+  }
+  const [first, differs, carried, agrees, away] = outcomes;
+  assert.deepEqual([first[0], agrees[0], away[0]], ["agrees", "agrees", "away"]);
+  assert.deepEqual(differs, ["differs", "it has no event of this batch in this block"]);
+  assert.deepEqual(carried, ["differs", `${differs[1]}, and it is away by now`]);
+});
+
+test("another contract behind another node disputes the deployment and its batches", async () => {
+  let isOther = true;
+  const change = (path, { method } = {}) =>
+    path === "/chain/2" && method === "eth_getCode" && isOther ? "0x6001" : undefined;
+  const { session } = serve({ chains: 3, change });
+  await session.open(tell);
+  const peers = await session.peers();
+  assert.deepEqual(
+    peers.map(({ chain, outcome }) => [chain, outcome]),
+    [
+      [2, "differs"],
+      [3, "agrees"],
+    ],
+  );
+  assert.match(peers[0].why, /^deployment, contract code/);
+  const { compared } = await session.verify(1, tell);
+  assert.deepEqual(compared, peers);
+  const of = { trust: "verifier", peers };
+  assert.deepEqual(markOf({ report: { number: 1 } }, of), ["disputed", "bad"]);
+  assert.equal(titleOf({ report: { number: 1 } }, of).kind, "bad");
+  isOther = false;
+  assert.ok((await session.peers()).every(({ outcome }) => outcome === "agrees"));
+  assert.deepEqual(await serve().session.peers(), []);
+});
+
+test("a report tells of the very bytes that were checked", async () => {
+  let served = 0;
+  const cut = world[0].subarray(0, 500);
+  const change = (path) =>
+    path === "/batches/1" && ++served > 1 ? new Response(cut) : undefined;
+  const { session } = serve({ change });
+  await session.open(tell);
+  const { file } = await session.verify(1, tell);
+  const [operations, claims] = [file.operations.length, file.claims.length];
+  assert.deepEqual([file.bytes, operations, claims], [world[0].length, 3, 2]);
+  assert.ok((await session.detail(1)).file.fault);
+  assert.match(fileTitle(false), /not checked$/);
+});
+
 test("other nodes are asked about the batch that was verified, and no other", async () => {
   const { session } = serve({ chains: 2 });
   await session.open(tell);
@@ -303,8 +363,9 @@ test("a second node of the chain agrees, disagrees or is away, and each is told"
     const asked = (path, question) => (path === "/chain/2" ? change(question) : undefined);
     const { session } = serve({ chains: 2, change: asked });
     await session.open(tell);
-    const { hash } = await session.verify(2, tell);
-    const [{ outcome, why }] = await session.compare(2, hash, tell);
+    const { hash, compared } = await session.verify(2, tell);
+    const [{ chain, outcome, why }] = await session.compare(2, hash, tell);
+    assert.deepEqual(compared, [why === undefined ? { chain, outcome } : { chain, outcome, why }]);
     return [outcome, why];
   };
   assert.deepEqual(await compare(() => undefined), ["agrees", undefined]);

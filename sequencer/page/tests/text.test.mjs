@@ -35,8 +35,10 @@ function allWords(trust) {
     text.trusted(report, overview, undefined),
     text.trusted(report, overview, [{ chain: 2, outcome: "agrees" }]),
     text.NOT_SHOWN,
-    text.titleOf({ report }, trust),
-    text.markOf({ report }, trust),
+    text.titleOf({ report }, { trust, peers: [] }),
+    text.markOf({ report }, { trust, peers: [] }),
+    text.fileTitle(true),
+    text.fileTitle(false),
     Object.values(text.STATES),
   ]);
 }
@@ -103,8 +105,9 @@ test("lengths, sizes and counts are in the unit that fits", () => {
 test("another node that disagrees disputes a check, and one that is away does not", () => {
   const of = (...outcomes) => outcomes.map((outcome) => ({ chain: 2, outcome }));
   assert.ok(text.isDisputed(of("agrees", "differs")));
-  for (const compared of [undefined, "running", of("agrees"), of("away")]) {
-    assert.ok(!text.isDisputed(compared));
+  assert.ok(text.isDisputed(of("agrees"), of("differs")));
+  for (const compared of [undefined, of("agrees"), of("away"), []]) {
+    assert.ok(!text.isDisputed(compared, []));
   }
   assert.doesNotMatch(text.DISPUTED, /verified|agrees/i);
 });
@@ -147,13 +150,15 @@ test("what was checked alone has neither the word nor the colour of what is veri
   const alone = { report: { ...report, unlinked } };
   for (const trust of ["verifier", "wallet", "operator"]) {
     const why = text.whyNotLinked(alone.report);
-    const said = [text.titleOf(alone, trust), text.markOf(alone, trust), why];
+    const of = { trust, peers: [] };
+    const said = [text.titleOf(alone, of), text.markOf(alone, of), why];
     assert.doesNotMatch(JSON.stringify(said), /verified|agrees|good/i);
     assert.match(why, /between batch 2 and it was not: Nobody answers\.$/);
   }
   const disputed = { ...alone, compared: [{ chain: 2, outcome: "differs" }] };
-  assert.deepEqual(text.titleOf(disputed, "verifier"), { kind: "bad", title: text.DISPUTED });
-  assert.deepEqual(text.markOf(disputed, "verifier"), ["disputed", "bad"]);
+  const of = { trust: "verifier", peers: [] };
+  assert.deepEqual(text.titleOf(disputed, of), { kind: "bad", title: text.DISPUTED });
+  assert.deepEqual(text.markOf(disputed, of), ["disputed", "bad"]);
 });
 
 test("a fingerprint is compared however it is typed, and another one is refused", () => {

@@ -144,7 +144,6 @@ const JOURNEYS = [
     at: "#/batch/2",
     async act(page) {
       await verify(page);
-      await page.getByRole("button", { name: "Compare with 1 other node" }).click();
       await seen(page, "Disputed: the nodes of the chain that were asked disagree");
       assert.ok(!/verified/i.test(await text(page, "#view")));
     },
@@ -155,8 +154,9 @@ const JOURNEYS = [
     at: "#/batch/2",
     async act(page) {
       await verify(page);
-      await page.getByRole("button", { name: "Compare with 2 other nodes" }).click();
       await seen(page, /Node 2 of the chain was not compared/);
+      await seen(page, /Node 3 of the chain agrees/);
+      await page.getByRole("button", { name: "Ask the other nodes again" }).click();
       await seen(page, /Node 3 of the chain agrees/);
     },
   },
@@ -210,6 +210,7 @@ const JOURNEYS = [
       await verify(page);
       await seen(page, "Verified: batch 1");
       await seen(page, "ciphertext hash");
+      await seen(page, "Public file, as it was checked here");
       await expectNoOverflow(page);
       await page.getByRole("button", { name: "Theme: system" }).click();
       await page.getByRole("button", { name: "Theme: light" }).waitFor();
