@@ -123,7 +123,7 @@ function goodCard(check, state, acts, overview) {
         el(
           "ul",
           {},
-          text.NOT_SHOWN.map((one) => el("li", {}, one)),
+          text.NOT_PROVEN.map((one) => el("li", {}, text.sentence(one))),
         ),
       ),
     ),

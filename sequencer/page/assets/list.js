@@ -9,7 +9,6 @@ const ROWS = 25;
 export function deploymentCard(state) {
   const { overview } = state;
   const { chainId, contract, fingerprint, keys, setup, head, roles } = overview;
-  const insecure = "development keys: anybody can forge proofs under them";
   return el(
     "section",
     { class: "card", "aria-labelledby": "deployment" },
@@ -21,7 +20,7 @@ export function deploymentCard(state) {
       ["Signs receipts", el("code", {}, roles.receiptSigner), true],
       ["Chain", `id ${chainId}, read up to block ${text.count(head.block)}`],
       ["Keys", `${keys.map(({ shape }) => shape).join(", ")}`],
-      ["Setup", setup === "dev-insecure" ? insecure : "by a ceremony with a transcript"],
+      ["Setup", text.setupOf(setup)],
     ]),
     toldField(state),
     el("p", {}, text.agreement(overview)),

@@ -54,7 +54,6 @@ const TRUSTS = {
     badge: "shown by this operator",
     word: "Agrees",
     mark: "agrees",
-    headline: (number) => `Agrees: batch ${number} is what its header on the chain says`,
     who:
       "This operator, who serves this page and could have changed it. To depend on nobody, run " +
       "auditor serve or auditor verify on a machine of your own.",
@@ -63,14 +62,12 @@ const TRUSTS = {
     badge: "served on your own machine",
     word: "Verified",
     mark: "verified",
-    headline: (number) => `Verified: batch ${number} is what its header on the chain says`,
     who: "The program on your machine that serves this page.",
   },
   wallet: {
     badge: "served by your own wallet",
     word: "Agrees",
     mark: "agrees",
-    headline: (number) => `Agrees: batch ${number} is what its header on the chain says`,
     who: "The program on your machine that serves this page.",
   },
 };
@@ -197,7 +194,9 @@ export function whyNotLinked({ number, unlinked }) {
 export function markOf({ report, compared }, { trust, peers }) {
   if (isDisputed(compared, peers)) return ["disputed", "bad"];
   if (report.unlinked !== undefined) return ["not linked", "warn"];
-  return [trustOf(trust).mark, "good"];
+  const { mark } = trustOf(trust);
+  // What anybody can forge looks like nothing that holds.
+  return report.devInsecure ? [`${mark}, dev keys`, "warn"] : [mark, "good"];
 }
 
 /** What stands over its report. */
@@ -205,7 +204,10 @@ export function titleOf({ report, compared }, { trust, peers }) {
   if (isDisputed(compared, peers)) return { kind: "bad", title: DISPUTED };
   const { number, unlinked } = report;
   if (unlinked !== undefined) return { kind: "warn", title: notLinked(number) };
-  return { kind: "good", title: trustOf(trust).headline(number) };
+  const { word } = trustOf(trust);
+  const under = report.devInsecure ? " under development keys" : "";
+  const title = `${word}${under}: batch ${number} is what its header on the chain says`;
+  return { kind: report.devInsecure ? "warn" : "good", title };
 }
 
 /** What stands over a check when the nodes of the chain do not say the same. */
@@ -216,12 +218,27 @@ export function isDisputed(...lists) {
   return lists.some((answers) => answers?.some(({ outcome }) => outcome === "differs"));
 }
 
-/** What no check of this page shows. */
-export const NOT_SHOWN = [
-  "That every access or collection became a claim.",
-  "That declared device, category, label and time are true.",
-  "That the bytes behind digests can be had.",
+/** What no check shows: the auditor's list (`report.rs`), in its words. */
+export const NOT_PROVEN = [
+  "that every access or collection became a claim",
+  "that a rule covered an excluded claim: it is committed and counted as not covered, and no " +
+    "more; nor that it was excluded rightly (openings show it for those who opened)",
+  "that declared device, category, label and time are true: measured times are bounded by " +
+    "nothing but the future, receipt times by their window, and a window by the lateness above",
+  "that an operation took effect when it was signed: the operator chooses the time while the " +
+    "signature is valid, which of two with one nonce, and whether at all",
+  "that what was committed cannot be guessed by whoever knows most of it and is given its salt",
+  "that bytes match digests, or can be had",
+  "that the registrar bound the right key to the right person",
+  "that a declared actor acted: actors' signatures are checked by the node, not proven",
+  "that the verifying keys belong to the circuits (`prover export` and the setup show it)",
 ];
+
+/** How the keys were made, as the deployment file says and the keys show. */
+export function setupOf(setup) {
+  if (setup === "dev-insecure") return "development keys: anybody can forge proofs under them";
+  return "by a ceremony whose transcript is not checked here";
+}
 
 /** Whom a reader still trusts. */
 export function trusted(report, overview, compared) {

@@ -19,7 +19,7 @@ const report = {
   keys: 4,
   block: 12,
   fingerprint: "9f0c",
-  devInsecure: true,
+  devInsecure: false,
 };
 
 function allWords(trust) {
@@ -29,13 +29,14 @@ function allWords(trust) {
     of.badge,
     of.word,
     of.mark,
-    of.headline(3),
     of.who,
     text.checkedAgainst(report, overview),
     text.trusted(report, overview, undefined),
     text.trusted(report, overview, [{ chain: 2, outcome: "agrees" }]),
-    text.NOT_SHOWN,
+    text.NOT_PROVEN,
     text.titleOf({ report }, { trust, peers: [] }),
+    text.titleOf({ report: { ...report, devInsecure: true } }, { trust, peers: [] }),
+    text.markOf({ report: { ...report, devInsecure: true } }, { trust, peers: [] }),
     text.markOf({ report }, { trust, peers: [] }),
     text.fileTitle(true),
     text.fileTitle(false),
@@ -50,6 +51,29 @@ test("the word verified stands only where the reader serves the page", () => {
   }
   assert.match(allWords("operator"), /shown by this operator/);
   assert.match(allWords("nobody"), /shown by this operator/);
+});
+
+test("what no check shows is what the auditor says that none shows", () => {
+  const source = new URL("../../../l1-contracts/auditor/src/report.rs", import.meta.url);
+  const code = readFileSync(source, "utf8");
+  const [, list] = /NOT_PROVEN: \[&str; 9\] = \[([^]*?)\n\];/.exec(code);
+  // A backslash at the end of a line joins it with the next, without its indentation.
+  const joined = list.replace(/\\\n\s*/g, "");
+  const lines = [...joined.matchAll(/^\s*"(.*)",$/gm)].map(([, line]) => line);
+  assert.equal(lines.length, 9);
+  assert.deepEqual(text.NOT_PROVEN, lines);
+  assert.match(text.setupOf("ceremony"), /ceremony whose transcript is not checked here$/);
+});
+
+test("under development keys nothing is green", () => {
+  const insecure = { report: { ...report, devInsecure: true } };
+  const of = { trust: "verifier", peers: [] };
+  const { kind, title } = text.titleOf(insecure, of);
+  assert.equal(kind, "warn");
+  assert.match(title, /^Verified under development keys: batch 3 is/);
+  assert.deepEqual(text.markOf(insecure, of), ["verified, dev keys", "warn"]);
+  assert.deepEqual(text.titleOf({ report }, of).kind, "good");
+  assert.match(text.setupOf("dev-insecure"), /anybody can forge/);
 });
 
 test("no other file of the page says it", () => {

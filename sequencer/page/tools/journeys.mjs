@@ -79,11 +79,11 @@ const JOURNEYS = [
       await page.getByLabel("Compare with the fingerprint").fill("0".repeat(40));
       await seen(page, "It is another");
       await page.getByRole("button", { name: "Verify all" }).click();
-      await page.locator("a.outcome.good").nth(2).waitFor();
-      assert.deepEqual(await page.locator("a.outcome").allInnerTexts(), Array(3).fill("verified"));
+      await page.locator("a.outcome.warn").nth(2).waitFor();
+      assert.deepEqual(await page.locator("a.outcome").allInnerTexts(), Array(3).fill("verified, dev keys"));
       await picture(page, "batches");
       await page.getByRole("link", { name: "1", exact: true }).click();
-      await seen(page, "Verified: batch 1 is what its header on the chain says");
+      await seen(page, "Verified under development keys: batch 1 is what its header on the chain says");
       const report = await text(page, ".report");
       for (const words of ["Contract", "3 verifying keys", "5 proofs", "linked from genesis"]) {
         assert.ok(report.includes(words), words);
@@ -166,10 +166,10 @@ const JOURNEYS = [
     async act(page) {
       await seen(page, "shown by this operator");
       await page.getByRole("button", { name: "Verify all" }).click();
-      await page.locator("a.outcome.good").nth(2).waitFor();
+      await page.locator("a.outcome.warn").nth(2).waitFor();
       assert.ok(!/verified/i.test(await text(page, "body")));
       await page.getByRole("link", { name: "2", exact: true }).click();
-      await seen(page, "Agrees: batch 2");
+      await seen(page, "Agrees under development keys: batch 2");
       await seen(page, /This operator, who serves this page and could have changed it/);
       assert.ok(!/verified/i.test(await text(page, "body")));
     },
@@ -192,9 +192,9 @@ const JOURNEYS = [
       await tabTo("2");
       await page.waitForFunction(() => document.activeElement.innerText === "Batch 2");
       await tabTo("Verify here");
-      await seen(page, "Verified: batch 2");
-      assert.match(await focused(), /^Verified: batch 2/);
-      assert.match(await text(page, "#live"), /^Verified: batch 2/);
+      await seen(page, "Verified under development keys: batch 2");
+      assert.match(await focused(), /^Verified under development keys: batch 2/);
+      assert.match(await text(page, "#live"), /^Verified under development keys: batch 2/);
     },
   },
   {
@@ -208,7 +208,7 @@ const JOURNEYS = [
       await picture(page, "phone");
       await page.getByRole("link", { name: "1", exact: true }).click();
       await verify(page);
-      await seen(page, "Verified: batch 1");
+      await seen(page, "Verified under development keys: batch 1");
       await seen(page, "ciphertext hash");
       await seen(page, "Public file, as it was checked here");
       await expectNoOverflow(page);
