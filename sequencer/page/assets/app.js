@@ -2,7 +2,7 @@
 
 import { ALIVE_MS, Asker, workersOf } from "./ask.js";
 import { chartCard } from "./chart.js";
-import { conclude, isOf } from "./checks.js";
+import { compareRows, conclude, isOf } from "./checks.js";
 import { checkCard, detailCards } from "./detail.js";
 import { button, el, notice } from "./dom.js";
 import { batchesCard, deploymentCard, shownNumbers, warnings } from "./list.js";
@@ -158,13 +158,9 @@ async function loadPeers() {
 
 /** What was found of a batch that is another by now, after a reorganisation, is void. */
 function forgetReplaced(rows) {
-  for (const row of state.overview?.rows ?? []) {
-    const now = rows[row.number - 1];
-    if (row.state === "assembled") continue;
-    const isSame = isOf(row, now);
-    if (!isSame) [state.checks, state.costs].forEach((kept) => kept.delete(row.number));
-    if (!isSame || now.state !== row.state) state.details.delete(row.number);
-  }
+  const { replaced, changed } = compareRows(state.overview?.rows ?? [], rows);
+  for (const number of replaced) [state.checks, state.costs].forEach((kept) => kept.delete(number));
+  for (const number of changed) state.details.delete(number);
 }
 
 async function loadCosts() {

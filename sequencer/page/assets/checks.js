@@ -9,6 +9,22 @@ export function isOf(found, row) {
   return IDENTITY.every((name) => found[name] !== undefined && found[name] === row?.[name]);
 }
 
+/**
+ * Numbers of rows of which nothing holds any more, because another batch or none stands there now
+ * (`replaced`), and of those that are to be described anew (`changed`).
+ */
+export function compareRows(before, rows) {
+  const found = { replaced: [], changed: [] };
+  for (const row of before) {
+    const now = rows[row.number - 1];
+    const isAssembled = row.state === "assembled";
+    const isSame = isAssembled ? now?.state === "assembled" : isOf(row, now);
+    if (!isSame) found.replaced.push(row.number);
+    if (now?.state !== row.state || !isSame) found.changed.push(row.number);
+  }
+  return found;
+}
+
 /** What a report comes to, of the row that stands there when it is done. */
 export function conclude(report, row) {
   if (!isOf(report, row)) return { outcome: "away", fault: MOVED };

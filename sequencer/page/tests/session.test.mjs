@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { callData } from "../assets/statement/abi.js";
 import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
-import { conclude, isOf } from "../assets/checks.js";
+import { compareRows, conclude, isOf } from "../assets/checks.js";
 import { Session } from "../assets/session.js";
 import { fileTitle, markOf, titleOf, whyNotLinked } from "../assets/text.js";
 import {
@@ -241,6 +241,7 @@ test("a report counts of the batch that it was found of, and of no other in its 
   played.isForked = true;
   const { rows } = await session.refresh(tell);
   assert.ok(isOf(before.rows[0], rows[0]) && !isOf(before.rows[1], rows[1]));
+  assert.deepEqual(compareRows(before.rows, rows), { replaced: [2, 3], changed: [2, 3] });
   for (const row of [rows[1], undefined, { number: 2, state: "assembled" }]) {
     const { outcome, fault } = conclude(report, row);
     assert.deepEqual([outcome, fault.kind], ["away", "moved"]);
@@ -308,6 +309,22 @@ test("a report tells of the very bytes that were checked", async () => {
   assert.deepEqual([file.bytes, operations, claims], [world[0].length, 3, 2]);
   assert.ok((await session.detail(1)).file.fault);
   assert.match(fileTitle(false), /not checked$/);
+});
+
+test("rows that settle, become final or vanish are described anew", () => {
+  const row = (number, state, of = {}) => {
+    const identity = { hash: `h${number}`, transaction: "t", blockHash: "b", ...of };
+    return { number, state, ...(state === "assembled" ? {} : identity) };
+  };
+  const before = [row(1, "mined"), row(2, "assembled"), row(3, "assembled")];
+  const same = { replaced: [], changed: [] };
+  assert.deepEqual(compareRows(before, before), same);
+  assert.deepEqual(compareRows([], before), same);
+  // The node said that it assembled a third batch, and says so no more.
+  const vanished = compareRows(before, [row(1, "final"), row(2, "mined")]);
+  assert.deepEqual(vanished, { replaced: [2, 3], changed: [1, 2, 3] });
+  const moved = compareRows(before, [row(1, "mined", { blockHash: "c" }), ...before.slice(1)]);
+  assert.deepEqual(moved, { replaced: [1], changed: [1] });
 });
 
 test("other nodes are asked about the batch that was verified, and no other", async () => {
