@@ -3,6 +3,7 @@
 
 import { FetchError, fetchBytes } from "./fetch.js";
 import { BATCH_FILE_BYTES_MAX } from "./statement/limits.js";
+import { parseStrictly } from "./statement/strict.js";
 
 const LIST_BYTES_MAX = 64 * 1024;
 const JSON_BYTES_MAX = 1 << 20;
@@ -17,13 +18,19 @@ export class NodeError extends Error {
   }
 }
 
-/** A JSON document of this page's server. */
+/** A JSON document of this page's server, read as strictly as the programs read it. */
 export async function fetchJson(path, options = {}) {
   const bytes = await get(path, path, { bytesMax: JSON_BYTES_MAX, ...options });
+  const { document, fault } = parseStrictly(textOf(bytes, path));
+  if (fault === undefined) return document;
+  throw new NodeError("malformed", `${path}: ${fault}`);
+}
+
+function textOf(bytes, path) {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new NodeError("malformed", `${path}: expected JSON, found something else`);
+    throw new NodeError("malformed", `${path}: expected text in UTF-8, found other bytes`);
   }
 }
 

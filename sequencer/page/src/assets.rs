@@ -117,6 +117,7 @@ const FILES: &[Asset] = files![
     "/statement/proof.js": JS,
     "/statement/scope.js": JS,
     "/statement/spelling.js": JS,
+    "/statement/strict.js": JS,
     "/style.css": CSS,
     "/text.js": JS,
     "/theme.js": JS,

@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BATCH_SETTLED } from "../assets/statement/abi.js";
-import { fromHex, toHex } from "../assets/statement/bytes.js";
+import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
 import { Chain, ChainError, readHistory } from "../assets/chain.js";
 import { FetchError, fetchBytes } from "../assets/fetch.js";
-import { NodeError, fetchBatches, fetchFile } from "../assets/node.js";
+import { NodeError, fetchBatches, fetchFile, fetchJson } from "../assets/node.js";
 import { readServed } from "../assets/session.js";
 import { readJson } from "./support.mjs";
 
@@ -427,6 +427,40 @@ test("what the node says is read with its codes, and never more than was asked f
   for (const body of ["null", "7", '{"error":5}', '{"error":"a","detail":{}}']) {
     const error = await failure(() => fetchFile(9, serve(body, { status: 502 })));
     assert.match(error.message, /found 502( \(a\))?$/);
+  }
+});
+
+test("a document is read as the programs read it: whole numbers, and each field once", async () => {
+  const read = async (text) => await fetchJson("/x", { fetch: async () => new Response(text) });
+  const sound = '{"a":[{"a":1},{"a":0,"b":"1.5 \\" {"}],"b":"{\\"a\\":1.0}","c":null}';
+  assert.deepEqual(await read(sound), JSON.parse(sound));
+  for (const [text, words] of [
+    ['{"a":31337.0}', /whole numbers/],
+    ['{"a":1e3}', /whole numbers/],
+    ['{"a":-1}', /whole numbers/],
+    ['{"a":1,"b":2,"a":1}', /each field once/],
+    ['{"a":{"c":1},"\\u0061":1}', /each field once/],
+    ['[{"b":{"a":1,"a":2}}]', /each field once/],
+    ['{"a":1', /expected JSON/],
+  ]) {
+    const error = await failure(() => read(text));
+    assert.deepEqual([error.name, error.kind], ["NodeError", "malformed"], text);
+    assert.match(error.message, words);
+  }
+  const bytes = new Uint8Array([34, 255, 34]);
+  const error = await failure(() => fetchJson("/x", { fetch: async () => new Response(bytes) }));
+  assert.match(error.message, /expected text in UTF-8/);
+});
+
+test("a number that does not fit is never cut", () => {
+  assert.deepEqual([...toBytes(65_535, 2)], [255, 255]);
+  for (const [number, width] of [
+    [65_536, 2],
+    [-1, 2],
+    [1n << 256n, 32],
+    [1, 0],
+  ]) {
+    assert.throws(() => toBytes(number, width), RangeError);
   }
 });
 

@@ -187,6 +187,11 @@ test("no deployment file does anything but be read or be refused", () => {
     const found = namesOf(() => readDeployment(json));
     assert.equal(found, "DeploymentError", `${field} = ${JSON.stringify(value)}`);
   }
+  for (const circuit of [256, 257, 513]) {
+    const json = structuredClone(deployment());
+    json.keys[0].circuit = circuit;
+    assert.throws(() => readDeployment(json), /expected the circuit of a key as a number below 256/);
+  }
   for (const json of odd)
     assert.equal(
       namesOf(() => readDeployment(json)),

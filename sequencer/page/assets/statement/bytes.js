@@ -114,11 +114,13 @@ export function concat(parts) {
   return whole;
 }
 
-/** A number, as the lower end of `width` big-endian bytes. */
+/** A number as `width` big-endian bytes. One that does not fit is this program's own mistake. */
 export function toBytes(number, width) {
   const bytes = new Uint8Array(width);
   let rest = BigInt(number);
+  const isOut = rest < 0n;
   for (let at = width - 1; at >= 0 && rest > 0n; at--, rest >>= 8n) bytes[at] = Number(rest & 255n);
+  if (isOut || rest > 0n) throw new RangeError(`expected a number of ${width} bytes`);
   return bytes;
 }
 

@@ -89,7 +89,7 @@ function readKey(json) {
   if (typeof json.shape !== "string") throw new DeploymentError("expected the shape of a key");
   return {
     shape: json.shape,
-    circuit: Number(wholeNumber(json, "circuit")),
+    circuit: circuitOf(wholeNumber(json, "circuit")),
     id: hexField(json, "id", 32),
     code: hexField(json, "code", 20),
   };
@@ -124,6 +124,11 @@ function hexField(json, name, length) {
     if (!(error instanceof DecodeError)) throw error;
     throw new DeploymentError(`${name}: ${error.message}`);
   }
+}
+
+function circuitOf(number) {
+  if (number < 256n) return Number(number);
+  throw new DeploymentError("expected the circuit of a key as a number below 256");
 }
 
 function wordField(json, name) {
