@@ -265,18 +265,71 @@ test("what less could mend is asked for in halves, whatever the words, and grows
 });
 
 test("repeated and removed logs are passed over, two of one place are refused", async () => {
+  // Each at a place of its own: were it taken for one, it would be a fourth.
+  const planted = (log, of) => ({ ...log, logIndex: "0x7", ...of });
   const twice = soundChain({
-    eth_getLogs: (_, logs) => [...logs, logs[0], { ...logs[1], removed: true }],
+    eth_getLogs: (_, logs) => [...logs, logs[0], planted(logs[1], { removed: true })],
   });
   assert.equal((await readHistory(twice.chain, file)).settled.length, 3);
+  const two = soundChain({ eth_getLogs: (_, logs) => [...logs, planted(logs[0], {})] });
+  assert.equal((await readHistory(two.chain, file)).settled.length, 4);
   const other = (log) => ({ ...log, transactionHash: `0x${word(9)}` });
   const liar = soundChain({ eth_getLogs: (_, logs) => [...logs, other(logs[0])] });
   const error = await failure(() => readHistory(liar.chain, file));
   assert.deepEqual([error.name, error.kind], ["ChainError", "contradiction"]);
-  const foreign = soundChain({
-    eth_getLogs: (_, logs) => [...logs, { ...logs[0], address: toHex(new Uint8Array(20)) }],
+  for (const of of [
+    { address: toHex(new Uint8Array(20)) },
+    { topics: [`0x${word(1)}`, `0x${word(2)}`, `0x${word(3)}`] },
+    { topics: [] },
+  ]) {
+    const foreign = soundChain({ eth_getLogs: (_, logs) => [...logs, planted(logs[0], of)] });
+    assert.equal((await readHistory(foreign.chain, file)).settled.length, 3);
+  }
+  // Hex is hex, however a node spells it.
+  const upper = (text) => `0x${text.slice(2).toUpperCase()}`;
+  const spelled = (log) => ({
+    ...log,
+    address: upper(log.address),
+    topics: log.topics.map(upper),
+    removed: undefined,
   });
-  assert.equal((await readHistory(foreign.chain, file)).settled.length, 3);
+  const loud = soundChain({ eth_getLogs: (_, logs) => [...logs, ...logs.map(spelled)] });
+  assert.equal((await readHistory(loud.chain, file)).settled.length, 3);
+  // And only what is the contract's is asked for.
+  const [, [filter]] = loud.asked.find(([method]) => method === "eth_getLogs");
+  assert.deepEqual([filter.address, filter.topics], [toHex(contract), [BATCH_SETTLED]]);
+});
+
+test("events come in order of numbers, and of equal ones in that of places", async () => {
+  const { chain } = soundChain({
+    eth_getLogs: (_, logs) => {
+      const again = { ...logs[0], blockNumber: "0x3", transactionHash: `0x${word(8)}` };
+      return [logs[2], again, logs[1], logs[0]];
+    },
+  });
+  const events = await chain.settledBetween(contract, [0n, 9n]);
+  assert.deepEqual(
+    events.map(({ header, block }) => [header.number, block]),
+    [
+      [1n, 1n],
+      [1n, 3n],
+      [2n, 2n],
+      [3n, 3n],
+    ],
+  );
+});
+
+test("a head that is reorganised away while it is read is read again", async () => {
+  let asked = 0;
+  const { chain, waits } = soundChain({
+    eth_getBlockByNumber: ([which]) => {
+      // First as the block of the third batch, then to see whether it is still there.
+      if (which !== "0x3" || ++asked !== 2) return undefined;
+      return { number: "0x3", hash: `0x${word(9)}`, timestamp: "0x6553f100" };
+    },
+  });
+  assert.equal((await readHistory(chain, file)).settled.length, 3);
+  assert.deepEqual([waits, asked], [[1], 4]);
 });
 
 test("an event that is none is broken, as for the auditor", async () => {

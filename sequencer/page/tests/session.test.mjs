@@ -58,6 +58,21 @@ test("a sound deployment opens, and each batch of it is verified down to its pro
   assert.deepEqual(proofs, [5, 1, 0]);
 });
 
+test("what is settled in a block that is not final is mined, and nothing more", async () => {
+  let final = "0x1";
+  const change = (_, question) =>
+    question?.method === "eth_getBlockByNumber" && question.params[0] === "finalized"
+      ? { number: final, hash: hashOf(BigInt(final)), timestamp: "0x1" }
+      : undefined;
+  const { session } = serve({ change });
+  const states = ({ rows }) => rows.map(({ state }) => state);
+  assert.deepEqual(states(await session.open(tell)), ["final", "mined", "mined"]);
+  final = "0x2";
+  assert.deepEqual(states(await session.refresh(tell)), ["final", "final", "mined"]);
+  final = "0x0";
+  assert.deepEqual(states(await session.refresh(tell)), ["mined", "mined", "mined"]);
+});
+
 test("a page from another machine is an operator's, whatever it says", async () => {
   assert.equal((await serve().session.open(tell)).trust, "verifier");
   const { session } = serve({ hostname: "hospital.example" });
@@ -394,6 +409,16 @@ test("a second node of the chain agrees, disagrees or is away, and each is told"
       ? { number: "0x2", hash: hashOf(77n), timestamp: "0x1" }
       : undefined;
   assert.deepEqual(await compare(otherBlock), ["differs", "its block is another"]);
+  const otherTime = ({ method, params }) =>
+    method === "eth_getBlockByNumber" && params[0] === "0x2"
+      ? { number: "0x2", hash: hashOf(2n), timestamp: "0x1" }
+      : undefined;
+  assert.deepEqual(await compare(otherTime), ["differs", "the time of its block is another"]);
+  const otherEvent = (question) =>
+    question.method === "eth_getLogs"
+      ? answer(question, 3).map((log) => ({ ...log, transactionHash: hashOf(9n) }))
+      : undefined;
+  assert.deepEqual(await compare(otherEvent), ["differs", "its event of this batch is another"]);
   const behind = ({ method, params }) =>
     method === "eth_getBlockByNumber" && params[0] === "latest"
       ? { number: "0x1", hash: hashOf(1n), timestamp: "0x1" }

@@ -181,7 +181,15 @@ test("headers, events and the contract's head are found as the auditor finds the
       broken,
       name,
     );
-    if (broken === null) assert.equal(found.maxMs, BigInt(lateness_max_ms));
+    if (broken !== null) continue;
+    assert.equal(found.maxMs, BigInt(lateness_max_ms));
+    // Late is what is later than is allowed, and not what is just as late.
+    const isLate = (least) => events.filter(({ latenessMs }) => latenessMs > least).length;
+    for (const least of [0n, found.maxMs - 1n, found.maxMs]) {
+      const { lateBatches } = checkHeaders(context.genesis, events, least);
+      assert.equal(lateBatches, isLate(least), name);
+    }
+    assert.ok(events.length === 0 || isLate(found.maxMs - 1n) > 0, name);
   }
   for (const { header, state, broken } of table.heads) {
     const last = after(decodeHeader(fromHex(header)), undefined);
