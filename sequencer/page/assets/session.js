@@ -174,14 +174,12 @@ export class Session {
     return lateness;
   }
 
-  /** A batch that a reorganisation replaced is another: what was verified of it is void. */
+  /** A batch that a reorganisation replaced is another: what was found since is void. */
   #forgetReplaced({ settled }) {
     const before = this.#history?.settled ?? [];
-    if (before.some((one, at) => !isSamePlace(one, settled[at]))) this.#generation += 1;
-    for (const [number, { hash }] of this.#tails) {
-      const header = settled[number - 1];
-      if (header === undefined || toHex(header.headerHash) !== hash) this.#tails.delete(number);
-    }
+    if (before.every((one, at) => isSamePlace(one, settled[at]))) return;
+    this.#generation += 1;
+    this.#tails.clear();
   }
 
   #overview(node) {
@@ -291,6 +289,7 @@ export class Session {
     tell("fetch", 0, 1);
     const bytes = await fetchFile(number, this.options);
     const { previous, unlinked } = await this.#previous({ context, settled }, number);
+    // Before a word about the file: of a batch that was replaced it is right to be another.
     this.#expectSame(generation);
     const begin = performance.now();
     const of = { context, previous, header: one.header };
@@ -298,7 +297,7 @@ export class Session {
     const ms = performance.now() - begin;
     // Without its predecessor's last group, a lost group before its own would not show: that is no
     // verified batch.
-    if (unlinked === undefined) this.#tails.set(number, { tail, hash: toHex(one.headerHash) });
+    if (unlinked === undefined) this.#tails.set(number, { tail });
     const compared = await peers.aboutBatch(one, tell);
     this.#expectSame(generation);
     return {
@@ -332,9 +331,7 @@ export class Session {
     if (number === 1) return { previous: context.genesis };
     const before = settled[number - 2];
     const known = this.#tails.get(number - 1);
-    const isKnown = known?.hash === toHex(before.headerHash);
-    const find = () => this.#findTail({ context, settled }, number - 1);
-    const { tail, unlinked } = isKnown ? known : await find();
+    const { tail, unlinked } = known ?? (await this.#findTail({ context, settled }, number - 1));
     return { previous: after(before.header, tail), unlinked };
   }
 

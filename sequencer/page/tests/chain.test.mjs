@@ -132,6 +132,14 @@ test("a past that was rewritten before the last known batch is read anew", async
   assert.equal(anew.settled.length, 4);
 });
 
+test("a known batch whose log is gone is not taken over", async () => {
+  const { settled } = await readHistory(soundChain().chain, file);
+  const gone = soundChain({ eth_getLogs: (_, logs) => logs.slice(0, 2) });
+  const error = await failure(() => readHistory(gone.chain, file, settled));
+  assert.deepEqual([error.name, error.kind], ["ChainError", "moved"]);
+  assert.match(error.message, /batch 3 has no event/);
+});
+
 test("a node that is behind what is known moved, and loses nothing of it", async () => {
   const { settled } = await readHistory(soundChain().chain, file);
   let isBehind = true;

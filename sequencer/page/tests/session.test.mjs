@@ -200,7 +200,8 @@ const forked = (first, question, settled) => {
 /** A page that is asked for the file of batch 2, and to which `happen` happens meanwhile. */
 async function interrupted(happen) {
   const played = { isForked: false, isBroken: false };
-  const change = (_, question) => {
+  const change = (path, question) => {
+    if (path === "/batches/2" && played.file !== undefined) return new Response(played.file);
     if (played.isForked) return forked(2n, question, 3);
     const isHead = question?.params[0]?.data === callData("headHash()");
     return played.isBroken && isHead ? toHex(toBytes(1, 32)) : undefined;
@@ -233,7 +234,10 @@ test("a check that ends after another reading of the past is void", async () => 
   };
   for (const happen of [reorganised, opened, broken]) {
     const { session, played } = await interrupted(happen);
+    // Whatever its file is by then: that is no finding about the batch that was asked about.
+    played.file = world[2];
     const error = await failure(() => session.verify(2, tell));
+    played.file = undefined;
     assert.deepEqual([error.name, error.kind], ["ChainError", "moved"]);
     // Nothing is checked either on the word of a chain that was broken, until it is read again.
     if (played.isBroken) {
@@ -246,6 +250,24 @@ test("a check that ends after another reading of the past is void", async () => 
   // What settles meanwhile, or nothing at all, replaces nothing.
   const { session } = await interrupted((of) => of.refresh(tell));
   assert.equal((await session.verify(2, tell)).proofs, 1);
+});
+
+test("what one batch leaves for the next is forgotten with it", async () => {
+  const played = { isForked: false, files: [] };
+  const change = (path, question) => {
+    if (path.startsWith("/batches/")) played.files.push(path);
+    return played.isForked ? forked(2n, question, 3) : undefined;
+  };
+  const { session } = serve({ change });
+  await session.open(tell);
+  await session.verify(2, tell);
+  await session.verify(3, tell);
+  const [first, second, third] = ["/batches/1", "/batches/2", "/batches/3"];
+  assert.deepEqual(played.files, [second, first, third]);
+  [played.isForked, played.files.length] = [true, 0];
+  await session.refresh(tell);
+  await session.verify(3, tell);
+  assert.deepEqual(played.files, [third, second]);
 });
 
 test("a report counts of the batch that it was found of, and of no other in its place", async () => {
