@@ -562,6 +562,59 @@ test("a file of another header is told before its lists are read", async () => {
   assert.match((await session.detail(1)).file.fault, /has another header than the chain$/);
 });
 
+test("a server that passes on what the page asks needs no more than the contract's", async () => {
+  const asked = [];
+  const change = (_, question) => {
+    if (question !== undefined) asked.push(question);
+    return undefined;
+  };
+  const { session } = serve({ chains: 2, change });
+  await session.open(tell);
+  await session.verify(2, tell);
+  await session.detail(2);
+  await session.costs([2]);
+  const { settlement } = deployment();
+  const methods = new Set(asked.map(({ method }) => method));
+  // As `page_server` reads them: of this contract, by one address, with nothing besides.
+  const fields = {
+    eth_call: ["to", "data"],
+    eth_getLogs: ["address", "topics", "fromBlock", "toBlock"],
+  };
+  for (const { jsonrpc, id, method, params } of asked) {
+    assert.ok(jsonrpc === "2.0" && Number.isSafeInteger(id) && Array.isArray(params));
+    if (fields[method] === undefined) continue;
+    assert.deepEqual(Object.keys(params[0]), fields[method]);
+    assert.equal(params[0].to ?? params[0].address, settlement);
+    assert.equal(params.length, method === "eth_call" ? 2 : 1);
+  }
+  assert.deepEqual([...methods].sort(), [
+    "eth_call",
+    "eth_chainId",
+    "eth_getBlockByNumber",
+    "eth_getCode",
+    "eth_getLogs",
+    "eth_getTransactionByHash",
+    "eth_getTransactionReceipt",
+  ]);
+});
+
+test("what a server refuses is away, with its code, and never broken", async () => {
+  for (const [status, code] of [
+    [403, "question-not-served"],
+    [421, "host-unknown"],
+    [502, "chain-unreachable"],
+    [503, "page-busy"],
+  ]) {
+    const { session } = serve({
+      change: (path) =>
+        path === "/chain/1" ? Response.json({ error: code }, { status }) : undefined,
+    });
+    const error = await failure(() => session.open(tell));
+    assert.equal(error.name, "ChainError");
+    assert.match(error.message, new RegExp(`found ${status} \\(${code}\\)$`));
+  }
+});
+
 test("gas and proofs come from the transaction that settled a batch", async () => {
   const { session } = serve();
   await session.open(tell);
