@@ -1,6 +1,7 @@
 // A chain and a node that are played: the batches of the auditor's tests, settled under a contract
 // with the real code. Sound, unless a test says otherwise.
 
+import { Session } from "../assets/session.js";
 import { BATCH_SETTLED, SETTLE, callData } from "../assets/statement/abi.js";
 import { concat, toBytes, toHex, toNumber } from "../assets/statement/bytes.js";
 import { fingerprintOf } from "../assets/statement/fingerprint.js";
@@ -189,4 +190,14 @@ export function play(options = {}) {
     return Response.json(documents[path]);
   };
   return { fetch, state };
+}
+
+/** What is told of steps, where a test does not listen. */
+export const tell = () => {};
+
+/** A page before it is opened, on the reader's own machine unless `hostname` says otherwise. */
+export function serve(options) {
+  const { fetch, state } = play(options);
+  const hostname = options?.hostname ?? "127.0.0.1";
+  return { session: new Session({ fetch, hostname, wait: async () => {} }), state };
 }

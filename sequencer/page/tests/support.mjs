@@ -1,5 +1,6 @@
 // What several tests read.
 
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fromHex } from "../assets/statement/bytes.js";
 
@@ -23,5 +24,15 @@ export function sentence(act) {
     throw error;
   }
 }
+
+/** What an act is refused with. */
+export const failure = async (act) => {
+  try {
+    await act();
+  } catch (error) {
+    return error;
+  }
+  return assert.fail("expected an error");
+};
 
 export { fromHex };

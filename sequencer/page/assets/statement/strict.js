@@ -1,5 +1,5 @@
-// JSON as the programs read it: whole numbers only, and each field once. The parser of browsers takes
-// 31337.0 for 31337 and the last of two fields for both, and so would read another file than they.
+// JSON as the programs read it: whole numbers only, and each field once. The parser of browsers
+// takes 31337.0 for 31337 and the last of two fields for both, and so would read another file.
 
 /** Strings, or what stands between them: the text is JSON already when it is cut up so. */
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g;
