@@ -238,13 +238,13 @@ function fileCard(file, title) {
       ],
     ]),
     chunkTable(
-      "Chunks of operations",
+      text.chunksTitle("operations", file),
       file.operations,
       (chunk) =>
         `${text.count(chunk.operations)}, of these ${text.plural(chunk.enrolments, "enrolment")}`,
     ),
     chunkTable(
-      "Chunks of claims",
+      text.chunksTitle("claims", file),
       file.claims,
       (chunk) =>
         `${text.count(chunk.collect)} collected, ${text.plural(chunk.access, "access", "accesses")}, ` +

@@ -31,6 +31,8 @@ const LATE_AFTER_MS = 600_000n;
 const ASSEMBLED_MAX = 20;
 /** Most files that are read for the last journal group before a batch. */
 const TAIL_FILES_MAX = 4;
+/** Most chunks of a list that are described: a file that is not checked can hold any number. */
+const CHUNKS_SHOWN_MAX = 100;
 /** Most transactions whose gas is kept. */
 const TRANSACTIONS_MAX = 1000;
 
@@ -458,8 +460,9 @@ function describeFile(file, bytes, shapes) {
   });
   return {
     bytes,
-    operations: file.operations.map(chunk),
-    claims: file.claims.map(chunk),
+    operations: file.operations.slice(0, CHUNKS_SHOWN_MAX).map(chunk),
+    claims: file.claims.slice(0, CHUNKS_SHOWN_MAX).map(chunk),
+    chunks: { operations: file.operations.length, claims: file.claims.length },
     segments: file.segments.count,
     segmentBytesMax: Number(file.segments.bytesMax),
     groups: file.groups.length,

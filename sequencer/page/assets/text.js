@@ -101,6 +101,13 @@ export function step({ step: name, done, of }) {
   return of > 1 ? `${what}: ${count(done)} of ${count(of)}` : what;
 }
 
+/** What stands over the chunks of a list, of which no more than some are shown. */
+export function chunksTitle(list, file) {
+  const [shown, all] = [file[list].length, file.chunks[list]];
+  const part = shown < all ? `, the first ${count(shown)} of ${count(all)}` : "";
+  return `Chunks of ${list}${part}`;
+}
+
 /** What the card of a public file is called: whether the bytes that it tells of were checked. */
 export function fileTitle(isChecked) {
   return isChecked

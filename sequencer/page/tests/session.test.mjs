@@ -4,8 +4,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { callData } from "../assets/statement/abi.js";
-import { fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
-import { fileTitle } from "../assets/text.js";
+import { concat, fromHex, toBytes, toHex } from "../assets/statement/bytes.js";
+import { HEADER_BYTES } from "../assets/statement/header.js";
+import { PROOF_BYTES } from "../assets/statement/proof.js";
+import { chunksTitle, fileTitle } from "../assets/text.js";
 import { answer, deployment, serve, settleCallOf, table, tell, world } from "./played.mjs";
 import { failure } from "./support.mjs";
 
@@ -227,6 +229,21 @@ test("what is opened again under another deployment knows nothing of the first",
   const error = await failure(() => session.open(tell));
   assert.deepEqual([error.name, error.item], ["Broken", "key c1-test, setup"]);
   assert.equal((await failure(() => session.verify(1, tell))).name, "ChainError");
+});
+
+test("of a file with any number of chunks no more are described than a page can show", async () => {
+  const head = world[0].subarray(0, 8 + HEADER_BYTES);
+  const chunk = concat([new Uint8Array(112), new Uint8Array(PROOF_BYTES), toBytes(1, 4)]);
+  const many = Array.from({ length: 5000 }, () => [chunk, new Uint8Array(32)]).flat();
+  const bytes = concat([head, toBytes(5000, 4), ...many, new Uint8Array(12)]);
+  const { session } = serve({
+    change: (path) => (path === "/batches/1" ? new Response(bytes) : undefined),
+  });
+  await session.open(tell);
+  const { file } = await session.detail(1);
+  assert.deepEqual([file.operations.length, file.chunks.operations], [100, 5000]);
+  assert.equal(chunksTitle("operations", file), "Chunks of operations, the first 100 of 5,000");
+  assert.equal(chunksTitle("claims", file), "Chunks of claims");
 });
 
 test("a file of another header is told before its lists are read", async () => {
