@@ -135,6 +135,11 @@ async fn a_stream_goes_over_to_its_renewed_certificate_and_no_frame_is_lost_or_d
     };
     let Renewal::Renewed { until: ends } = step else { unreachable!("that was waited for") };
     assert!(ends > now().plus(LIFE_MS));
+    // That is told before the streams go over, which another task does.
+    while connection.counts().renewals == 0 {
+        send(1).await;
+        tokio::task::yield_now().await;
+    }
     let last = send(200).await;
     stream.flush().await.unwrap();
     let counts = connection.counts();
