@@ -90,6 +90,10 @@ mod tests {
             teller.tell();
             teller.tell();
             late.next().await;
+            // Else what the drop tells would be the first that they hear.
+            while order.lock().unwrap().len() < 30 {
+                yield_now().await;
+            }
             let mut later = teller.listen();
             drop(teller);
             later.next().await;

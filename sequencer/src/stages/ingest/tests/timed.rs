@@ -77,7 +77,7 @@ async fn a_frame_that_is_refused_is_not_timed_and_a_withdrawal_is() {
     let applied =
         |event: &ClientEvent| matches!(event, ClientEvent::OperationApplied { .. }).then_some(());
     // What gives somebody a right waits with everything else.
-    let permit = node.sign_permit(1).signed();
+    let permit = node.sign_permit(2).signed();
     wallet.session.submit(permit).unwrap();
     wallet.until(applied).await;
     assert_eq!(timed.take(), []);
