@@ -301,7 +301,7 @@ mod tests {
             scope: SCOPE,
             receipt_signer: signer_address(&node_key()),
             registrar: Word::ZERO,
-            fingerprint: "00".repeat(32).parse().unwrap(),
+            fingerprint: "00".repeat(20).parse().unwrap(),
         }
     }
 

@@ -27,6 +27,17 @@ impl Timed {
     fn take(&self) -> Vec<Observed> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
+
+    /// Once something is timed: a receipt may be with its client before its session has noted it.
+    async fn next(&self) -> Vec<Observed> {
+        loop {
+            let found = self.take();
+            if !found.is_empty() {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 async fn node() -> (Node, Arc<Timed>) {
@@ -83,13 +94,13 @@ async fn a_frame_that_is_refused_is_not_timed_and_a_withdrawal_is() {
     assert_eq!(timed.take(), []);
     wallet.session.submit(node.revocation(0)).unwrap();
     wallet.until(applied).await;
-    let found = timed.take();
+    let found = timed.next().await;
     let [Observed::Withdrawn { signed_at, time }] = &found[..] else { panic!("{found:?}") };
     assert!(time >= signed_at, "{found:?}");
 
     wallet.session.submit(node.revocation(1)).unwrap();
     wallet.until(applied).await;
-    timed.take();
+    timed.next().await;
     client.session.push(handle, &readings(2)).unwrap();
     assert_eq!(client.until(stopped).await, refused(RejectCode::NotPermitted));
     assert_eq!(timed.take(), []);
