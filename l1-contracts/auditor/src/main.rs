@@ -98,7 +98,7 @@ a batch, in the browser, and names what is broken by the same words. It asks thi
 which passes on questions to the chain that read, and batch files.
 
 Begin with:
-  auditor serve --rpc http://127.0.0.1:8545 --deployment deployment.json --data http://127.0.0.1:8080
+  auditor serve --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches
   auditor serve --rpc http://127.0.0.1:8545 --second-rpc https://rpc.example.org \\
       --deployment deployment.json --data batches";
 
