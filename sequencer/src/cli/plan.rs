@@ -167,7 +167,9 @@ fn measured(path: Option<&Path>) -> Outcome<BTreeMap<String, f64>> {
     let Some(path) = path else { return Ok(BTreeMap::new()) };
     let text = files::read(path, METRICS_BYTES_MAX, Audience::Public);
     let text = text.with_context(|| path.display().to_string()).map_err(usage)?;
-    let measured = ProofTimes::measured(&String::from_utf8_lossy(&text));
+    let text = String::from_utf8(text);
+    let text = text.with_context(|| format!("{} is no text", path.display())).map_err(usage)?;
+    let measured = ProofTimes::measured(&text);
     match measured.is_empty() {
         true => Err(usage(anyhow!(
             "expected vitals_proof_seconds of proofs in {}, found none: it is what a node that \

@@ -352,7 +352,8 @@ pub(crate) const OPERATIONS_CLOSED: Unserved = Unserved {
     requests: OPERATIONS,
     status: 503,
     code: "operations-closed",
-    meaning: "The node starts, stops, is held, or its journal failed: nothing is taken now.",
+    meaning: "The node starts, stops, is held, its journal failed, or its clocks disagree: this is not \
+              taken now, and did not take effect.",
     what_to_do: "Ask `GET /readyz` why, and send it again later.",
 };
 
@@ -360,7 +361,8 @@ pub(crate) const OPERATION_UNACKNOWLEDGED: Unserved = Unserved {
     requests: OPERATIONS,
     status: 504,
     code: "operation-unacknowledged",
-    meaning: "It was not durable within 15 s; it may still take effect.",
+    meaning: "It was not durable within 15 s, or the journal failed with it in hand; it may have taken \
+              effect, or still take it.",
     what_to_do: "Send the same bytes again: nothing takes effect twice, and the answer is its receipt.",
 };
 

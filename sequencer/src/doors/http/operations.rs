@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::{Extension, Json};
-use model::with_causes;
+use model::{RejectCode, with_causes};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use wire::limits::SIGNED_OPERATION_BYTES_MAX;
@@ -106,6 +106,13 @@ impl From<DoorError> for Failed {
             DoorError::Enrolment => Failed(&codes::OPERATION_ENROLMENT, Value::Null),
             DoorError::TooOften => Failed(&codes::OPERATIONS_TOO_OFTEN, Value::Null),
             DoorError::NotTaken => Failed(&codes::OPERATION_NOT_TAKEN, Value::Null),
+            // Not now, and the same bytes may be taken later.
+            DoorError::Refused { code: RejectCode::Busy, .. } => {
+                Failed(&codes::OPERATIONS_BUSY, Value::Null)
+            }
+            DoorError::Refused { code: RejectCode::Unavailable, .. } => {
+                Failed(&codes::OPERATIONS_CLOSED, Value::Null)
+            }
             DoorError::Refused { code, rule } => {
                 let rule = rule.map(|rule| rule.to_string());
                 let detail = json!({

@@ -148,8 +148,8 @@ pub enum DoorError {
     /// The writer does not take it now.
     #[error("it is not taken now")]
     Admit(#[from] AdmitError),
-    /// Nobody knows whether it took effect.
-    #[error("expected it to be durable within {} s", wait.as_secs())]
+    /// Nobody knows whether it took effect: it took too long, or the writer ended with it in hand.
+    #[error("expected it to be durable within {} s, by a writer that goes on", wait.as_secs())]
     Unacknowledged {
         /// How long was waited.
         wait: Duration,
@@ -249,12 +249,12 @@ impl OperationDoor {
             drop(sender.send(answer));
         };
         parts.admit.submit_as(urgency, item, reply)?;
-        let answer = timeout(wait, receiver).await;
-        let answer = answer.map_err(|_| DoorError::Unacknowledged { wait })?;
+        let unknown = || DoorError::Unacknowledged { wait };
+        let answer = timeout(wait, receiver).await.map_err(|_| unknown())?;
         // A reply that is dropped uncalled means that the writer ended before it came to it.
-        match answer.unwrap_or(Err(AdmitError::Stopped))? {
-            Answer::OperationApplied { position, .. } => Ok(Stored { position, holder }),
-            Answer::Refused(refusal) => {
+        match answer.unwrap_or(Err(AdmitError::Stopped)) {
+            Ok(Answer::OperationApplied { position, .. }) => Ok(Stored { position, holder }),
+            Ok(Answer::Refused(refusal)) => {
                 // It may have taken effect while this one waited, for somebody who gave up.
                 if let Some(stored) = self.shared.find(&digest, holder) {
                     return Ok(stored);
@@ -265,7 +265,11 @@ impl OperationDoor {
                 }
                 Err(DoorError::Refused { code: refusal.code, rule: refusal.rule })
             }
-            _ => Err(DoorError::Admit(AdmitError::Stopped)),
+            Err(error @ (AdmitError::Full { .. } | AdmitError::Busy { .. } | AdmitError::Held)) => {
+                Err(error.into())
+            }
+            // It was with the writer: that it is not stored nobody can say.
+            Err(AdmitError::Stopped | AdmitError::Failed(_)) | Ok(_) => Err(unknown()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use client::hand_in::{Door, HandInError, Pending};
+use client::hand_in::{Door, Pending};
 use client::preview::{operation_sentence, rule_sentence};
 use client::{Applied, Deployment, Key, KeyKind, Wallet, WalletError, rule_slot};
 use model::calendar::{Instant, Utc, parse_length};
@@ -20,8 +20,9 @@ use statement::operation::SignedOperation;
 use statement::scope;
 use wire::Role;
 
+use crate::handed_in::{hand_in, is_unknown};
 use crate::known::{self, Answer, CheckedNames, Named};
-use crate::node::{Expected, Node, Standing, let_pass, now, runtime, tell_deployment};
+use crate::node::{Expected, Node, Standing, now, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{Defaults, QuestionArgs, RuleArgs};
 
@@ -243,6 +244,14 @@ impl PatientArgs {
         // A command that only shows sends nothing.
         if let Some(door) = self.send.door()?.filter(|_| !self.send.dry_run) {
             self.finish_pending(&door, &mut wallet)?;
+        }
+        let pending = Pending::of_key(&self.patient_key);
+        if self.send.http.is_none() && pending.path().exists() {
+            let path = pending.path().display();
+            eprintln!(
+                "vitals: warning: what was sent over HTTP and not answered is kept in {path}: if it \
+                 took effect, this is refused; --http hears of it, or vitals log --rebuild"
+            );
         }
         Ok(wallet)
     }
@@ -508,40 +517,6 @@ impl Signing<'_> {
         json["copy_error"] = why.into();
         Report::failure(text, json)
     }
-}
-
-/// What was handed in and took effect.
-struct HandedIn {
-    applied: Applied,
-    /// Why its receipt is not kept, if it is not.
-    not_kept: Option<String>,
-}
-
-/// Whether nobody knows what became of it.
-fn is_unknown(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(
-            HandInError::Unknown { .. }
-                | HandInError::NoReceipt { .. }
-                | HandInError::Receipt { .. }
-                | HandInError::OtherReceipt { .. }
-        )
-    )
-}
-
-/// Over HTTP, and keeps the receipt where receipts are kept.
-fn hand_in(door: &Door, node: &Node, signed: &SignedOperation) -> anyhow::Result<HandedIn> {
-    if let Some(folder) = &node.receipts {
-        let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
-        client::keep_operation(folder, &operation)
-            .with_context(|| format!("keeping the operation in {}", folder.display()))?;
-    }
-    let applied = door.hand_in(&node.deployment()?, signed, &let_pass)?;
-    let kept = node.receipts.as_ref().map(|folder| client::keep_receipt(folder, &applied.receipt));
-    // It is in force whatever became of the receipt, and the wallet's copy has to say so.
-    let not_kept = kept.and_then(Result::err).map(|error| error.to_string());
-    Ok(HandedIn { applied, not_kept })
 }
 
 async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applied, Standing)> {
