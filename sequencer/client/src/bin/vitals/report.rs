@@ -131,7 +131,8 @@ fn causes(error: &anyhow::Error) -> Vec<String> {
     error.chain().map(|cause| escape(&cause.to_string())).collect()
 }
 
-fn error_object(error: &anyhow::Error) -> Value {
+/// The object of an error, for programs.
+pub(crate) fn error_object(error: &anyhow::Error) -> Value {
     let exit = exit_code(error).number();
     let mut object = json!({ "schema": "vitals-error-1", "error": causes(error), "exit": exit });
     let interrupted = error.downcast_ref::<Interrupted>().map(|one| &one.kept);
