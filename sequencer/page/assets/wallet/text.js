@@ -85,7 +85,8 @@ export function ruleSentence(rule, now) {
   // "Anybody may not" would be read as "not everybody may".
   const [subject, verb] = rule.kind === "deny" && rule.who === null ? ["Nobody", "may"] : [who, may];
   const does = verbs.length > 0 ? verbs.join(" and ") : "do nothing with";
-  return `${subject} ${verb} ${does} ${what}${source} ${why}${labels}${dataOf(rule, now)}, ${ends(rule, now)}`;
+  const about = `${what}${source} ${why}${labels}${dataOf(rule, now)}`;
+  return `${subject} ${verb} ${does} ${about}, ${ends(rule, now)}`;
 }
 
 function dataOf({ data_from_ms: from, data_until_ms: until }, now) {

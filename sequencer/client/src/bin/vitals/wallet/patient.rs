@@ -266,3 +266,6 @@ fn words() -> Value {
     let labels: Vec<_> = Label::ALL.iter().map(|one| one.name()).collect();
     json!({ "categories": categories, "purposes": purposes, "kinds": kinds, "labels": labels })
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,3 +214,6 @@ async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), Op
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
