@@ -71,9 +71,12 @@ test("what forbids and what breaks glass say so, and stand first", () => {
 
 test("a record says what holds: rules, none, or closed for ever", () => {
   const lead = (state, rules) => text.rulesLead({ state, rules });
-  assert.equal(lead("open", [RULE]), "1 rule live now.");
+  assert.equal(lead("open", [RULE]), "By this wallet's copy of the record: 1 rule live now.");
   assert.match(lead("open", [RULE, { ...RULE, kind: "deny" }]), /What is forbidden stays so/);
-  assert.match(lead("open", [{ ...RULE, state: "ended" }]), /No rule is live/);
+  assert.match(lead("open", [{ ...RULE, state: "ended" }]), /no rule is live/);
+  const behind = text.rulesLead({ state: "open", rules: [RULE] }, true);
+  assert.match(behind, /this wallet's copy lacks/);
+  assert.doesNotMatch(behind, /live/);
   assert.match(lead("closed at 2026-05-01", [{ ...RULE, state: "closed" }]), /nobody may see/);
 });
 
@@ -111,6 +114,7 @@ const LOG = {
   entries: [],
   refused: [],
   notes: [],
+  compared: { copy: "equal", receipts: {} },
   not_compared: [],
   holds: true,
   record_found: true,
@@ -168,6 +172,14 @@ test("whether anything is missing is what the wallet found, and never greener", 
   assert.equal(kind({ not_compared: ["2 operations of receipts"] }), "warn");
   assert.equal(kind({ holds: false }), "bad");
   assert.equal(kind({ holds: false, not_compared: ["x"], record_found: false }), "bad");
+  const behind = text.verdictOf({ ...LOG, compared: { copy: "behind", copy_lacks: 2 } });
+  assert.equal(behind.kind, "warn");
+  assert.match(behind.title, /this wallet lacks 2 operations/);
+  // Without receipts only a copy that is the settled record is a comparison.
+  assert.equal(kind({ compared: { copy: "equal" } }), "good");
+  assert.equal(kind({ compared: { copy: "none" } }), "warn");
+  assert.match(text.gapsOf({ compared: {} })[0], /would not show/);
+  assert.deepEqual(text.gapsOf(LOG), []);
   const wrongKey = text.verdictOf({ ...LOG, record_found: false });
   assert.equal(wrongKey.kind, "warn");
   assert.match(wrongKey.title, /another patient's key/);
@@ -175,6 +187,27 @@ test("whether anything is missing is what the wallet found, and never greener", 
   assert.deepEqual(text.verdictOf(LOG).lines, LOG.verdict);
   assert.match(text.reachOf(LOG, NOW), /^The log goes up to .*auditor verify --save-headers/);
   assert.match(text.reachOf({ until: null }, NOW), /no batch/);
+});
+
+test("an empty list says nothing of a log that does not hold or opens nothing", () => {
+  const none = (more) => text.noneOf({ ...LOG, ...more }, "Nobody was refused");
+  assert.equal(none({}), "Nobody was refused, as far as this log goes.");
+  assert.match(none({ holds: false }), /^Not known: the log does not hold/);
+  assert.match(none({ record_found: false }), /^Not known: this key opens nothing/);
+});
+
+test("what became of something without an answer is told, also where it is over", () => {
+  const applied = { found: "applied", effective: "2026-05-01T08:30:00.000Z", position: 41 };
+  const kept = text.finishedOf({ ...applied, not_kept: null }, NOW);
+  assert.deepEqual([kept.kind, kept.lines.length], ["good", 1]);
+  assert.equal(text.finishedOf({ ...applied, not_kept: "disk full" }, NOW).kind, "warn");
+  assert.equal(text.finishedOf({ found: "over" }, NOW).title, "It is over");
+  assert.equal(text.finishedOf({ found: "nothing" }, NOW).kind, "");
+  const away = text.faultOf({ kind: "node-away", error: [], ofPending: true });
+  assert.match(away.advice, /sent before is kept/);
+  assert.doesNotMatch(away.advice, /nothing has changed/i);
+  const during = text.closedOf({ kind: "ended", message: "", wasSigning: true });
+  assert.match(during.advice, /may have been sent/);
 });
 
 test("each fault that the wallet has a word for has a sentence here, and no other", () => {
@@ -201,6 +234,7 @@ test("words of strangers are written out wherever they stand", () => {
     text.closedOf({ kind: "other", message: HOSTILE }),
     text.outcomeOf({ text: HOSTILE }),
     text.verdictOf({ ...LOG, verdict: [HOSTILE] }),
+    text.finishedOf({ found: "applied", effective: HOSTILE, position: 1, not_kept: HOSTILE }, NOW),
     text.word(HOSTILE),
     text.moment(HOSTILE, NOW),
   ]);
@@ -338,6 +372,9 @@ test("why a wallet does not answer is told apart", async () => {
   assert.equal(await kindOf({ "/state": refused(401, "session-unknown") }), "session");
   assert.equal(await kindOf({ "/state": refused(500, "wallet-failed") }), "other");
   assert.equal(await kindOf({ "/state": new Response("not json") }), "other");
+  const { wallet } = played({ "/icon.svg": new Response(""), "/session": { word: "w" } });
+  assert.equal(await wallet.isThere(), true);
+  assert.equal(await played({}).wallet.isThere(), false);
   for (const kind of ["no-link", "used-link", "session", "ended", "busy", "other", "new"]) {
     const { title, advice } = text.closedOf({ kind, message: "m" });
     assert.ok(title !== "" && advice.endsWith("."), kind);

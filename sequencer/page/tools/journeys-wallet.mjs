@@ -236,6 +236,7 @@ const JOURNEYS = [
       assert.equal(await page.locator("img").count(), 0);
       const rule = "practitioner dr-001 may see everything for treatment, if labelled normal, until";
       assert.match(await text(page, "#rules"), new RegExp(`1 rule live now.*${rule} tomorrow`, "s"));
+      await seen(page, "By this wallet's copy of the record");
       const coming = page.waitForEvent("download");
       await click(page, "Save as JSON");
       const saved = readFileSync(await (await coming).path(), "utf8");
@@ -261,7 +262,7 @@ const JOURNEYS = [
       // The signed operation and its receipt.
       assert.equal(readdirSync(inFolder("anna.key.receipts")).length, before + 2);
       assert.equal(existsSync(inFolder("anna.key.pending")), false);
-      await seen(page, "No rule is live");
+      await seen(page, /no rule is live, and nobody may see/);
       const { permitted, position } = await access(node, "evening round");
       assert.equal(permitted, false);
       await audit(node, position);
@@ -292,14 +293,16 @@ const JOURNEYS = [
       await seen(page, /^after it: +yes, practitioner dr-001 could read heart-rate/);
       await expectNoOverflow(page);
       await click(page, "Do not sign");
-      assert.match(await text(page, "#rules"), /No rule is live/);
+      assert.match(await text(page, "#rules"), /no rule is live/);
       await click(page, "Show what would be signed");
       await click(page, "Sign and send");
       await seen(page, "It holds");
       await seen(page, /^practitioner dr-001 may see my heart rate for treatment/);
       await expectNoOverflow(page);
       await picture(page, "wallet-phone");
-      assert.equal((await access(node, "")).permitted, false, "of everything");
+      const { permitted, position } = await access(node, "");
+      assert.equal(permitted, false, "of everything");
+      await audit(node, position);
     },
   },
   {
@@ -334,12 +337,28 @@ const JOURNEYS = [
     key: "other.key",
     more: " --patient 7",
     async act(page) {
-      await seen(page, "This is the key of another record");
       await seen(page, /nothing that this key opens/);
+      const urgent = await text(page, "#urgent");
+      assert.match(urgent, /Not known: this key opens nothing/);
+      assert.doesNotMatch(urgent, /Nobody/);
+      copyFileSync(inFolder("anna.key.record"), inFolder("other.key.record"));
+      await click(page, "Read it again");
+      await seen(page, "This is the key of another record");
       assert.equal(await text(page, "#rules"), "");
       assert.equal(await text(page, "#sign"), "");
     },
-    before: () => copyFileSync(inFolder("anna.key.record"), inFolder("other.key.record")),
+  },
+  {
+    name: "a copy that lacks what was signed elsewhere is told, and made anew",
+    async act(page) {
+      await seen(page, /this wallet lacks \d+ operations of it/);
+      await seen(page, "Rules, as this wallet knew them");
+      assert.equal(await text(page, "#sign"), "");
+      await click(page, "Make the copy anew from the log");
+      await seen(page, "Nothing is missing");
+      await seen(page, "Rules live now");
+    },
+    before: () => copyFileSync(inFolder("before.record"), inFolder("anna.key.record")),
   },
   {
     name: "a lost copy is made anew from the log",
@@ -435,6 +454,7 @@ let begin = performance.now();
 const took = () => `${Math.round(performance.now() - begin)} ms`;
 try {
   const node = await ward();
+  copyFileSync(inFolder("anna.key.record"), inFolder("before.record"));
   const { permitted, position } = await access(node, HOSTILE);
   assert.equal(permitted, true);
   await audit(node, position);

@@ -10,6 +10,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 /** A log reads every batch; a signature waits for a node that is busy. */
 const ANSWER_MS = 20 * 60_000;
+const ALIVE_MS = 20_000;
 
 /** Why nobody answers: `kind` is no-link, used-link, session, ended, busy or other. */
 export class WalletError extends Error {
@@ -57,6 +58,18 @@ export class Wallet {
   sign = async (preview) => (await this.#ask("/sign", { preview })).object;
   finish = async () => (await this.#ask("/pending", {})).object;
   rebuild = async () => (await this.#ask("/rebuild", {})).object;
+
+  /** Whether the wallet is still there; it takes this for no question. */
+  async isThere() {
+    const init = { method: "HEAD", cache: "no-store" };
+    try {
+      await fetchBytes("/icon.svg", { bytesMax: 0, timeoutMs: ALIVE_MS, ...this.#options, init });
+      return true;
+    } catch (error) {
+      // One that is busy, or a browser that gave up, is no end.
+      return error.kind !== "unreachable" && error.status !== 401;
+    }
+  }
 
   async close() {
     await this.#ask("/close", {});

@@ -31,7 +31,7 @@ const state = {
   all: new Set(),
 };
 let form;
-const acts = { look, sign, drop, readLog, save, print, showAll };
+const acts = { look, sign, drop, readLog, rebuild, save, print, showAll };
 
 startTheme(byId("theme"), () => {});
 byId("skip").addEventListener("click", (event) => {
@@ -42,7 +42,14 @@ byId("close").addEventListener("click", closeWallet);
 globalThis.addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;
 });
-setInterval(showFreshness, TICK_MS);
+setInterval(tick, TICK_MS);
+// A page that the browser kept and brings back: its wallet may have ended meanwhile.
+globalThis.addEventListener("pageshow", (event) => {
+  if (event.persisted) tick();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) tick();
+});
 open();
 
 function storageOf() {
@@ -70,6 +77,13 @@ async function open() {
   await readLog();
 }
 
+/** Nothing of the patient stays on the screen once the wallet has ended, asked or not. */
+async function tick() {
+  showFreshness();
+  if (state.wallet === undefined || (await wallet.isThere())) return;
+  if (state.wallet !== undefined) shut({ kind: "ended", message: "" });
+}
+
 async function readState() {
   const found = await wallet.state();
   state.wallet = found;
@@ -89,7 +103,8 @@ async function readLog() {
     const { object } = log;
     say(text.isFault(object) ? text.faultOf(object).title : text.verdictOf(object).title);
   } catch (error) {
-    return shut(error);
+    if (error.kind !== "busy") return shut(error);
+    state.log = { text: "", object: busyFault("reading", error) };
   } finally {
     state.isReading = false;
   }
@@ -107,17 +122,16 @@ async function look(wanted) {
 }
 
 async function sign(preview) {
-  const found = await ask("Signing, and waiting for the node's receipt", () =>
-    wallet.sign(preview),
-  );
+  const words = "Signing, and waiting for the node's receipt";
+  const found = await ask(words, () => wallet.sign(preview), { isSigning: true });
   if (found === undefined) return;
   if (text.isFault(found)) {
     await refresh();
     return showFault(found);
   }
-  state.outcome = found;
+  state.outcome = text.outcomeOf(found);
   await refresh();
-  say(text.outcomeOf(found).title);
+  say(state.outcome.title);
   focusKey("outcome");
 }
 
@@ -125,8 +139,11 @@ async function finish() {
   const found = await ask("Asking what became of it", () => wallet.finish());
   if (found === undefined) return;
   await refresh();
-  if (text.isFault(found)) return showFault(found);
-  say("It is known what became of it.");
+  if (text.isFault(found)) return showFault({ ...found, ofPending: true });
+  state.outcome = text.finishedOf(found, Date.now());
+  show();
+  say(state.outcome.title);
+  focusKey("outcome");
 }
 
 async function rebuild() {
@@ -149,7 +166,7 @@ async function refresh() {
 }
 
 /** One thing at a time; nothing if the page is closed by what came of it. */
-async function ask(words, question) {
+async function ask(words, question, { isSigning = false } = {}) {
   if (state.busy !== undefined) return undefined;
   Object.assign(state, { busy: words, fault: undefined, preview: undefined, outcome: undefined });
   say(words);
@@ -158,13 +175,17 @@ async function ask(words, question) {
     return await question();
   } catch (error) {
     // Too much at once is no end of it.
-    if (error.kind === "busy") showFault({ kind: "failed", error: [error.message] });
-    else shut(error);
+    if (error.kind === "busy") showFault(busyFault("failed", error));
+    else shut(Object.assign(error, { wasSigning: isSigning }));
     return undefined;
   } finally {
     state.busy = undefined;
     show();
   }
+}
+
+function busyFault(kind, error) {
+  return { schema: "vitals-error-1", kind, error: [error.message] };
 }
 
 async function closeWallet() {
@@ -191,7 +212,7 @@ function showFault(fault) {
 
 /** Nothing of the patient stays on a page whose wallet does not answer. */
 function shut(error) {
-  if (["ended", "session"].includes(error.kind)) wallet.forget();
+  if (error.kind === "ended") wallet.forget();
   const { closed } = state;
   Object.assign(state, { wallet: undefined, log: undefined, preview: undefined });
   Object.assign(state, { outcome: undefined, fault: undefined, closed: error });
@@ -235,11 +256,12 @@ function show() {
   showLog();
   const record = known?.record;
   const hasRecord = record !== undefined && !text.isFault(record);
-  const shown = { now: Date.now(), acts, isBusy: state.busy !== undefined };
+  const isBehind = known?.copy_is_behind === true;
+  const shown = { now: Date.now(), acts, isBusy: state.busy !== undefined, isBehind };
   fill("rules", hasRecord ? [rulesCard(record, shown)] : []);
   if (form !== undefined) form.busy = state.busy !== undefined;
   // Left alone while it stands there: somebody may be typing.
-  const canWrite = hasRecord && record.state === "open" && form !== undefined;
+  const canWrite = hasRecord && record.state === "open" && form !== undefined && !isBehind;
   if (!canWrite) fill("sign", []);
   else if (byId("sign").firstChild !== form.element) fill("sign", [form.element]);
   showFreshness();
@@ -274,7 +296,7 @@ function showLog() {
     const again = button("Try again", readLog, { class: "quiet" });
     return fill("missing", [faultNotice(log.object, [again], "log-fault")]);
   }
-  const shown = { now: Date.now(), acts, all: state.all };
+  const shown = { now: Date.now(), acts, all: state.all, log: log.object };
   const found = text.groups(log.object);
   fill("missing", [missingCard({ log: log.object, raw: log.text }, shown)]);
   fill("urgent", [urgentCard(found, shown)]);

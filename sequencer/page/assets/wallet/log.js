@@ -11,6 +11,7 @@ const ROWS = 25;
 export function missingCard({ log, raw }, { now, acts }) {
   const { kind, title, lines } = text.verdictOf(log);
   const notes = log.notes.map((note) => el("li", {}, escape(note)));
+  const gaps = text.gapsOf(log).map((gap) => el("p", {}, gap));
   return notice(
     { kind, title, key: "missing" },
     el(
@@ -19,12 +20,14 @@ export function missingCard({ log, raw }, { now, acts }) {
       lines.map((line) => el("li", {}, line)),
     ),
     log.why === undefined ? undefined : el("p", {}, escape(log.why)),
+    gaps,
     el("p", {}, text.reachOf(log, now)),
     notes.length === 0
       ? undefined
       : el(
           "details",
-          {},
+          // What contradicts is evidence, and what lacks is to be seen.
+          { open: kind !== "good" },
           el("summary", {}, "What was compared"),
           el("ul", { class: "lines" }, notes),
         ),
@@ -40,22 +43,19 @@ export function missingCard({ log, raw }, { now, acts }) {
 
 /** Refusals and broken glass. */
 export function urgentCard({ urgent, refused }, shown) {
-  if (urgent.length === 0 && refused.length === 0) {
-    const none = "Nobody broke the glass, nobody was refused, and nothing was left uncovered.";
-    return card("urgent-title", "Refused, and broken glass", [el("p", { class: "muted" }, none)]);
-  }
   const parts = [];
   if (urgent.length > 0) parts.push(claimsTable("urgent", urgent, { ...shown, urgent: true }));
+  else parts.push(nothing(shown, "Nobody broke the glass, and nothing was left uncovered"));
   if (refused.length > 0) parts.push(refusedTable(refused, shown));
+  else parts.push(nothing(shown, "Nobody was refused", text.REFUSED_WORD));
   return card("urgent-title", "Refused, and broken glass", parts);
 }
 
 /** Who read what. */
 export function readsCard({ reads }, shown) {
-  const none = "Nobody has read anything, as far as this log goes.";
   const parts =
     reads.length === 0
-      ? [el("p", { class: "muted" }, none)]
+      ? [nothing(shown, "Nobody has read anything")]
       : [claimsTable("reads", reads, shown)];
   return card("reads-title", "Who read what", parts);
 }
@@ -63,8 +63,8 @@ export function readsCard({ reads }, shown) {
 /** What is collected, a line a stream. */
 export function collectedCard({ collected }, shown) {
   if (collected.length === 0) {
-    const none = "Nothing was collected, as far as this log goes.";
-    return card("collected-title", "What was collected", [el("p", { class: "muted" }, none)]);
+    const none = nothing(shown, "Nothing was collected");
+    return card("collected-title", "What was collected", [none]);
   }
   const rows = some("collected", collected, shown).map((stream) =>
     el(
@@ -88,8 +88,8 @@ export function collectedCard({ collected }, shown) {
 /** What was signed with this key. */
 export function operationsCard({ operations }, shown) {
   if (operations.length === 0) {
-    const none = "Nothing that was signed with this key is in this log.";
-    return card("operations-title", "What you signed", [el("p", { class: "muted" }, none)]);
+    const none = nothing(shown, "Nothing was signed with this key");
+    return card("operations-title", "What you signed", [none]);
   }
   const rows = some("operations", operations, shown).map((entry) =>
     el(
@@ -104,6 +104,11 @@ export function operationsCard({ operations }, shown) {
     box(["When", "You", "Batch"], rows),
     more("operations", operations, shown),
   ]);
+}
+
+/** What an empty list says. */
+function nothing({ log }, none, caveat = "") {
+  return el("p", { class: "muted" }, `${text.noneOf(log, none)} ${caveat}`.trim());
 }
 
 function claimsTable(name, entries, shown) {

@@ -5,7 +5,9 @@ import { escape } from "../statement/escape.js";
 import * as text from "./text.js";
 
 /** What holds now, what will, and what has ended. */
-export function rulesCard(record, { now, acts, isBusy }) {
+export function rulesCard(record, { now, acts, isBusy: busy, isBehind }) {
+  // On a copy that lacks something nothing is signed: the node would refuse it.
+  const isBusy = busy || isBehind;
   const rules = text.ruleOrder(record.rules);
   const of = (...states) => rules.filter(({ state }) => states.includes(state));
   const show = (rule) => ruleItem(rule, { now, acts, isBusy });
@@ -14,8 +16,19 @@ export function rulesCard(record, { now, acts, isBusy }) {
   return el(
     "section",
     { class: "card", "aria-labelledby": "rules-title" },
-    el("h2", { id: "rules-title", tabindex: "-1" }, "Rules live now"),
-    el("p", { class: "muted" }, text.rulesLead(record)),
+    el(
+      "h2",
+      { id: "rules-title", tabindex: "-1" },
+      isBehind ? "Rules, as this wallet knew them" : "Rules live now",
+    ),
+    el("p", { class: isBehind ? "outcome warn" : "muted" }, text.rulesLead(record, isBehind)),
+    isBehind
+      ? el(
+          "div",
+          { class: "buttons" },
+          button("Make the copy anew from the log", acts.rebuild, { disabled: busy }),
+        )
+      : undefined,
     live.length > 0 ? el("ul", { class: "rules" }, live.map(show)) : undefined,
     later.length > 0 ? el("h3", {}, "Rules that begin later") : undefined,
     later.length > 0 ? el("ul", { class: "rules" }, later.map(show)) : undefined,

@@ -214,8 +214,7 @@ export function previewCard(preview, acts) {
 }
 
 /** What came of it. */
-export function outcomeCard(report, acts) {
-  const { kind, title, lines } = text.outcomeOf(report);
+export function outcomeCard({ kind, title, lines }, acts) {
   return notice(
     { kind, title, key: "outcome" },
     el(

@@ -103,14 +103,24 @@ function ends({ state, from_ms: from, until_ms: until }, now) {
   return end;
 }
 
-/** What stands over the rules, by what the record is. */
-export function rulesLead(record) {
+/** What stands over the rules, by what the record is; it is the wallet's copy of it. */
+export function rulesLead(record, isBehind) {
+  if (isBehind) {
+    return (
+      "The log has operations that this wallet's copy lacks: what really holds is not shown here " +
+      "before the copy is made anew from the log."
+    );
+  }
+  return `By this wallet's copy of the record: ${leadOf(record)}`;
+}
+
+function leadOf(record) {
   const live = record.rules.filter(({ state }) => state === "live");
   if (record.rules.some(({ state }) => state === "closed") || record.state !== "open") {
-    return `This record is ${escape(record.state)}: nobody may see or record anything any more.`;
+    return `it is ${escape(record.state)}, and nobody may see or record anything any more.`;
   }
   if (live.length === 0) {
-    return "No rule is live: nobody may see or record anything.";
+    return "no rule is live, and nobody may see or record anything.";
   }
   const denies = live.some(({ kind }) => kind === "deny");
   const over = denies ? " What is forbidden stays so, whatever else permits it." : "";
@@ -202,6 +212,27 @@ export function refusedOf(entry) {
 
 export const REFUSED_WORD = "The operator's word: no proof shows that none is missing.";
 
+/** What an empty list means: nothing, only where the log holds and is this key's. */
+export function noneOf(log, none) {
+  if (!log.holds) return "Not known: the log does not hold.";
+  if (!log.record_found) return "Not known: this key opens nothing in these batches.";
+  return `${none}, as far as this log goes.`;
+}
+
+/** What was not compared, and would go unnoticed. */
+export function gapsOf(log) {
+  const gaps = [];
+  if (log.compared.receipts === undefined) {
+    gaps.push(
+      "No receipts are kept here: that the node left out something it promised would not show.",
+    );
+  }
+  return gaps;
+}
+
+/** Whether the log shows operations that the wallet's copy lacks. */
+export const isCopyBehind = (log) => log.compared.copy === "behind";
+
 /** Whether anything is missing: the wallet's own words, and how they are marked. */
 export function verdictOf(log) {
   const lines = log.verdict.map(escape);
@@ -210,7 +241,14 @@ export function verdictOf(log) {
     const what = log.batches === 0 ? "No batch is in the saved headers yet" : NOT_OPENED;
     return { kind: "warn", title: what, lines };
   }
-  if (log.not_compared.length > 0) {
+  if (isCopyBehind(log)) {
+    const lacks = plural(log.compared.copy_lacks, "operation");
+    const title = `Nothing is missing in the log, and this wallet lacks ${lacks} of it`;
+    return { kind: "warn", title, lines };
+  }
+  // A copy that is the settled record is itself a comparison with what was signed here.
+  const isAlone = gapsOf(log).length > 0 && log.compared.copy !== "equal";
+  if (log.not_compared.length > 0 || isAlone) {
     return { kind: "warn", title: "Nothing is missing, and not everything was compared", lines };
   }
   return { kind: "good", title: "Nothing is missing", lines };
@@ -242,11 +280,27 @@ const FAULTS = {
   ],
   "copy-other": [
     "The wallet's copy of the record cannot be used",
-    "It belongs to another deployment or is damaged. vitals log --rebuild makes it anew.",
+    "It belongs to another deployment or is damaged. Move the file away, start the wallet with " +
+      "--patient, and make it anew from the log.",
   ],
+  "copy-behind": [
+    "The wallet's copy of the record lacks operations",
+    "They were signed with this key elsewhere: on another device, or by a thief. Make the copy anew " +
+      "from the log; what is signed before would be refused.",
+  ],
+  "key-in-use": [
+    "Another program signs with this key",
+    "Nothing was signed here. Wait until it has ended, and look again.",
+  ],
+  reading: ["The log is being read already", "Rules can be signed meanwhile. Try again in a while."],
   pending: [
     "Something that was sent has no answer yet",
-    "Ask the node what became of it; nothing else is signed before.",
+    "Ask the node what became of it; nothing else is signed before. If it never came there, it is " +
+      "over a quarter of an hour after it was signed, or once the log goes beyond its end.",
+  ],
+  "preview-gone": [
+    "This preview is not open any more",
+    "It was signed, or another one was shown since. Look at the rules, which say what holds.",
   ],
   "look-again": ["Look again before you sign", "Nothing was signed. Show what would be signed anew."],
   "not-rebuilt": ["The copy stays as it is", "Nothing was changed."],
@@ -290,9 +344,20 @@ export const FAULT_KINDS = Object.keys(FAULTS);
 /** Whether an answer says why there is none. */
 export const isFault = (object) => object?.schema === "vitals-error-1";
 
+/** The same of an operation that was sent before: it may have had its effect then. */
+const FAULTS_OF_PENDING = {
+  "node-away": ["The node is away", "What was sent before is kept. Try again when the node runs."],
+  "node-busy": ["The node is busy", "What was sent before is kept. Try again in a while."],
+  refused: [
+    "The node does not take it now",
+    "It is kept: whether it took effect before, the log says.",
+  ],
+};
+
 /** What is away or wrong, what that means, and the wallet's own words. */
-export function faultOf({ kind, error }) {
-  const [title, advice] = FAULTS[kind] ?? FAULTS.failed;
+export function faultOf({ kind, error, ofPending }) {
+  const own = ofPending ? FAULTS_OF_PENDING[kind] : undefined;
+  const [title, advice] = own ?? FAULTS[kind] ?? FAULTS.failed;
   const details = (Array.isArray(error) ? error : []).map(escape).join(": ");
   return { title, advice, details };
 }
@@ -320,9 +385,13 @@ const CLOSED = {
   other: ["The wallet does not answer as expected", "Start vitals wallet again."],
 };
 
-/** Why the page is not open. */
-export function closedOf({ kind, message }) {
-  const [title, advice] = CLOSED[kind] ?? CLOSED.other;
+/** Why the page is not open, and what that leaves open. */
+export function closedOf({ kind, message, wasSigning }) {
+  const [title, own] = CLOSED[kind] ?? CLOSED.other;
+  const open =
+    " Something was being signed: it may have been sent, and is kept beside the key if it was. The " +
+    "wallet says so when it is started again.";
+  const advice = wasSigning ? own + open : own;
   const details = ["no-link", "ended"].includes(kind) ? "" : escape(message);
   return { title, advice, details };
 }
@@ -366,6 +435,20 @@ export function lackOf(form) {
   if (!form.allPurposes && form.purposes.length === 0) return "Choose what for.";
   if (form.ends === "until" && form.until === "") return "Say until when, or choose another end.";
   return undefined;
+}
+
+/** What became of an operation that had no answer. */
+export function finishedOf({ found, effective, position, not_kept: notKept }, now) {
+  if (found === "nothing") return { kind: "", title: "Nothing waits for an answer", lines: [] };
+  if (found === "over") {
+    const line = "Its signature is over, and the node does not take it. What it did before, if it did " +
+      "anything, is in the log.";
+    return { kind: "warn", title: "It is over", lines: [line] };
+  }
+  const lines = [`In effect since ${moment(effective, now)}, journal position ${count(position)}.`];
+  if (notKept === null) return { kind: "good", title: "It took effect", lines };
+  lines.push(`Its receipt is not kept: ${escape(notKept)}`);
+  return { kind: "warn", title: "It took effect", lines };
 }
 
 /** What was signed and holds, or that it holds and something beside it did not succeed. */

@@ -13,7 +13,7 @@ use statement::fingerprint::Fingerprint;
 use statement::operation::SignedOperation;
 use wire::Role;
 
-use crate::handed_in::Way;
+use crate::handed_in::{Finished, HandedIn, KeyLock, Way};
 use crate::known::{self, Answer, CheckedNames};
 use crate::node::{Expected, Node, Standing, now, runtime, tell_deployment};
 use crate::record::describe;
@@ -188,10 +188,12 @@ impl Command {
             Command::Deny(write) => write.run(DENY),
             Command::Policy(write) => write.run(POLICY),
             Command::Revoke { patient, slot } => {
+                let _lock = patient.lock()?;
                 let wallet = patient.read_wallet()?;
                 patient.sign(Draft::revoke(wallet, slot, patient.send.valid_for)?)
             }
             Command::Stop { patient } => {
+                let _lock = patient.lock()?;
                 let wallet = patient.read_wallet()?;
                 patient.sign(Draft::stop(wallet, patient.send.valid_for)?)
             }
@@ -205,6 +207,7 @@ impl Command {
 
 impl WriteArgs {
     fn run(self, kind: RuleKind) -> Outcome {
+        let _lock = self.patient.lock()?;
         let wallet = self.patient.read_wallet()?;
         let valid_for = self.patient.send.valid_for;
         self.patient.sign(Draft::write(wallet, kind, &self.rule, valid_for)?)
@@ -212,6 +215,12 @@ impl WriteArgs {
 }
 
 impl PatientArgs {
+    /// From the look at the copy until it says what was signed; a command that only shows needs
+    /// none.
+    fn lock(&self) -> anyhow::Result<Option<KeyLock>> {
+        (!self.send.dry_run).then(|| KeyLock::take(&self.patient_key)).transpose()
+    }
+
     fn read_wallet(&self) -> anyhow::Result<Wallet> {
         let deployment = self.send.node.deployment()?;
         let path = Wallet::path(&self.patient_key);
@@ -220,12 +229,7 @@ impl PatientArgs {
         if let Some(door) = self.send.door()?.filter(|_| !self.send.dry_run) {
             let receipts = self.send.node.receipts.as_deref();
             let way = Way { door: &door, deployment, receipts };
-            if let Some(applied) = way.finish(&self.patient_key, &mut wallet)? {
-                let (position, at) = (applied.position.0, Utc(applied.time));
-                eprintln!(
-                    "vitals: what was sent before took effect {at}, at journal position {position}"
-                );
-            }
+            tell_finished(&way.finish(&self.patient_key, &mut wallet)?);
         }
         let pending = Pending::of_key(&self.patient_key);
         if self.send.http.is_none() && pending.path().exists() {
@@ -242,6 +246,27 @@ impl PatientArgs {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
         let signing = Signing { draft, key: &key, path: &self.patient_key };
         signing.run(&self.send, Some(&self.question))
+    }
+}
+
+/// Says what became of an operation that had no answer.
+fn tell_finished(finished: &Finished) {
+    match finished {
+        Finished::Nothing => {}
+        Finished::Applied(handed) => {
+            let HandedIn { applied, not_kept } = &**handed;
+            let (position, at) = (applied.position.0, Utc(applied.time));
+            eprintln!(
+                "vitals: what was sent before took effect {at}, at journal position {position}"
+            );
+            if let Some(why) = not_kept {
+                eprintln!("vitals: warning: its receipt is not kept: {}", model::escape(why));
+            }
+        }
+        Finished::Over => eprintln!(
+            "vitals: what was sent before is over, and the node does not take it any more: whether \
+             it took effect before, vitals log says"
+        ),
     }
 }
 

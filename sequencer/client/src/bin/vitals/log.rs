@@ -15,13 +15,14 @@ use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rul
 use files::Audience;
 use model::calendar::Utc;
 use model::{
-    BatchHeader, BatchNumber, Category, ClaimKind, Party, PatientIndex, Record, with_causes,
+    BatchHeader, BatchNumber, Category, ClaimKind, Millis, Party, PatientIndex, Record, with_causes,
 };
 use serde_json::{Value, json};
 use statement::batch::{PublicFile, RefusedAccess, ReleasedFrames, Requester};
 
 use crate::compared::{Findings, FramesCheck, Opened};
 use crate::consent::parse_patient;
+use crate::handed_in::{self, KeyLock};
 use crate::node::{Expected, let_pass, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 
@@ -95,6 +96,8 @@ pub(crate) struct LogRead {
     /// A copy of the record as it was settled last; none of a log that does not hold, or whose
     /// batches have no record of this key.
     settled: Option<Wallet>,
+    /// Where the last batch ends.
+    until: Option<Millis>,
 }
 
 /// What everything is compared with.
@@ -118,6 +121,8 @@ impl Log {
             receipts: self.receipts.as_deref(),
             frames: &self.frames,
         };
+        // What is signed meanwhile would be lost from a copy that is made anew.
+        let _lock = self.rebuild.then(|| KeyLock::take(&self.patient_key)).transpose()?;
         let wallet = read_copy(&self.patient_key, deployment)?;
         let mut read = sources.read(deployment, &key, wallet)?;
         if self.rebuild {
@@ -149,7 +154,17 @@ impl LogRead {
         wallet.write(&Wallet::path(key))?;
         self.report.text += "\nthe wallet's copy of the record is rebuilt";
         self.report.json["rebuilt"] = true.into();
-        forget_pending(key, wallet.record()?.nonce)
+        let (pending, says) = match settle_pending(key, wallet.record()?.nonce, self.until)? {
+            Waiting::None => return Ok(()),
+            Waiting::Settled => ("settled", "what was sent and not answered is in the log"),
+            Waiting::Over => ("over", "what was sent and not answered is over and had no effect"),
+            Waiting::Still => {
+                ("waiting", "what was sent and not answered may still take effect, and is kept")
+            }
+        };
+        self.report.text += &format!("\n{says}");
+        self.report.json["pending"] = pending.into();
+        Ok(())
     }
 }
 
@@ -163,8 +178,12 @@ impl Sources<'_> {
     ) -> anyhow::Result<LogRead> {
         let (scope, fingerprint) = (deployment.scope, deployment.fingerprint);
         let missing = || Usage("expected --patient N, or the wallet's record file".to_owned());
-        let patient = self.patient.or(wallet.as_ref().map(|wallet| wallet.patient));
-        let patient = patient.ok_or_else(missing)?;
+        let of_copy = wallet.as_ref().map(|wallet| wallet.patient);
+        if self.patient.zip(of_copy).is_some_and(|(given, own)| given != own) {
+            let why = "expected --patient to be that of the wallet's copy, found another";
+            return Err(Usage(why.to_owned()).into());
+        }
+        let patient = self.patient.or(of_copy).ok_or_else(missing)?;
         let mut names = wallet.as_ref().map(|wallet| wallet.names.clone()).unwrap_or_default();
         for text in self.know {
             names.learn(text, &party::actor(text)?);
@@ -179,15 +198,15 @@ impl Sources<'_> {
         shown.compare(&reading, Beside { copy, last: &last, given });
         let holds = shown.failure.is_none();
         let mut report = tell_deployment(fingerprint, shown.conclude(reading.headers.len()));
-        let until = reading.headers.last().map(|header| Utc(header.window.t1()).to_string());
-        report.json["until"] = until.into();
+        let until = reading.headers.last().map(|header| header.window.t1());
+        report.json["until"] = until.map(|at| Utc(at).to_string()).into();
         let settled = match last {
             Before::Known(Some(record)) if holds => Some(*record),
             _ => None,
         };
         report.json["record_found"] = settled.is_some().into();
         let settled = settled.map(|record| Wallet { scope, patient, record: Some(record), names });
-        Ok(LogRead { report, settled })
+        Ok(LogRead { report, settled, until })
     }
 
     /// What is held against the batches, read before them: a wrong folder is told at once.
@@ -300,16 +319,33 @@ struct Shown<'a> {
     failure: Option<Failure>,
 }
 
-/// An operation that was sent and not answered, whose nonce is used: what became of it is in the
-/// log.
-fn forget_pending(key: &Path, next: u32) -> anyhow::Result<()> {
+/// What a log says of an operation that was sent and not answered.
+enum Waiting {
+    /// There is none.
+    None,
+    /// Its nonce is used: what became of it is in the log.
+    Settled,
+    /// Every batch up to the end of its signature is there, and it is in none: it had no effect and
+    /// can have none.
+    Over,
+    /// It may be later than the last batch.
+    Still,
+}
+
+/// Forgets an operation that was sent and not answered once the log says what became of it. Kept
+/// for ever, one that never came to the node would keep everything else from being signed.
+fn settle_pending(key: &Path, next: u32, until: Option<Millis>) -> anyhow::Result<Waiting> {
     let pending = Pending::of_key(key);
-    let file = || format!("the operation that is kept in {}", pending.path().display());
-    let kept = pending.read().with_context(file)?;
-    if kept.is_some_and(|signed| signed.operation.nonce < next) {
-        pending.forget().with_context(file)?;
-    }
-    Ok(())
+    let Some(signed) = handed_in::read(&pending)? else { return Ok(Waiting::None) };
+    let operation = signed.operation;
+    let waiting = match until {
+        _ if operation.nonce < next => Waiting::Settled,
+        // Whatever comes later takes effect later than the last batch ends.
+        Some(until) if operation.valid_until <= until => Waiting::Over,
+        _ => return Ok(Waiting::Still),
+    };
+    handed_in::forget(&pending)?;
+    Ok(waiting)
 }
 
 /// What is compared once all batches are opened.

@@ -40,7 +40,7 @@ use crate::node::{Expected, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 
 use gate::{Gate, Secret};
-use patient::{Given, Patient};
+use patient::{Given, Patient, Receipts};
 use serve::{Desk, End, serve};
 
 /// How long what is under way may take when the page ends.
@@ -74,7 +74,8 @@ pub(crate) struct Serve {
     /// Headers that an auditor saved (auditor verify --save-headers FILE); read anew for each log
     #[arg(long, value_name = "FILE")]
     headers: PathBuf,
-    /// Folder that keeps every receipt; by default beside the key, as KEY.receipts
+    /// Folder that keeps every receipt, and that the log is compared with; by default beside the
+    /// key, as KEY.receipts
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
     /// Index of the record, if the wallet's copy is lost
@@ -86,7 +87,7 @@ pub(crate) struct Serve {
     /// Frames that readers were released and kept (vitals access --frames)
     #[arg(long, value_name = "FILE")]
     frames: Vec<PathBuf>,
-    /// Where the page is served: a loopback address; port 0 takes a free one
+    /// Where the page is served: a loopback address with port 0, which takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// After how long without a question it ends
@@ -98,6 +99,12 @@ impl Serve {
     pub(crate) fn run(self, json: bool) -> Outcome {
         if !self.listen.ip().is_loopback() {
             let why = format!("expected a loopback address as --listen, found {}", self.listen);
+            return Err(Usage(why).into());
+        }
+        if self.listen.port() != 0 {
+            // What lived at a known port before may have left something in the browser that
+            // answers for the page.
+            let why = format!("expected port 0 in --listen, a free one, found {}", self.listen);
             return Err(Usage(why).into());
         }
         let (listen, idle) = (self.listen, Duration::from_millis(self.idle));
@@ -123,7 +130,7 @@ impl Serve {
                 ),
             }
             std::io::stdout().flush().context("showing the link")?;
-            anyhow::Ok(serve(listener, Arc::new(Desk::new(gate, patient)), idle, stop).await)
+            anyhow::Ok(serve(listener, Arc::new(Desk::new(gate, patient, idle)), stop).await)
         })?;
         // Whatever waits for a node longer than this is kept beside the key, if it was signed.
         runtime.shutdown_timeout(LAST_WAIT);
@@ -131,10 +138,15 @@ impl Serve {
             End::Idle => ("idle", "nobody asked anything for as long as --idle says"),
             End::Closed => ("closed", "it was closed on the page"),
             End::Stopped => ("stopped", "it was stopped"),
+            End::Failed => ("failed", "something in it failed"),
         };
         let text = format!("the page has ended, as {why}; the key is forgotten");
         let ended = json!({ "schema": "vitals-wallet-ended-1", "why": name });
-        Ok(tell_deployment(fingerprint, Report::success(text, ended)))
+        let report = match end {
+            End::Failed => Report::failure(text, ended),
+            End::Idle | End::Closed | End::Stopped => Report::success(text, ended),
+        };
+        Ok(tell_deployment(fingerprint, report))
     }
 
     /// What the page is made of; what can be told to be wrong is told now.
@@ -143,11 +155,19 @@ impl Serve {
         let door = Door::parse(&self.http).map_err(|error| Usage(format!("--http: {error}")))?;
         let data = self.data.unwrap_or(self.http);
         Batches::parse(&data)?;
-        let receipts = self.receipts.unwrap_or_else(|| {
-            let mut path = self.patient_key.as_os_str().to_owned();
-            path.push(".receipts");
-            path.into()
-        });
+        let receipts = match self.receipts {
+            // A name that is misspelt would be a comparison with nothing.
+            Some(folder) if !folder.is_dir() => {
+                let why = "expected --receipts to be a folder that is there, found none at";
+                return Err(Usage(format!("{why} {}", folder.display())).into());
+            }
+            Some(folder) => Receipts { folder, is_named: true },
+            None => {
+                let mut path = self.patient_key.as_os_str().to_owned();
+                path.push(".receipts");
+                Receipts { folder: path.into(), is_named: false }
+            }
+        };
         for text in &self.know {
             client::party::actor(text)?;
         }

@@ -97,7 +97,9 @@ impl Answer {
 
     /// Nothing but the word that says why.
     pub(crate) fn failed(status: u16, code: &'static str) -> Answer {
-        Answer { status, ..Answer::of(&json!({ "error": code, "detail": null })) }
+        // Whoever is busy is asked again at once by a page that knows no better.
+        let more = (status == 503).then(|| ("retry-after", "2".to_owned()));
+        Answer { status, more, ..Answer::of(&json!({ "error": code, "detail": null })) }
     }
 
     fn file(asset: &'static page::Asset, head: &Head) -> Answer {

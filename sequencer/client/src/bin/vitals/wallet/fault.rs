@@ -7,7 +7,7 @@ use client::promised::PromisedError;
 use client::{IdentityError, KeyError, LayoutsError, WalletError};
 use serde_json::Value;
 
-use crate::report::{Usage, error_object};
+use crate::report::{KeyInUse, Usage, error_object};
 
 /// What the page itself finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -24,9 +24,24 @@ pub(crate) enum PageFault {
          ask the node what became of it"
     )]
     Pending,
-    /// Another preview than the last one, or none.
-    #[error("expected the preview that was shown last, found another: look at it again")]
-    Preview,
+    /// Another preview than the last one, or none, or one that was signed.
+    #[error(
+        "expected the preview that was shown last and was not signed yet, found another: the rules \
+         say what holds"
+    )]
+    PreviewGone,
+    /// The page has ended.
+    #[error("expected a page that is open, found one that has ended: nothing was signed")]
+    Ended,
+    /// The log is being read.
+    #[error("expected nobody to read the log now, found it being read: try again in a while")]
+    Reading,
+    /// The copy lacks operations that the log has.
+    #[error(
+        "expected the wallet's copy to have every operation of the log, found that it lacks some: \
+         what is signed on it would be refused; make it anew from the log"
+    )]
+    CopyBehind,
     /// The record changed since it was previewed.
     #[error(
         "expected the record as it was when the preview was made, found another: something was \
@@ -64,7 +79,11 @@ fn kind(error: &anyhow::Error) -> &'static str {
             return match fault {
                 PageFault::OtherKey => "key-other",
                 PageFault::Pending => "pending",
-                PageFault::Preview | PageFault::Changed | PageFault::Over => "look-again",
+                PageFault::PreviewGone => "preview-gone",
+                PageFault::Changed | PageFault::Over => "look-again",
+                PageFault::Ended => "failed",
+                PageFault::Reading => "reading",
+                PageFault::CopyBehind => "copy-behind",
                 PageFault::Behind | PageFault::NoRecord => "not-rebuilt",
             };
         }
@@ -81,6 +100,9 @@ fn kind(error: &anyhow::Error) -> &'static str {
                     "given-wrongly"
                 }
             };
+        }
+        if cause.is::<KeyInUse>() {
+            return "key-in-use";
         }
         if cause.is::<FetchError>() {
             return "files-away";

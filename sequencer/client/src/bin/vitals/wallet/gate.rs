@@ -105,6 +105,10 @@ impl Gate {
         if head.host.as_deref() != Some(&self.authority) {
             return Err(Stranger::Host);
         }
+        // What lived at this address before may ask for its own script; none of it is the page's.
+        if head.service_worker.is_some() {
+            return Err(Stranger::Origin);
+        }
         if head.method != Some(Method::Post) {
             return Ok(());
         }
@@ -121,14 +125,13 @@ impl Gate {
     /// Whether a request is the session's.
     pub(crate) fn check_session(&self, head: &Head) -> Result<(), Stranger> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown = head.cookie(&self.cookie_name).zip(head.word.as_deref());
-        let (Some(Session { cookie, word }), Some((shown_cookie, shown_word))) =
-            (&held.session, shown)
-        else {
-            return Err(Stranger::Session);
-        };
-        // Both are looked at, so that the time says nothing of either.
-        match cookie.is(shown_cookie) & word.is(shown_word) {
+        let Some(Session { cookie, word }) = &held.session else { return Err(Stranger::Session) };
+        // Another server of this machine can set one of the same name beside it. All are looked at,
+        // and the word as well, so that the time says nothing of any.
+        let shown = head.cookies(&self.cookie_name);
+        let has_cookie = shown.fold(false, |found, one| found | cookie.is(one));
+        let has_word = head.word.as_deref().is_some_and(|shown| word.is(shown));
+        match has_cookie & has_word {
             true => Ok(()),
             false => Err(Stranger::Session),
         }
@@ -181,6 +184,8 @@ mod tests {
             assert_eq!(get(&format!("\r\nHost: {host}")), Err(Stranger::Host), "{host}");
         }
         assert_eq!(get(""), Err(Stranger::Host));
+        let worker = get("\r\nHost: 127.0.0.1:4040\r\nService-Worker: script");
+        assert_eq!(worker, Err(Stranger::Origin));
         let plain = Gate::new("127.0.0.1:80".parse().unwrap(), Secret::of([5; 32]), draw);
         assert_eq!(plain.check(&head("GET / HTTP/1.1\r\nHost: 127.0.0.1")), Ok(()));
         let six = Gate::new("[::1]:4040".parse().unwrap(), Secret::of([5; 32]), draw);
@@ -221,6 +226,8 @@ mod tests {
         assert_eq!(rest, " HttpOnly; SameSite=Strict; Path=/");
         assert_eq!(ask(cookie, &opened.word), Ok(()));
         assert_eq!(ask(&format!("other=1; {cookie}"), &opened.word), Ok(()));
+        let name = cookie.split_once('=').unwrap().0;
+        assert_eq!(ask(&format!("{name}=of-another; {cookie}"), &opened.word), Ok(()));
         // Neither alone, as another server of this machine and another page of this browser have.
         let secret = cookie.split_once('=').unwrap().1;
         for (cookie, word) in [(cookie, ""), (cookie, secret), ("a=b", &opened.word), ("a=b", "")] {

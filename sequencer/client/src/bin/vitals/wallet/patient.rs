@@ -1,18 +1,21 @@
-//! The patient's side of the page: the key, and what is done with it, a question at a time.
+//! The patient's side of the page: the key, and what is done with it. A log is read beside
+//! everything else, however slow whoever serves batch files is: a rule can be taken back meanwhile.
 //!
 //! Each answer is made by the code of the command of the same name: the page gets the objects that
 //! `vitals log --json`, `consent show --json` and `consent permit --json` print.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use client::hand_in::{Door, Pending};
 use client::preview::operation_sentence;
 use client::{Deployment, Key, Wallet, headers, promised};
 use model::calendar::Utc;
-use model::{Category, ClaimKind, ExitCode, Label, Millis, PatientIndex, Purpose};
+use model::{Category, ClaimKind, ExitCode, Label, Millis, PatientIndex, Purpose, Record};
 use serde_json::{Value, json};
 
-use crate::handed_in::{self, Way};
+use crate::handed_in::{self, Finished, HandedIn, KeyLock, Way};
 use crate::known::CheckedNames;
 use crate::log::{LogRead, Sources, read_copy};
 use crate::node::{now, tell_deployment};
@@ -34,19 +37,37 @@ pub(crate) struct Given {
     pub(crate) door: Door,
     pub(crate) data: String,
     pub(crate) headers: PathBuf,
-    pub(crate) receipts: PathBuf,
+    pub(crate) receipts: Receipts,
     pub(crate) frames: Vec<PathBuf>,
     pub(crate) know: Vec<String>,
     pub(crate) patient: Option<PatientIndex>,
+}
+
+/// Where receipts are kept.
+pub(crate) struct Receipts {
+    pub(crate) folder: PathBuf,
+    /// Whether somebody named it: then it has to be there.
+    pub(crate) is_named: bool,
 }
 
 /// Who has the key.
 pub(crate) struct Patient {
     key: Key,
     given: Given,
-    /// The preview that was shown last.
+    previews: Mutex<Previews>,
+    /// Held by the one who reads the log.
+    reading: Mutex<()>,
+    /// The nonce of a copy that a log showed to lack something: what is signed on it is refused.
+    behind: Mutex<Option<u32>>,
+    /// Whether the page has ended: what still waits is not signed any more.
+    has_ended: AtomicBool,
+}
+
+#[derive(Default)]
+struct Previews {
+    /// The one that was shown last.
     shown: Option<Shown>,
-    previews: u64,
+    count: u64,
 }
 
 struct Shown {
@@ -74,11 +95,23 @@ pub(crate) enum Question {
 
 impl Patient {
     pub(crate) fn new(key: Key, given: Given) -> Patient {
-        Patient { key, given, shown: None, previews: 0 }
+        Patient {
+            key,
+            given,
+            previews: Mutex::default(),
+            reading: Mutex::default(),
+            behind: Mutex::default(),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on nothing is signed.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
     }
 
     /// The object of an answer; of what fails, the error's.
-    pub(crate) fn answer(&mut self, question: Question) -> Value {
+    pub(crate) fn answer(&self, question: Question) -> Value {
         let answered = match question {
             Question::State => Ok(self.state()),
             Question::Log => self.read_log().map(|read| read.report.json),
@@ -106,6 +139,7 @@ impl Patient {
             "names": names,
             "words": words(),
             "record": record,
+            "copy_is_behind": copy.is_ok_and(|wallet| self.is_behind(&wallet)),
             "pending": self.pending().unwrap_or_else(|error| object(&error)),
             "headers": self.reach().unwrap_or_else(|error| object(&error)),
         })
@@ -115,11 +149,18 @@ impl Patient {
     fn copy(&self) -> anyhow::Result<Wallet> {
         let Given { key_path, deployment, .. } = &self.given;
         let wallet = Wallet::read(&Wallet::path(key_path), deployment.scope)?;
-        // Found here and not by a node that refuses: what is shown would be another's record.
-        if wallet.record()?.key_hash != self.key.key_hash() {
-            return Err(PageFault::OtherKey.into());
-        }
+        wallet.record()?;
+        self.check_key(&wallet)?;
         Ok(wallet)
+    }
+
+    /// Found here and not by a node that refuses: what is shown would be another's record.
+    fn check_key(&self, wallet: &Wallet) -> Result<(), PageFault> {
+        let of_key = |record: &Record| record.key_hash == self.key.key_hash();
+        match wallet.record.as_ref().is_none_or(of_key) {
+            true => Ok(()),
+            false => Err(PageFault::OtherKey),
+        }
     }
 
     /// What was sent and has no answer; null if nothing was.
@@ -147,29 +188,59 @@ impl Patient {
         }))
     }
 
+    /// Whether a log showed that this copy lacks something.
+    fn is_behind(&self, copy: &Wallet) -> bool {
+        let nonce = copy.record.as_ref().map(|record| record.nonce);
+        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        behind.is_some() && *behind == nonce
+    }
+
+    /// Reads the log: one at a time, since each reads every batch.
     fn read_log(&self) -> anyhow::Result<LogRead> {
+        let _one = match self.reading.try_lock() {
+            Ok(one) => one,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(PageFault::Reading.into()),
+        };
         let Given { key_path, deployment, receipts, .. } = &self.given;
         let wallet = read_copy(key_path, *deployment)?;
-        // Before the first one was kept there is nothing to compare.
-        let has_receipts = promised::has_any(receipts);
+        if let Some(wallet) = &wallet {
+            self.check_key(wallet)?;
+        }
+        let nonce = wallet.as_ref().and_then(|wallet| Some(wallet.record.as_ref()?.nonce));
+        // Before the first one was kept there is nothing to compare, and the log says that it
+        // compared nothing; of a folder that somebody named it is refused, as on a command line.
+        let compared = receipts.is_named || promised::has_any(&receipts.folder);
         let sources = Sources {
             data: &self.given.data,
             headers: &self.given.headers,
             identity: &self.given.identity,
             patient: self.given.patient,
             know: &self.given.know,
-            receipts: has_receipts.then_some(receipts.as_path()),
+            receipts: compared.then_some(receipts.folder.as_path()),
             frames: &self.given.frames,
         };
-        sources.read(*deployment, &self.key, wallet)
+        let read = sources.read(*deployment, &self.key, wallet)?;
+        let is_behind = read.report.json["compared"]["copy"] == "behind";
+        *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = nonce.filter(|_| is_behind);
+        Ok(read)
+    }
+
+    fn previews(&self) -> MutexGuard<'_, Previews> {
+        // Whatever was left there, what is shown last is taken before anything is signed.
+        self.previews.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows what would be signed, and keeps it until it is signed or another one is shown.
-    fn preview(&mut self, body: &[u8]) -> anyhow::Result<Value> {
-        self.shown = None;
+    fn preview(&self, body: &[u8]) -> anyhow::Result<Value> {
+        let mut previews = self.previews();
+        previews.shown = None;
         let wanted = Wanted::parse(body)?;
         self.check_nothing_waits()?;
         let wallet = self.copy()?;
+        if self.is_behind(&wallet) {
+            return Err(PageFault::CopyBehind.into());
+        }
         let (mut draft, question) = match wanted {
             Wanted::Write(wanted) => {
                 let Rule { kind, rule, question } = *wanted;
@@ -181,20 +252,24 @@ impl Patient {
         let after = draft.effect()?;
         let names = CheckedNames::not_asked(std::mem::take(&mut draft.written.named));
         let preview = draft.preview(names, &after, question.as_ref())?;
-        self.previews += 1;
+        previews.count += 1;
         let mut json = preview.json.clone();
-        json["preview"] = self.previews.into();
+        json["preview"] = previews.count.into();
         json["text"] = preview.text.as_str().into();
         json["valid_until_ms"] = draft.operation.valid_until.unix_ms().into();
         json["fingerprint"] = self.given.deployment.fingerprint.to_string().into();
-        self.shown = Some(Shown { number: self.previews, draft, preview });
+        previews.shown = Some(Shown { number: previews.count, draft, preview });
         Ok(json)
     }
 
     /// Signs exactly what was shown, hands it in, and takes it over by its receipt.
-    fn sign(&mut self, number: u64) -> anyhow::Result<Report> {
-        let shown = self.shown.take().filter(|shown| shown.number == number);
-        let Shown { draft, preview, .. } = shown.ok_or(PageFault::Preview)?;
+    fn sign(&self, number: u64) -> anyhow::Result<Report> {
+        // Held until its answer is there: one after the other.
+        let mut previews = self.previews();
+        let shown = previews.shown.take().filter(|shown| shown.number == number);
+        let Shown { draft, preview, .. } = shown.ok_or(PageFault::PreviewGone)?;
+        let Given { key_path, deployment, .. } = &self.given;
+        let _lock = KeyLock::take(key_path)?;
         self.check_nothing_waits()?;
         // Another program of this key may have signed since.
         if self.copy()?.record != draft.wallet.record {
@@ -204,14 +279,16 @@ impl Patient {
             return Err(PageFault::Over.into());
         }
         draft.effect()?;
-        let Given { key_path, deployment, .. } = &self.given;
+        if self.has_ended.load(Ordering::SeqCst) {
+            return Err(PageFault::Ended.into());
+        }
         let report = draft.hand_in(&self.key, key_path, &self.way(), preview)?;
         Ok(tell_deployment(deployment.fingerprint, report))
     }
 
     fn way(&self) -> Way<'_> {
         let Given { door, deployment, receipts, .. } = &self.given;
-        Way { door, deployment: *deployment, receipts: Some(receipts.as_path()) }
+        Way { door, deployment: *deployment, receipts: Some(receipts.folder.as_path()) }
     }
 
     /// Signed on top of it, an operation would have a nonce that may be used.
@@ -223,20 +300,28 @@ impl Patient {
     }
 
     /// Hands in again what has no answer.
-    fn finish(&mut self) -> anyhow::Result<Value> {
+    fn finish(&self) -> anyhow::Result<Value> {
+        let _one = self.previews();
+        let _lock = KeyLock::take(&self.given.key_path)?;
         let mut wallet = self.copy()?;
-        let applied = self.way().finish(&self.given.key_path, &mut wallet)?;
-        Ok(match applied {
-            None => json!({ "schema": "vitals-wallet-finished-1", "applied": false }),
-            Some(applied) => json!({
-                "schema": "vitals-wallet-finished-1", "applied": true,
-                "effective": Utc(applied.time).to_string(), "position": applied.position.0,
-            }),
+        let schema = "vitals-wallet-finished-1";
+        Ok(match self.way().finish(&self.given.key_path, &mut wallet)? {
+            Finished::Nothing => json!({ "schema": schema, "found": "nothing" }),
+            Finished::Over => json!({ "schema": schema, "found": "over" }),
+            Finished::Applied(handed) => {
+                let HandedIn { applied, not_kept } = *handed;
+                json!({
+                    "schema": schema, "found": "applied", "not_kept": not_kept,
+                    "effective": Utc(applied.time).to_string(), "position": applied.position.0,
+                })
+            }
         })
     }
 
     /// Makes the copy anew from the log, if the log has all that the copy has.
-    fn rebuild(&mut self) -> anyhow::Result<Report> {
+    fn rebuild(&self) -> anyhow::Result<Report> {
+        let _one = self.previews();
+        let _lock = KeyLock::take(&self.given.key_path)?;
         let mut read = self.read_log()?;
         let settled = read.nonce().ok_or(PageFault::NoRecord)?;
         let copy = read_copy(&self.given.key_path, self.given.deployment)?;

@@ -30,6 +30,7 @@ pub(crate) struct Head {
     pub(crate) cookie: Option<String>,
     pub(crate) word: Option<String>,
     pub(crate) if_none_match: Option<String>,
+    pub(crate) service_worker: Option<String>,
     length: Option<String>,
 }
 
@@ -56,8 +57,10 @@ pub(crate) enum Unread {
 impl Head {
     /// Reads a head without its empty line.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Head, Unread> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Unread::Malformed)?;
-        if !text.bytes().all(|byte| byte == b'\r' || byte == b'\n' || (32..127).contains(&byte)) {
+        // Cookies of other servers of this machine may hold anything; what is read here is ASCII.
+        let text = String::from_utf8_lossy(bytes);
+        let is_control = |c: char| c.is_ascii_control() && c != '\r' && c != '\n';
+        if text.contains(is_control) {
             return Err(Unread::Malformed);
         }
         let mut lines = text.split("\r\n");
@@ -85,7 +88,8 @@ impl Head {
             Some("POST") => Method::Post,
             _ => return Err(Unread::Method),
         };
-        let path = path.filter(|path| path.starts_with('/')).ok_or(Unread::Malformed)?;
+        let is_plain = |path: &&str| path.starts_with('/') && path.is_ascii();
+        let path = path.filter(is_plain).ok_or(Unread::Malformed)?;
         Ok(Head { method: Some(method), path: path.to_owned(), ..Head::default() })
     }
 
@@ -97,6 +101,7 @@ impl Head {
             "content-length" => &mut self.length,
             "cookie" => &mut self.cookie,
             "if-none-match" => &mut self.if_none_match,
+            "service-worker" => &mut self.service_worker,
             WORD => &mut self.word,
             "transfer-encoding" => return Err(Unread::Length),
             _ => return Ok(()),
@@ -120,12 +125,11 @@ impl Head {
         if length > BODY_BYTES_MAX { Err(Unread::Long) } else { Ok(length) }
     }
 
-    /// The value of a cookie of this name; none if there are two of it.
-    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
-        let all = self.cookie.as_deref()?.split(';').map(str::trim);
-        let mut named = all.filter_map(|one| one.split_once('=').filter(|(of, _)| *of == name));
-        let (_, value) = named.next()?;
-        named.next().is_none().then_some(value)
+    /// The values of all cookies of this name.
+    pub(crate) fn cookies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let all = self.cookie.iter().flat_map(|all| all.split(';')).map(str::trim);
+        all.filter_map(|one| one.split_once('='))
+            .filter_map(move |(of, value)| (of == name).then_some(value))
     }
 }
 
@@ -148,13 +152,12 @@ mod tests {
                     Content-Length: 12\r\nX-Vitals-Page: secret\r\nAccept: */*";
         let head = parse(head).unwrap();
         assert_eq!((head.method, head.path.as_str()), (Some(Method::Post), "/sign"));
-        assert_eq!(
-            (head.cookie("a"), head.cookie("b"), head.cookie("c")),
-            (Some("1"), Some("2"), None)
-        );
+        let cookies = |name: &str| head.cookies(name).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!((cookies("a"), cookies("b")), (vec!["1".to_owned()], vec!["2".to_owned()]));
         assert_eq!((head.body_bytes(), head.word.as_deref()), (Ok(12), Some("secret")));
         assert!(!format!("{head:?}").contains("secret"));
-        assert_eq!(parse("GET / HTTP/1.1\r\nCookie: a=1;a=2").unwrap().cookie("a"), None);
+        let two = parse("GET / HTTP/1.1\r\nCookie: a=1;a=2;b=\u{e9}").unwrap();
+        assert_eq!(two.cookies("a").collect::<Vec<_>>(), ["1", "2"]);
     }
 
     #[test]

@@ -1,26 +1,30 @@
 //! Sockets, time and threads around the page.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use model::Millis;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::node::now;
+
 use super::answer::{Answer, Routed, route};
-use super::gate::Gate;
+use super::gate::{Gate, Stranger};
 use super::patient::{Patient, Question};
 use super::request::{HEAD_BYTES_MAX, Head, Method, Unread};
 
 /// Connections at once; a browser opens six.
 const CONNECTIONS_MAX: usize = 32;
-/// Questions at once for whoever has the key, who answers one after the other.
-const QUESTIONS_MAX: usize = 4;
+/// Questions at once for whoever has the key.
+const QUESTIONS_MAX: usize = 8;
 /// Of a whole question: whoever sends a byte a minute gives the place back as well.
-const QUESTION_WAIT: Duration = Duration::from_secs(10);
+const QUESTION_WAIT: Duration = Duration::from_secs(5);
 /// Of a whole answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// Pause after a failed accept: descriptors may have run out.
@@ -37,35 +41,44 @@ pub(crate) enum End {
     Closed,
     /// By a signal.
     Stopped,
+    /// Something in it failed.
+    Failed,
 }
 
 /// All that answers.
 pub(crate) struct Desk {
     gate: Gate,
-    patient: Mutex<Patient>,
+    patient: Patient,
     questions: Arc<Semaphore>,
+    idle: Duration,
     /// When the session asked something last.
     touched: watch::Sender<Instant>,
+    /// The same by the wall clock, which goes on while the machine sleeps; Unix ms.
+    touched_ms: AtomicU64,
     closed: Notify,
+    has_failed: AtomicBool,
 }
 
 impl Desk {
-    pub(crate) fn new(gate: Gate, patient: Patient) -> Desk {
+    /// Answers until nobody asked for `idle`.
+    pub(crate) fn new(gate: Gate, patient: Patient, idle: Duration) -> Desk {
         Desk {
             gate,
-            patient: Mutex::new(patient),
+            patient,
             questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+            idle,
             touched: watch::Sender::new(Instant::now()),
+            touched_ms: AtomicU64::new(now().unix_ms()),
             closed: Notify::new(),
+            has_failed: AtomicBool::new(false),
         }
     }
 }
 
-/// Serves until the page is closed, `stop` is ready, or nobody asked for `idle`.
+/// Serves until the page is closed, `stop` is ready, or nobody asked for as long as the desk waits.
 pub(crate) async fn serve(
     listener: TcpListener,
     desk: Arc<Desk>,
-    idle: Duration,
     stop: impl Future<Output = ()>,
 ) -> End {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -73,10 +86,10 @@ pub(crate) async fn serve(
     let mut touched = desk.touched.subscribe();
     let mut stop = std::pin::pin!(stop);
     let end = loop {
-        let until = *touched.borrow_and_update() + idle;
+        let until = *touched.borrow_and_update() + desk.idle;
         let accepted = tokio::select! {
             () = &mut stop => break End::Stopped,
-            () = desk.closed.notified() => break End::Closed,
+            () = desk.closed.notified() => break desk.why_closed(),
             () = sleep_until(until) => match desk.is_asked() {
                 // A long answer is no idleness.
                 true => {
@@ -103,6 +116,7 @@ pub(crate) async fn serve(
             drop(place);
         });
     };
+    desk.patient.end();
     // The answer that says so is still on its way, or an operation that was just signed.
     drop(timeout(LAST_WAIT, async { while open.join_next().await.is_some() {} }).await);
     open.shutdown().await;
@@ -121,6 +135,22 @@ async fn accept(
 impl Desk {
     fn touch(&self) {
         self.touched.send_replace(Instant::now());
+        self.touched_ms.store(now().unix_ms(), Ordering::SeqCst);
+    }
+
+    /// Whether nobody asked for too long by the wall clock: a lid was closed, and is open again.
+    fn was_asleep(&self, now: Millis) -> bool {
+        let touched = self.touched_ms.load(Ordering::SeqCst);
+        let past = Duration::from_millis(now.unix_ms().saturating_sub(touched));
+        past > self.idle && !self.is_asked()
+    }
+
+    fn why_closed(&self) -> End {
+        match self.has_failed.load(Ordering::SeqCst) {
+            true => End::Failed,
+            false if self.was_asleep(now()) => End::Idle,
+            false => End::Closed,
+        }
     }
 
     fn is_asked(&self) -> bool {
@@ -149,9 +179,14 @@ impl Desk {
     }
 
     async fn answer(self: Arc<Self>, head: &Head, body: &[u8]) -> Answer {
+        if self.was_asleep(now()) {
+            self.closed.notify_one();
+            return Stranger::Session.into();
+        }
         match route(&self.gate, head, body) {
             Ok(Routed::Ready(answer)) | Err(answer) => answer,
             Ok(Routed::Close) => {
+                self.touch();
                 self.closed.notify_one();
                 Answer::of(&serde_json::json!({ "schema": "vitals-wallet-closed-1" }))
             }
@@ -169,15 +204,19 @@ impl Desk {
         let Ok(place) = Arc::clone(&self.questions).try_acquire_owned() else {
             return Answer::failed(503, "page-busy");
         };
+        let desk = Arc::clone(&self);
         let asked = tokio::task::spawn_blocking(move || {
             let _place = place;
-            // One that failed in the middle of an answer says nothing more.
-            let mut patient = self.patient.lock().ok()?;
-            Some(patient.answer(question))
+            desk.patient.answer(question)
         });
         match asked.await {
-            Ok(Some(object)) => Answer::of(&object),
-            Ok(None) | Err(_) => Answer::failed(500, "wallet-failed"),
+            Ok(object) => Answer::of(&object),
+            // What failed in the middle of something has no business with the key any more.
+            Err(_) => {
+                self.has_failed.store(true, Ordering::SeqCst);
+                self.closed.notify_one();
+                Answer::failed(500, "wallet-failed")
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ fn patient(folder: &Path, node: SocketAddr) -> Patient {
         door: Door::parse(&format!("http://{node}")).unwrap(),
         data: folder.display().to_string(),
         headers: folder.join("headers.json"),
-        receipts: folder.join("receipts"),
+        receipts: Receipts { folder: folder.join("receipts"), is_named: false },
         frames: Vec::new(),
         know: Vec::new(),
         patient: None,
@@ -105,11 +105,11 @@ fn nobody() -> SocketAddr {
 
 const REVOKE: &[u8] = br#"{"action":"revoke","slot":"permit:0"}"#;
 
-fn preview(patient: &mut Patient, body: &[u8]) -> Value {
+fn preview(patient: &Patient, body: &[u8]) -> Value {
     patient.answer(Question::Preview(body.to_vec()))
 }
 
-fn sign(patient: &mut Patient, shown: &Value) -> Value {
+fn sign(patient: &Patient, shown: &Value) -> Value {
     patient.answer(Question::Sign(shown["preview"].as_u64().expect("a preview")))
 }
 
@@ -124,11 +124,11 @@ fn what_was_shown_is_signed_once_and_its_receipt_kept() {
     let folder = folder.path();
     write_copy(folder, &anna(), 1);
     let (address, thread) = node(&[9]);
-    let mut patient = patient(folder, address);
-    let shown = preview(&mut patient, REVOKE);
+    let patient = patient(folder, address);
+    let shown = preview(&patient, REVOKE);
     assert!(shown["says"].as_str().unwrap().starts_with("ends permit:0"), "{shown}");
     assert_eq!(nonce(folder), 1, "a look is a look");
-    let report = sign(&mut patient, &shown);
+    let report = sign(&patient, &shown);
     assert_eq!((&report["applied"], &report["done"]), (&true.into(), &true.into()), "{report}");
     thread.join().unwrap();
     assert_eq!(nonce(folder), 2);
@@ -143,7 +143,7 @@ fn what_was_shown_is_signed_once_and_its_receipt_kept() {
     // The same preview, and one that there never was.
     for number in [1, 2] {
         let again = patient.answer(Question::Sign(number));
-        assert_eq!(again["kind"], "look-again", "{again}");
+        assert_eq!(again["kind"], "preview-gone", "{again}");
     }
 }
 
@@ -151,20 +151,20 @@ fn what_was_shown_is_signed_once_and_its_receipt_kept() {
 fn a_rule_is_previewed_by_the_native_rules_with_the_answer_before_and_after() {
     let folder = tempfile::tempdir().unwrap();
     write_copy(folder.path(), &anna(), 1);
-    let mut patient = patient(folder.path(), nobody());
+    let patient = patient(folder.path(), nobody());
     let deny = json!({ "action": "deny", "rule": {
         "actor": "practitioner:dr-001", "categories": "ecg", "purposes": "all",
         "preview-actor": "practitioner:dr-001", "preview-category": "ecg",
     } });
-    let shown = preview(&mut patient, deny.to_string().as_bytes());
+    let shown = preview(&patient, deny.to_string().as_bytes());
     let (before, after) = (shown["before"].as_str().unwrap(), shown["after"].as_str().unwrap());
     assert!(before.starts_with("yes, practitioner dr-001 could read ecg"), "{before}");
     assert!(after.starts_with("no, ") && after.ends_with("a deny applies"), "{after}");
     assert_eq!(shown["names_not_checked"], json!(["practitioner dr-001"]));
     assert!(shown["text"].as_str().unwrap().contains("letter by letter"), "{shown}");
-    let empty = preview(&mut patient, br#"{"action":"revoke","slot":"deny:0"}"#);
+    let empty = preview(&patient, br#"{"action":"revoke","slot":"deny:0"}"#);
     assert_eq!(empty["kind"], "not-allowed", "{empty}");
-    let unread = preview(&mut patient, br#"{"action":"permit","rule":{"actor":"Dr X"}}"#);
+    let unread = preview(&patient, br#"{"action":"permit","rule":{"actor":"Dr X"}}"#);
     assert_eq!(unread["kind"], "given-wrongly", "{unread}");
 }
 
@@ -173,9 +173,9 @@ fn a_node_that_is_away_leaves_everything_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     write_copy(folder, &anna(), 1);
-    let mut patient = patient(folder, nobody());
-    let shown = preview(&mut patient, br#"{"action":"stop"}"#);
-    let found = sign(&mut patient, &shown);
+    let patient = patient(folder, nobody());
+    let shown = preview(&patient, br#"{"action":"stop"}"#);
+    let found = sign(&patient, &shown);
     assert_eq!((&found["kind"], &found["exit"]), (&"node-away".into(), &3.into()), "{found}");
     assert_eq!(nonce(folder), 1);
     assert_eq!(patient.answer(Question::State)["pending"], Value::Null);
@@ -188,48 +188,92 @@ fn what_has_no_receipt_that_holds_waits_and_is_asked_again_before_anything_else(
     write_copy(folder, &anna(), 1);
     // By somebody else's key first, and then by the node's.
     let (address, thread) = node(&[8, 9]);
-    let mut patient = patient(folder, address);
-    let shown = preview(&mut patient, REVOKE);
-    assert_eq!(sign(&mut patient, &shown)["kind"], "receipt");
+    let patient = patient(folder, address);
+    let shown = preview(&patient, REVOKE);
+    assert_eq!(sign(&patient, &shown)["kind"], "receipt");
     assert_eq!(nonce(folder), 1, "nothing is taken over that nobody promised");
     let state = patient.answer(Question::State);
     assert_eq!(state["pending"]["says"], shown["says"], "{state}");
-    assert_eq!(preview(&mut patient, REVOKE)["kind"], "pending");
+    assert_eq!(preview(&patient, REVOKE)["kind"], "pending");
     let finished = patient.answer(Question::Finish);
-    assert_eq!((&finished["applied"], &finished["position"]), (&true.into(), &41.into()));
+    assert_eq!((&finished["found"], &finished["position"]), (&"applied".into(), &41.into()));
     thread.join().unwrap();
     assert_eq!(nonce(folder), 2);
-    assert_eq!(patient.answer(Question::Finish)["applied"], false);
+    assert_eq!(patient.answer(Question::Finish)["found"], "nothing");
 }
 
 #[test]
 fn a_record_that_changed_since_the_look_is_looked_at_again() {
     let folder = tempfile::tempdir().unwrap();
     write_copy(folder.path(), &anna(), 1);
-    let mut patient = patient(folder.path(), nobody());
-    let shown = preview(&mut patient, REVOKE);
+    let patient = patient(folder.path(), nobody());
+    let shown = preview(&patient, REVOKE);
     write_copy(folder.path(), &anna(), 2);
-    assert_eq!(sign(&mut patient, &shown)["kind"], "look-again");
+    assert_eq!(sign(&patient, &shown)["kind"], "look-again");
     // A new look makes the one before worth nothing.
-    let first = preview(&mut patient, REVOKE);
-    preview(&mut patient, br#"{"action":"stop"}"#);
-    assert_eq!(sign(&mut patient, &first)["kind"], "look-again");
+    let first = preview(&patient, REVOKE);
+    preview(&patient, br#"{"action":"stop"}"#);
+    assert_eq!(sign(&patient, &first)["kind"], "preview-gone");
+}
+
+#[test]
+fn nobody_signs_while_another_program_does_or_after_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    write_copy(folder.path(), &anna(), 1);
+    let patient = patient(folder.path(), nobody());
+    let held = KeyLock::take(&folder.path().join("anna.key")).unwrap();
+    let shown = preview(&patient, REVOKE);
+    let found = sign(&patient, &shown);
+    assert_eq!((&found["kind"], &found["exit"]), (&"key-in-use".into(), &3.into()), "{found}");
+    drop(held);
+    let shown = preview(&patient, REVOKE);
+    patient.end();
+    let found = sign(&patient, &shown);
+    assert!(found["error"].to_string().contains("nothing was signed"), "{found}");
+    assert!(!Pending::of_key(&folder.path().join("anna.key")).path().exists());
+}
+
+#[test]
+fn on_a_copy_that_a_log_showed_to_lack_something_nothing_is_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    write_copy(folder.path(), &anna(), 1);
+    let patient = patient(folder.path(), nobody());
+    *patient.behind.lock().unwrap() = Some(1);
+    assert_eq!(preview(&patient, REVOKE)["kind"], "copy-behind");
+    assert_eq!(patient.answer(Question::State)["copy_is_behind"], true);
+    // Another copy is not the one that was compared.
+    write_copy(folder.path(), &anna(), 2);
+    assert_eq!(preview(&patient, REVOKE)["applied"], false);
+    assert_eq!(patient.answer(Question::State)["copy_is_behind"], false);
+}
+
+#[test]
+fn one_log_is_read_at_a_time_and_rules_are_signed_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    write_copy(folder.path(), &anna(), 1);
+    let patient = patient(folder.path(), nobody());
+    let read = patient.reading.lock().unwrap();
+    assert_eq!(patient.answer(Question::Log)["kind"], "reading");
+    let shown = preview(&patient, REVOKE);
+    assert_eq!(sign(&patient, &shown)["kind"], "node-away");
+    drop(read);
+    assert_ne!(patient.answer(Question::Log)["kind"], "reading");
 }
 
 #[test]
 fn the_copy_of_another_key_is_neither_shown_nor_signed_on() {
     let folder = tempfile::tempdir().unwrap();
     write_copy(folder.path(), &Key::from_secret(KeyKind::Patient, [8; 32]), 1);
-    let mut patient = patient(folder.path(), nobody());
+    let patient = patient(folder.path(), nobody());
     let state = patient.answer(Question::State);
     assert_eq!((&state["record"]["kind"], &state["names"]), (&"key-other".into(), &json!([])));
-    assert_eq!(preview(&mut patient, REVOKE)["kind"], "key-other");
+    assert_eq!(preview(&patient, REVOKE)["kind"], "key-other");
 }
 
 #[test]
 fn what_is_missing_in_the_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let mut patient = patient(folder.path(), nobody());
+    let patient = patient(folder.path(), nobody());
     let state = patient.answer(Question::State);
     assert_eq!(state["record"]["kind"], "copy-missing", "{state}");
     assert_eq!(state["headers"]["kind"], "headers-missing", "{state}");

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use wire::{SigningKey, signer_address};
 
 use super::super::gate::Secret;
-use super::super::patient::Given;
+use super::super::patient::{Given, Receipts};
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,6 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A page of a patient of whom nothing is there.
 struct Page {
     at: SocketAddr,
+    desk: Arc<Desk>,
     ended: tokio::task::JoinHandle<End>,
     stop: Option<oneshot::Sender<()>>,
     _folder: tempfile::TempDir,
@@ -40,7 +41,7 @@ async fn page(idle: Duration) -> Page {
         door: Door::parse("http://127.0.0.1:1").unwrap(),
         data: folder.path().display().to_string(),
         headers: folder.path().join("headers.json"),
-        receipts: folder.path().join("receipts"),
+        receipts: Receipts { folder: folder.path().join("receipts"), is_named: false },
         frames: Vec::new(),
         know: Vec::new(),
         patient: None,
@@ -48,9 +49,9 @@ async fn page(idle: Duration) -> Page {
     let patient = Patient::new(Key::from_secret(KeyKind::Patient, [7; 32]), given);
     let gate = Gate::new(at, Secret::of([5; 32]), || Some([6; 32]));
     let (stop, stopped) = oneshot::channel::<()>();
-    let desk = Arc::new(Desk::new(gate, patient));
-    let ended = tokio::spawn(serve(listener, desk, idle, async { drop(stopped.await) }));
-    Page { at, ended, stop: Some(stop), _folder: folder }
+    let desk = Arc::new(Desk::new(gate, patient, idle));
+    let ended = tokio::spawn(serve(listener, Arc::clone(&desk), async { drop(stopped.await) }));
+    Page { at, desk, ended, stop: Some(stop), _folder: folder }
 }
 
 /// Status and body of an answer.
@@ -134,6 +135,16 @@ async fn a_page_that_nobody_asks_ends_and_one_that_is_stopped_does() {
     let mut page = page(HOUR).await;
     drop(page.stop.take());
     assert_eq!(page.ended.await.unwrap(), End::Stopped);
+}
+
+#[tokio::test]
+async fn a_page_whose_machine_slept_ends_at_the_first_question() {
+    let page = page(HOUR).await;
+    assert!(!page.desk.was_asleep(now()));
+    page.desk.touched_ms.store(0, Ordering::SeqCst);
+    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", page.at);
+    assert_eq!(send(page.at, &request).await.0, 401);
+    assert_eq!(page.ended.await.unwrap(), End::Idle);
 }
 
 #[tokio::test(start_paused = true)]
