@@ -62,7 +62,9 @@ test("a rule leaves nothing out that narrows it", () => {
 
 test("what forbids and what breaks glass say so, and stand first", () => {
   const deny = { ...RULE, kind: "deny", who: null, kinds: ["access", "collect"] };
-  assert.match(text.ruleSentence(deny, NOW), /^Nobody may see and record my SpO2/);
+  assert.match(text.ruleSentence(deny, NOW), /^Nobody may see or record my SpO2/);
+  const all = { ...deny, kinds: ["access", "collect", "break-glass"] };
+  assert.match(text.ruleSentence(all, NOW), /may see, record or see in an emergency my SpO2/);
   assert.match(says({ kind: "deny" }), /^practitioner dr-001 may not see/);
   assert.match(says({ kind: "policy", kinds: ["break-glass"] }), /may break the glass, with a reason/);
   const order = text.ruleOrder([RULE, { ...RULE, kind: "policy" }, deny]);

@@ -12,6 +12,10 @@ import * as text from "./text.js";
 /** What was read so long ago is said to be of then. */
 const STALE_MS = 10 * 60_000;
 const TICK_MS = 30_000;
+/** Lists that show some of their rows before they are asked for all. */
+const LISTS = ["urgent", "refused", "reads", "collected", "operations"];
+/** Where the log stands. */
+const LOG_PARTS = ["missing", "urgent", "reads", "collected", "operations"];
 
 const byId = (id) => document.getElementById(id);
 const wallet = new Wallet({ storage: storageOf() });
@@ -29,6 +33,7 @@ const state = {
   fault: undefined,
   busy: undefined,
   all: new Set(),
+  isPrinting: false,
 };
 let form;
 const acts = { look, sign, drop, readLog, rebuild, save, print, showAll };
@@ -40,7 +45,14 @@ byId("skip").addEventListener("click", (event) => {
 });
 byId("close").addEventListener("click", closeWallet);
 globalThis.addEventListener("beforeprint", () => {
+  for (const name of LISTS) state.all.add(name);
+  state.isPrinting = true;
+  show();
   for (const details of document.querySelectorAll("details")) details.open = true;
+});
+globalThis.addEventListener("afterprint", () => {
+  state.isPrinting = false;
+  show();
 });
 setInterval(tick, TICK_MS);
 // A page that the browser kept and brings back: its wallet may have ended meanwhile.
@@ -232,10 +244,6 @@ function save(raw) {
 }
 
 function print() {
-  for (const name of ["urgent", "refused", "reads", "collected", "operations"]) {
-    state.all.add(name);
-  }
-  show();
   globalThis.print();
 }
 
@@ -257,7 +265,7 @@ function show() {
   const record = known?.record;
   const hasRecord = record !== undefined && !text.isFault(record);
   const isBehind = known?.copy_is_behind === true;
-  const shown = { now: Date.now(), acts, isBusy: state.busy !== undefined, isBehind };
+  const shown = { now: nearTo(), acts, isBusy: state.busy !== undefined, isBehind };
   fill("rules", hasRecord ? [rulesCard(record, shown)] : []);
   if (form !== undefined) form.busy = state.busy !== undefined;
   // Left alone while it stands there: somebody may be typing.
@@ -273,11 +281,14 @@ function leadOf({ record, fingerprint }) {
   return `${of}Deployment ${escape(fingerprint)}.`;
 }
 
+/** The time that others are near to; on paper, which is read on another day, none is. */
+function nearTo() {
+  return state.isPrinting ? 0 : Date.now();
+}
+
 function fill(id, parts) {
   byId(id).replaceChildren(...parts.filter(Boolean));
 }
-
-const LOG_PARTS = ["missing", "urgent", "reads", "collected", "operations"];
 
 function showLog() {
   const { log, isReading } = state;
@@ -296,7 +307,7 @@ function showLog() {
     const again = button("Try again", readLog, { class: "quiet" });
     return fill("missing", [faultNotice(log.object, [again], "log-fault")]);
   }
-  const shown = { now: Date.now(), acts, all: state.all, log: log.object };
+  const shown = { now: nearTo(), acts, all: state.all, log: log.object };
   const found = text.groups(log.object);
   fill("missing", [missingCard({ log: log.object, raw: log.text }, shown)]);
   fill("urgent", [urgentCard(found, shown)]);
@@ -373,7 +384,7 @@ function showFreshness() {
     return;
   }
   const stale = Date.now() - readAt > STALE_MS ? "some time ago, " : "";
-  byId("freshness").textContent = `log read ${stale}${text.when(readAt, Date.now())}`;
+  byId("freshness").textContent = `log read ${stale}${text.when(readAt, nearTo())}`;
 }
 
 /** For screen readers: what happened, once. */

@@ -119,9 +119,8 @@ function claimsTable(name, entries, shown) {
 
 function claimRow(entry, { now, urgent }) {
   const reason = text.reasonOf(entry);
-  const why = el("td", { class: "reason", "data-label": "Why" });
-  why.append(text.word(entry.purpose));
-  if (reason !== "") why.append(el("span", { class: "sub" }, `, ${reason}`));
+  const said = reason === "" ? undefined : el("span", { class: "sub" }, `, ${reason}`);
+  const why = el("span", {}, text.word(entry.purpose), said);
   return el(
     "tr",
     { class: urgent ? "urgent" : undefined },
@@ -130,7 +129,7 @@ function claimRow(entry, { now, urgent }) {
     cell("For", escape(entry.organisation)),
     cell("What", `${text.actOf(entry)} ${text.list(entry.categories)}`),
     cell("Measured", text.period(entry.measured_from, entry.measured_until, now)),
-    why,
+    el("td", { class: "reason", "data-label": "Why" }, why),
     cell("Rule", text.underOf(entry)),
   );
 }

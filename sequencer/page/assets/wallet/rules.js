@@ -36,7 +36,7 @@ export function rulesCard(record, { now, acts, isBusy: busy, isBehind }) {
       ? el(
           "details",
           {},
-          el("summary", {}, `${text.plural(over.length, "rule")} that hold no more`),
+          el("summary", {}, text.plural(over.length, "rule that has ended", "rules that have ended")),
           el("ul", { class: "rules" }, over.map(show)),
         )
       : undefined,

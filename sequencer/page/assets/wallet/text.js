@@ -57,9 +57,12 @@ export function word(name) {
 
 /** Words in a row, with `and` before the last. */
 export function list(names) {
-  const words = names.map(word);
-  if (words.length < 2) return words[0] ?? "nothing that has a name";
-  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+  return row(names.map(word), "and") ?? "nothing that has a name";
+}
+
+function row(words, last) {
+  if (words.length < 2) return words[0];
+  return `${words.slice(0, -1).join(", ")} ${last} ${words.at(-1)}`;
 }
 
 const VERBS = new Map([
@@ -84,7 +87,7 @@ export function ruleSentence(rule, now) {
   const may = MAY.get(rule.kind) ?? escape(rule.kind);
   // "Anybody may not" would be read as "not everybody may".
   const [subject, verb] = rule.kind === "deny" && rule.who === null ? ["Nobody", "may"] : [who, may];
-  const does = verbs.length > 0 ? verbs.join(" and ") : "do nothing with";
+  const does = row(verbs, rule.kind === "deny" ? "or" : "and") ?? "do nothing with";
   const about = `${what}${source} ${why}${labels}${dataOf(rule, now)}`;
   return `${subject} ${verb} ${does} ${about}, ${ends(rule, now)}`;
 }
