@@ -72,13 +72,18 @@ test("what forbids and what breaks glass say so, and stand first", () => {
 });
 
 test("a record says what holds: rules, none, or closed for ever", () => {
-  const lead = (state, rules) => text.rulesLead({ state, rules });
+  const lead = (state, rules) => text.rulesLead({ state, rules }, null);
   assert.equal(lead("open", [RULE]), "By this wallet's copy of the record: 1 rule live now.");
   assert.match(lead("open", [RULE, { ...RULE, kind: "deny" }]), /What is forbidden stays so/);
   assert.match(lead("open", [{ ...RULE, state: "ended" }]), /no rule is live/);
-  const behind = text.rulesLead({ state: "open", rules: [RULE] }, true);
-  assert.match(behind, /this wallet's copy lacks/);
-  assert.doesNotMatch(behind, /live/);
+  for (const [misfit, words] of [
+    ["behind", /this wallet's copy lacks/],
+    ["unexplained", /evidence/],
+  ]) {
+    const doubted = text.rulesLead({ state: "open", rules: [RULE] }, misfit);
+    assert.match(doubted, words);
+    assert.doesNotMatch(doubted, /live/);
+  }
   assert.match(lead("closed at 2026-05-01", [{ ...RULE, state: "closed" }]), /nobody may see/);
 });
 

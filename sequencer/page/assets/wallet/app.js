@@ -264,12 +264,13 @@ function show() {
   showLog();
   const record = known?.record;
   const hasRecord = record !== undefined && !text.isFault(record);
-  const isBehind = known?.copy_is_behind === true;
-  const shown = { now: nearTo(), acts, isBusy: state.busy !== undefined, isBehind };
+  const misfit = known?.copy_misfit ?? null;
+  const shown = { now: nearTo(), acts, isBusy: state.busy !== undefined, misfit };
   fill("rules", hasRecord ? [rulesCard(record, shown)] : []);
   if (form !== undefined) form.busy = state.busy !== undefined;
   // Left alone while it stands there: somebody may be typing.
-  const canWrite = hasRecord && record.state === "open" && form !== undefined && !isBehind;
+  // On a copy that lacks something nothing is signed: the node would refuse it.
+  const canWrite = hasRecord && misfit !== "behind" && record.state === "open" && form !== undefined;
   if (!canWrite) fill("sign", []);
   else if (byId("sign").firstChild !== form.element) fill("sign", [form.element]);
   showFreshness();

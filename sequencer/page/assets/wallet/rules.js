@@ -5,7 +5,8 @@ import { escape } from "../statement/escape.js";
 import * as text from "./text.js";
 
 /** What holds now, what will, and what has ended. */
-export function rulesCard(record, { now, acts, isBusy: busy, isBehind }) {
+export function rulesCard(record, { now, acts, isBusy: busy, misfit }) {
+  const isBehind = misfit === "behind";
   // On a copy that lacks something nothing is signed: the node would refuse it.
   const isBusy = busy || isBehind;
   const rules = text.ruleOrder(record.rules);
@@ -19,9 +20,9 @@ export function rulesCard(record, { now, acts, isBusy: busy, isBehind }) {
     el(
       "h2",
       { id: "rules-title", tabindex: "-1" },
-      isBehind ? "Rules, as this wallet knew them" : "Rules live now",
+      misfit === null ? "Rules live now" : "Rules, as this wallet knew them",
     ),
-    el("p", { class: isBehind ? "outcome warn" : "muted" }, text.rulesLead(record, isBehind)),
+    el("p", { class: misfit === null ? "muted" : "outcome warn" }, text.rulesLead(record, misfit)),
     isBehind
       ? el(
           "div",

@@ -107,11 +107,17 @@ function ends({ state, from_ms: from, until_ms: until }, now) {
 }
 
 /** What stands over the rules, by what the record is; it is the wallet's copy of it. */
-export function rulesLead(record, isBehind) {
-  if (isBehind) {
+export function rulesLead(record, misfit) {
+  if (misfit === "behind") {
     return (
       "The log has operations that this wallet's copy lacks: what really holds is not shown here " +
       "before the copy is made anew from the log."
+    );
+  }
+  if (misfit !== null) {
+    return (
+      "This wallet's copy is not the record that the log shows, and nothing that was signed explains " +
+      "it: keep both, they are evidence, and ask an auditor."
     );
   }
   return `By this wallet's copy of the record: ${leadOf(record)}`;

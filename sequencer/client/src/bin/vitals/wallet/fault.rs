@@ -57,6 +57,12 @@ pub(crate) enum PageFault {
          it: the copy stays as it is"
     )]
     Behind,
+    /// The copy contradicts the log.
+    #[error(
+        "expected a copy that signed operations explain, found one that they do not: it is evidence, \
+         keep the file and the log, and ask an auditor"
+    )]
+    Evidence,
     /// The log has nothing to make a copy of.
     #[error(
         "expected a log that holds and has a record of this key, found none: nothing is rebuilt"
@@ -84,7 +90,7 @@ fn kind(error: &anyhow::Error) -> &'static str {
                 PageFault::Ended => "failed",
                 PageFault::Reading => "reading",
                 PageFault::CopyBehind => "copy-behind",
-                PageFault::Behind | PageFault::NoRecord => "not-rebuilt",
+                PageFault::Behind | PageFault::NoRecord | PageFault::Evidence => "not-rebuilt",
             };
         }
         if let Some(fault) = cause.downcast_ref::<HandInError>() {

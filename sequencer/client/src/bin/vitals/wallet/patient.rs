@@ -57,10 +57,38 @@ pub(crate) struct Patient {
     previews: Mutex<Previews>,
     /// Held by the one who reads the log.
     reading: Mutex<()>,
-    /// The nonce of a copy that a log showed to lack something: what is signed on it is refused.
-    behind: Mutex<Option<u32>>,
+    /// What the last log said against a copy.
+    doubt: Mutex<Option<Doubt>>,
     /// Whether the page has ended: what still waits is not signed any more.
     has_ended: AtomicBool,
+}
+
+/// A copy that is not the record that the log shows.
+#[derive(Clone, Copy)]
+struct Doubt {
+    /// Which copy: by how many operations it has seen.
+    nonce: u32,
+    found: Misfit,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Misfit {
+    /// It lacks operations: what is signed on it is refused.
+    Behind,
+    /// No signed operation explains it: evidence, which nothing is to be written over.
+    Unexplained,
+}
+
+impl Misfit {
+    const ALL: [Misfit; 2] = [Misfit::Behind, Misfit::Unexplained];
+
+    /// As a log's report calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Misfit::Behind => "behind",
+            Misfit::Unexplained => "unexplained",
+        }
+    }
 }
 
 #[derive(Default)]
@@ -100,7 +128,7 @@ impl Patient {
             given,
             previews: Mutex::default(),
             reading: Mutex::default(),
-            behind: Mutex::default(),
+            doubt: Mutex::default(),
             has_ended: AtomicBool::new(false),
         }
     }
@@ -139,7 +167,7 @@ impl Patient {
             "names": names,
             "words": words(),
             "record": record,
-            "copy_is_behind": copy.is_ok_and(|wallet| self.is_behind(&wallet)),
+            "copy_misfit": copy.ok().and_then(|wallet| self.misfit(&wallet)).map(Misfit::name),
             "pending": self.pending().unwrap_or_else(|error| object(&error)),
             "headers": self.reach().unwrap_or_else(|error| object(&error)),
         })
@@ -188,11 +216,11 @@ impl Patient {
         }))
     }
 
-    /// Whether a log showed that this copy lacks something.
-    fn is_behind(&self, copy: &Wallet) -> bool {
-        let nonce = copy.record.as_ref().map(|record| record.nonce);
-        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        behind.is_some() && *behind == nonce
+    /// What the last log said against this copy.
+    fn misfit(&self, copy: &Wallet) -> Option<Misfit> {
+        let nonce = copy.record.as_ref()?.nonce;
+        let doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        doubt.filter(|doubt| doubt.nonce == nonce).map(|doubt| doubt.found)
     }
 
     /// Reads the log: one at a time, since each reads every batch.
@@ -221,8 +249,10 @@ impl Patient {
             frames: &self.given.frames,
         };
         let read = sources.read(*deployment, &self.key, wallet)?;
-        let is_behind = read.report.json["compared"]["copy"] == "behind";
-        *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = nonce.filter(|_| is_behind);
+        let said = &read.report.json["compared"]["copy"];
+        let found = Misfit::ALL.into_iter().find(|one| said == one.name());
+        let doubt = nonce.zip(found).map(|(nonce, found)| Doubt { nonce, found });
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
         Ok(read)
     }
 
@@ -238,7 +268,7 @@ impl Patient {
         let wanted = Wanted::parse(body)?;
         self.check_nothing_waits()?;
         let wallet = self.copy()?;
-        if self.is_behind(&wallet) {
+        if self.misfit(&wallet) == Some(Misfit::Behind) {
             return Err(PageFault::CopyBehind.into());
         }
         let (mut draft, question) = match wanted {
@@ -328,6 +358,9 @@ impl Patient {
         let own = copy.and_then(|wallet| wallet.record);
         if own.is_some_and(|record| record.nonce > settled) {
             return Err(PageFault::Behind.into());
+        }
+        if read.report.json["compared"]["copy"] == Misfit::Unexplained.name() {
+            return Err(PageFault::Evidence.into());
         }
         read.rebuild(&self.given.key_path)?;
         Ok(read.report)

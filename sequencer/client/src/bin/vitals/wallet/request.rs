@@ -188,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn whatever_byte_is_another_one_nothing_but_a_path_and_a_length_come_of_it() {
+        let head = b"POST /sign HTTP/1.1\r\nHost: a:1\r\nCookie: a=1\r\nContent-Length: 12";
+        for at in 0..head.len() {
+            for byte in 0..=u8::MAX {
+                let mut other = head.to_vec();
+                other[at] = byte;
+                let Ok(head) = Head::parse(&other) else { continue };
+                assert!(head.path.starts_with('/') && head.path.is_ascii(), "{at} {byte}");
+                assert!(!head.body_bytes().is_ok_and(|length| length > BODY_BYTES_MAX));
+            }
+            assert!(Head::parse(&head[..at]).is_err() || at > 18, "{at}");
+        }
+    }
+
+    #[test]
     fn a_body_says_its_length_and_is_no_longer_than_the_limit() {
         let length = |line: &str| parse(&format!("POST / HTTP/1.1{line}")).unwrap().body_bytes();
         assert_eq!(length(""), Err(Unread::Length));

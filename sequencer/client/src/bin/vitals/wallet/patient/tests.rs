@@ -238,13 +238,13 @@ fn on_a_copy_that_a_log_showed_to_lack_something_nothing_is_signed() {
     let folder = tempfile::tempdir().unwrap();
     write_copy(folder.path(), &anna(), 1);
     let patient = patient(folder.path(), nobody());
-    *patient.behind.lock().unwrap() = Some(1);
+    *patient.doubt.lock().unwrap() = Some(Doubt { nonce: 1, found: Misfit::Behind });
     assert_eq!(preview(&patient, REVOKE)["kind"], "copy-behind");
-    assert_eq!(patient.answer(Question::State)["copy_is_behind"], true);
+    assert_eq!(patient.answer(Question::State)["copy_misfit"], "behind");
     // Another copy is not the one that was compared.
     write_copy(folder.path(), &anna(), 2);
     assert_eq!(preview(&patient, REVOKE)["applied"], false);
-    assert_eq!(patient.answer(Question::State)["copy_is_behind"], false);
+    assert_eq!(patient.answer(Question::State)["copy_misfit"], Value::Null);
 }
 
 #[test]
