@@ -3,11 +3,11 @@
 use client::batches::FetchError;
 use client::hand_in::HandInError;
 use client::headers::HeadersError;
-use client::promised::PromisedError;
-use client::{IdentityError, KeyError, LayoutsError, WalletError};
+use client::{KeyError, WalletError};
+use model::ExitCode;
 use serde_json::Value;
 
-use crate::report::{KeyInUse, Usage, error_object};
+use crate::report::{KeyInUse, error_object};
 
 /// What the page itself finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -73,16 +73,19 @@ pub(crate) enum PageFault {
 /// The object of an error, with the word for its kind.
 pub(crate) fn object(error: &anyhow::Error) -> Value {
     let mut object = error_object(error);
-    object["kind"] = kind(error).into();
+    // What a command line would call wrongly given is so here, wherever the error arises.
+    let is_usage = object["exit"] == ExitCode::Usage.number();
+    let other = if is_usage { "given-wrongly" } else { "failed" };
+    object["kind"] = kind(error).unwrap_or(other).into();
     object
 }
 
 /// The outermost cause that has a word.
-fn kind(error: &anyhow::Error) -> &'static str {
+fn kind(error: &anyhow::Error) -> Option<&'static str> {
     let missing = |source: &std::io::Error| source.kind() == std::io::ErrorKind::NotFound;
     for cause in error.chain() {
         if let Some(fault) = cause.downcast_ref::<PageFault>() {
-            return match fault {
+            return Some(match fault {
                 PageFault::OtherKey => "key-other",
                 PageFault::Pending => "pending",
                 PageFault::PreviewGone => "preview-gone",
@@ -91,10 +94,10 @@ fn kind(error: &anyhow::Error) -> &'static str {
                 PageFault::Reading => "reading",
                 PageFault::CopyBehind => "copy-behind",
                 PageFault::Behind | PageFault::NoRecord | PageFault::Evidence => "not-rebuilt",
-            };
+            });
         }
         if let Some(fault) = cause.downcast_ref::<HandInError>() {
-            return match fault {
+            return Some(match fault {
                 HandInError::Unavailable { .. } => "node-away",
                 HandInError::Busy { .. } => "node-busy",
                 HandInError::Unknown { .. } => "unknown",
@@ -105,36 +108,36 @@ fn kind(error: &anyhow::Error) -> &'static str {
                 HandInError::Address | HandInError::NoTls { .. } | HandInError::Length(_) => {
                     "given-wrongly"
                 }
-            };
+            });
         }
         if cause.is::<KeyInUse>() {
-            return "key-in-use";
+            return Some("key-in-use");
         }
         if cause.is::<FetchError>() {
-            return "files-away";
+            return Some("files-away");
         }
         match cause.downcast_ref::<HeadersError>() {
-            Some(HeadersError::File { source, .. }) if missing(source) => return "headers-missing",
-            Some(_) => return "headers-other",
+            Some(HeadersError::File { source, .. }) if missing(source) => {
+                return Some("headers-missing");
+            }
+            Some(_) => return Some("headers-other"),
             None => {}
         }
         match cause.downcast_ref::<WalletError>() {
-            Some(WalletError::File { source, .. }) if missing(source) => return "copy-missing",
-            Some(WalletError::Operation(_) | WalletError::NoSlot | WalletError::EmptySlot) => {
-                return "not-allowed";
+            Some(WalletError::File { source, .. }) if missing(source) => {
+                return Some("copy-missing");
             }
-            Some(_) => return "copy-other",
+            Some(WalletError::Operation(_) | WalletError::NoSlot | WalletError::EmptySlot) => {
+                return Some("not-allowed");
+            }
+            Some(_) => return Some("copy-other"),
             None => {}
         }
         if cause.is::<KeyError>() {
-            return "key-other";
-        }
-        let given = cause.is::<Usage>() || cause.is::<PromisedError>();
-        if given || cause.is::<IdentityError>() || cause.is::<LayoutsError>() {
-            return "given-wrongly";
+            return Some("key-other");
         }
     }
-    "failed"
+    None
 }
 
 #[cfg(test)]
@@ -146,7 +149,9 @@ mod tests {
         let not_found = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
         let path = || std::path::PathBuf::from("a");
-        let cases: [(anyhow::Error, &str); 9] = [
+        let nobody = client::party::actor("practitioner:Dr X").unwrap_err();
+        let cases: [(anyhow::Error, &str); 10] = [
+            (nobody.into(), "given-wrongly"),
             (PageFault::OtherKey.into(), "key-other"),
             (PageFault::Pending.into(), "pending"),
             (PageFault::Over.into(), "look-again"),
