@@ -150,17 +150,16 @@ function saveLine(number, { check, overview }, acts) {
   if (overview.trust !== "verifier") return undefined;
   const { saving, saved, saveFault } = check;
   if (saving !== undefined) return savingLine(saving);
-  const [kind, words] =
-    saveFault !== undefined
-      ? ["bad", `Not saved: ${text.sentence(saveFault.message)} ${text.advice(saveFault)}`]
-      : ["", saved === undefined ? text.SAVE : text.savedAs(saved)];
+  const done = saved === undefined ? el("p", {}, text.SAVE) : outcome("", text.savedAs(saved));
   return el(
     "div",
     { class: "save" },
     button("Save as one file", () => acts.save(number), { class: "quiet small" }),
-    el("p", { class: `outcome ${kind}` }, words),
+    saveFault === undefined ? done : outcome("bad", text.notSaved(saveFault)),
   );
 }
+
+const outcome = (kind, words) => el("p", { class: `outcome ${kind}` }, words);
 
 const SAVE_KEY = { "data-key": "save" };
 
@@ -194,7 +193,7 @@ function comparison({ compared, isComparing }, { number, overview }, acts) {
     isSaved ? undefined : askAgain(isComparing, again),
     compared.map((one) => {
       const { kind, words } = text.comparedOf(one, overview);
-      return el("p", { class: `outcome ${kind}` }, words);
+      return outcome(kind, words);
     }),
   );
 }

@@ -5,7 +5,7 @@ import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
-const TEMPLATE_SHA256 = "7baff4c3efaa01fa5e568aaeccfe43b891a14ffc5238703e13c34b35170d75df";
+const TEMPLATE_SHA256 = "e092bd7f13b8d1547593e92d9ee5807911488268e7570c91d00fffc59e9ede90";
 /** How long the browser has to take the file from here. */
 const OFFERED_MS = 60_000;
 

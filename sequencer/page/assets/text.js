@@ -307,6 +307,7 @@ export const SAVE =
   "asks nobody, and recomputes the batch wherever it is opened.";
 export const SAVING = "Reading all of it once more, for the file";
 export const NOT_SAVED = "Nothing was saved.";
+export const notSaved = (fault) => `Not saved: ${sentence(fault.message)} ${advice(fault)}`;
 
 /** What came of it; of a file before that is too large, that it is not in. */
 export function savedAs({ name, length: size, isAlone }) {

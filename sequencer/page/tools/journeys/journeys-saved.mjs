@@ -30,7 +30,7 @@ function saidOf(file) {
 /** Of a saved page, the lines about the chain that do not say by whose word. */
 async function unwarranted(page) {
   const lines = (await text(page, "body")).split("\n");
-  const ofChain = /on the chain|the contract's event|the contract emitted|from the node|read up to/i;
+  const ofChain = /on the chain|the contract's event|contract emitted|from the node|read up to/i;
   const byWhom = /by the word of whoever|in this file|only the chain|a node of the chain/i;
   return lines.filter((line) => ofChain.test(line) && !byWhom.test(line));
 }
