@@ -5,7 +5,7 @@ import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
-const TEMPLATE_SHA256 = "e092bd7f13b8d1547593e92d9ee5807911488268e7570c91d00fffc59e9ede90";
+const TEMPLATE_SHA256 = "22133a349de386d35ada378341cf1dddba6f5ba34194ff0b5f402c9b0a4e6d21";
 /** How long the browser has to take the file from here. */
 const OFFERED_MS = 60_000;
 

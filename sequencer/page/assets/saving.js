@@ -34,13 +34,13 @@ export class SavedError extends Error {
  * Reads, checks and records a batch; gives the text of `#saved`, and whether a file before it that
  * is too large is missing in it. `hash` is that of the header that is shown: a batch that was
  * replaced meanwhile is not what somebody wants to keep. One that is broken is saved, too: it is
- * evidence. `options` are those of a session, and of tests `filesBytesMax`.
+ * evidence. `options` are those of a session, and of tests the two limits.
  */
 export async function saveBatch(asked, options, tell) {
   const { number, savedAt } = asked;
   const fetch = options.fetch ?? ((...of) => globalThis.fetch(...of));
-  const filesBytesMax = options.filesBytesMax ?? FILES_BYTES_MAX;
-  const recorder = new Recorder({ fetch, number, filesBytesMax });
+  const { filesBytesMax = FILES_BYTES_MAX, answersCharsMax = ANSWERS_CHARS_MAX } = options;
+  const recorder = new Recorder(fetch, { number, filesBytesMax, answersCharsMax });
   try {
     const nodes = await readAll(asked, { options, recorder }, tell);
     const text = recorder.toText({ schema: SCHEMA, number, savedAt, nodes });
@@ -93,17 +93,16 @@ class Recorder {
   #chains = [];
   #fileBytes = 0;
   #answerChars = 0;
-  #number;
-  #filesBytesMax;
+  #of;
   /** Why it can keep no more, once it cannot. */
   fault;
   /** Whether a file of a batch before was too large to be kept beside the batch's own. */
   isAlone = false;
 
-  constructor({ fetch, number, filesBytesMax }) {
+  /** `of` says which batch it is for, and the limits. */
+  constructor(fetch, of) {
     this.#fetch = fetch;
-    this.#number = number;
-    this.#filesBytesMax = filesBytesMax;
+    this.#of = of;
     this.fetch = async (url, init = {}) => await this.#ask(url, init);
   }
 
@@ -130,20 +129,22 @@ class Recorder {
 
   #keepAnswer(chain, question, answer) {
     this.#answerChars += answer.text.length;
-    const most = `answers of the chain of at most ${ANSWERS_CHARS_MAX} characters`;
-    if (this.#answerChars > ANSWERS_CHARS_MAX) this.#refuse(most);
+    const { answersCharsMax } = this.#of;
+    const most = `answers of the chain of at most ${answersCharsMax} characters`;
+    if (this.#answerChars > answersCharsMax) this.#refuse(most);
     (this.#chains[Number(chain) - 1] ??= new RecordedChain()).keep(question, answer);
   }
 
   #keepFile(number, bytes) {
     const sum = this.#fileBytes + bytes.length - (this.#files.get(number)?.length ?? 0);
     // Of those before only the last groups are used, by which this one is linked to them.
-    const isTooLarge = sum > this.#filesBytesMax;
-    if (isTooLarge && number !== this.#number) {
+    const { filesBytesMax } = this.#of;
+    const isTooLarge = sum > filesBytesMax;
+    if (isTooLarge && number !== this.#of.number) {
       this.isAlone = true;
       return;
     }
-    if (isTooLarge) this.#refuse(`a public file of at most ${this.#filesBytesMax} bytes`);
+    if (isTooLarge) this.#refuse(`a public file of at most ${filesBytesMax} bytes`);
     this.#fileBytes = sum;
     this.#files.set(number, bytes);
   }

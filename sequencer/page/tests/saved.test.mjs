@@ -174,6 +174,11 @@ test("a file before it that is too large is left out, and one of its own is refu
   assert.equal((await limited(world[1].length + world[0].length)).isAlone, false);
   const refused = await failure(() => limited(world[1].length - 1));
   assert.deepEqual([refused.name, refused.kind], ["SavedError", "too-large"]);
+  const options = { fetch: play().fetch, answersCharsMax: 1000, ...here };
+  const asked = { number: 2, hash: await hashOf(2), savedAt };
+  const long = await failure(() => saveBatch(asked, options, tell));
+  assert.deepEqual([long.name, long.kind], ["SavedError", "too-large"]);
+  assert.match(long.message, /answers of the chain of at most 1000 characters, found more/);
 });
 
 test("a node that served logs in parts, or refused some, is played as it was", async () => {

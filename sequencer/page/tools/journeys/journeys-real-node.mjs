@@ -96,11 +96,12 @@ export const journeys = [
       await page.locator("a.outcome.warn").nth(2).waitFor();
       const marks = await page.locator("a.outcome").allInnerTexts();
       assert.deepEqual(marks, Array(3).fill("verified, dev keys"));
+      await picture(page, "batches");
       await page.getByRole("link", { name: "3", exact: true }).click();
       await seen(page, /^Verified under development keys: batch 3 is what its header on the chain/);
       await seen(page, /anybody can forge proofs/);
       assert.equal(await page.locator(".notice.good").count(), 0);
-      await picture(page, "demo");
+      await picture(page, "verified");
     },
   },
   {
@@ -202,6 +203,7 @@ export const journeys = [
       await page.context().setOffline(true);
       await page.goto(pathToFileURL(file).href);
       await seen(page, "Recomputed under development keys: batch 1 is what the header in this file");
+      await picture(page, "saved");
       assert.ok((await text(page)).includes(rpc.replace(/\/$/, "")));
       const command = (await page.locator("pre").allInnerTexts()).find((one) => /^curl/.test(one));
       const asked = `${command.replace("https://YOUR-NODE", rpc)} --silent`;

@@ -11,7 +11,7 @@ import { saveBatch } from "../../assets/saving.js";
 import { serve } from "./played-server.mjs";
 import * as support from "./support.mjs";
 
-const { expectNoOverflow, inRepository, picture, press, seen, text } = support;
+const { expectNoOverflow, inRepository, press, seen, text } = support;
 
 export const title = "a saved batch, from disk";
 
@@ -95,7 +95,6 @@ export const journeys = [
         assert.ok(body.includes(words), words);
       }
       assert.ok(!/\bverified\b/i.test(body));
-      await picture(page, "saved");
     },
   },
   {
