@@ -42,7 +42,7 @@ impl Asset {
 
 /// Every asset: the page, the contract's artefact, and the files that the page takes in.
 pub fn assets() -> impl Iterator<Item = &'static Asset> {
-    [&PAGE, &CONTRACT].into_iter().chain(FILES)
+    [&PAGE, &CONTRACT, &SAVED].into_iter().chain(FILES)
 }
 
 /// The asset at a path, if there is one.
@@ -80,6 +80,13 @@ const CONTRACT: Asset = Asset {
     bytes: include_bytes!("../../../l1-contracts/artifacts/Settlement.json"),
 };
 
+/// The page that a saved batch is put into: data follow its last line.
+pub const SAVED: Asset = Asset {
+    path: "/saved.html",
+    content_type: HTML,
+    bytes: include_bytes!("../assets/saved.html"),
+};
+
 const FILES: &[Asset] = files![
     "/answering.js": JS,
     "/app.js": JS,
@@ -96,7 +103,6 @@ const FILES: &[Asset] = files![
     "/node.js": JS,
     "/peers.js": JS,
     "/ranges.js": JS,
-    "/saved.html": HTML,
     "/saving.js": JS,
     "/session.js": JS,
     "/statement/abi.js": JS,

@@ -16,6 +16,7 @@
 
 mod answer;
 mod chain;
+mod saved;
 mod serve;
 mod shown;
 #[cfg(test)]
@@ -23,5 +24,6 @@ mod tests;
 
 pub use chain::READS;
 pub use page::Trust;
+pub use saved::{FILES_BYTES_MAX, SaveError, Saving, saved_page};
 pub use serve::PageServer;
 pub use shown::{ANSWERS_MAX, CHAINS_MAX, Files, Found, PageError, Reach, Shown};

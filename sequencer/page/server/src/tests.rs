@@ -38,7 +38,7 @@ fn shown(trust: Trust, chains: &[SocketAddr]) -> Shown {
     Shown { trust, deployment: DEPLOYMENT.to_vec(), chains, files: Box::new(OneBatch) }
 }
 
-fn any() -> SocketAddr {
+pub(crate) fn any() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
@@ -53,14 +53,19 @@ async fn serve(trust: Trust, chains: &[SocketAddr]) -> (SocketAddr, oneshot::Sen
 
 /// A node of the base chain that gives every question of its connections this answer.
 async fn node(answer: Value) -> SocketAddr {
+    node_that(move |_| answer.clone()).await
+}
+
+/// One that answers as it is told, by method, parameters and id.
+pub(crate) async fn node_that(
+    mut answer: impl FnMut(&Value) -> Value + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind(any()).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut question = vec![0; 8192];
-            drop(stream.read(&mut question).await);
-            let body = answer.to_string();
+            let body = answer(&read_question(&mut stream).await).to_string();
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
                  content-length: {}\r\n\r\n",
@@ -70,6 +75,21 @@ async fn node(answer: Value) -> SocketAddr {
         }
     });
     address
+}
+
+/// The JSON behind the head, which may come in parts.
+async fn read_question(stream: &mut TcpStream) -> Value {
+    let mut text = Vec::new();
+    loop {
+        let begin = text.windows(4).position(|four| four == b"\r\n\r\n").map(|end| end + 4);
+        let found = begin.and_then(|begin| serde_json::from_slice(&text[begin..]).ok());
+        if let Some(question) = found {
+            return question;
+        }
+        if stream.read_buf(&mut text).await.unwrap_or(0) == 0 {
+            return Value::Null;
+        }
+    }
 }
 
 /// Status, head in lower case, and body.

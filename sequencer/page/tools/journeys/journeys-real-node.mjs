@@ -84,6 +84,18 @@ const withResult = ({ id }, result) => Buffer.from(JSON.stringify({ jsonrpc: "2.
 const verdictOf = async (place) =>
   (await run(program("auditor"), ["verify", ...placeOf(place)])).output;
 
+/** A page that `auditor page` saved, opened from disk; `from` gives another place than the node. */
+const savedByProgram = (batch, name, from = async () => ({})) => async (world) => {
+  const { proxies = [], ...other } = await from(world);
+  const file = path.join(world.folder, name);
+  const place = placeOf({ ...world, ...other });
+  const args = ["page", ...place, "--second-rpc", world.rpc, "--batch", batch, "--out", file];
+  const { code, output } = await run(program("auditor"), args);
+  for (const proxy of proxies) proxy.close();
+  assert.equal(code, 0, output);
+  return { url: pathToFileURL(file).href, args };
+};
+
 export const journeys = [
   {
     name: "each batch of the demo is verified under its development keys, and none is green",
@@ -185,6 +197,29 @@ export const journeys = [
     async act(page) {
       await seen(page, "Disputed: the nodes of the chain that were asked disagree");
       await seen(page, /^Node 2 of the chain says otherwise about this deployment/);
+    },
+  },
+  {
+    name: "a batch that the program saves opens from disk, and comes to what the page comes to",
+    open: savedByProgram("3", "program.html"),
+    async act(page, { server: { args } }) {
+      await seen(page, "Recomputed under development keys: batch 3 is what the header in this file");
+      await seen(page, /of the chain said the same, by the word of whoever saved this file/);
+      await seen(page, /^Gas/);
+      assert.ok(!(await text(page)).includes("not available"));
+      const { code, output } = await run(program("auditor"), args);
+      assert.equal(code, 2, output);
+      assert.match(output, /expected no file .*program\.html yet, found one/);
+    },
+  },
+  {
+    name: "a batch that the program saves with a changed byte is broken where it is opened",
+    open: savedByProgram("1", "broken.html", async ({ data }) => {
+      const proxy = await between(data, flipLast);
+      return { data: proxy.url, proxies: [proxy] };
+    }),
+    async act(page) {
+      await seen(page, "Broken: journal, hash after the groups");
     },
   },
   {
