@@ -53,6 +53,7 @@ async fn bind(args: &Serve) -> anyhow::Result<PageServer> {
         deployment,
         chains: [rpc].into_iter().chain(second).collect(),
         files: Box::new(OfSource(data)),
+        desk: None,
     };
     Ok(PageServer::bind(args.listen, shown).await?)
 }
@@ -77,9 +78,7 @@ struct OfSource(Source);
 impl Files for OfSource {
     fn reach(&self) -> Found<'_, Reach> {
         Box::pin(async {
-            let found =
-                self.0.reach(&Patience::short()).await.map_err(|fault| fault.to_string())?;
-            Ok(Reach { assembled: found.assembled, settled: found.settled })
+            self.0.reach(&Patience::short()).await.map_err(|fault| fault.to_string())
         })
     }
 
