@@ -3,14 +3,24 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { DeskError, MARKS, QUEUES, Ring, extent, markOf, readDesk, shareOf } from "../assets/desk/model.js";
+import {
+  DeskError,
+  MARKS,
+  QUEUES,
+  Ring,
+  extent,
+  markOf,
+  readDesk,
+  shareOf,
+} from "../assets/desk/model.js";
 import * as text from "../assets/desk/text.js";
 import { deskAnswer, pointAt } from "./played-desk.mjs";
 
 const read = (name) => readFileSync(new URL(`../../${name}`, import.meta.url), "utf8");
 
 /** Names of the figures that a node tells, in the order of its page. */
-const NAMES = [...read("docs/watching.md").matchAll(/^\| `([a-z0-9_]+)` \|/gm)].map(([, name]) => name);
+const TABLE = read("docs/watching.md").split("| figure | means |")[1].split("\n\n")[0];
+const NAMES = [...TABLE.matchAll(/^\| `([a-z0-9_]+)` \|/gm)].map(([, name]) => name);
 
 test("every figure that a node tells is shown, and no other", () => {
   const shown = [
@@ -29,10 +39,8 @@ test("every figure that a node tells is shown, and no other", () => {
 });
 
 test("marks begin where the alert of the same name does", () => {
-  const alerts = new Map();
-  for (const [, name, expr] of read("docs/alerts.yml").matchAll(/alert: (\w+)\n *expr: "(.*)"$/gm)) {
-    alerts.set(name, expr);
-  }
+  const rules = read("docs/alerts.yml").matchAll(/alert: (\w+)\n *expr: "(.*)"$/gm);
+  const alerts = new Map([...rules].map(([, name, expr]) => [name, expr]));
   for (const { figure, alert, at } of [...MARKS, ...QUEUES]) {
     const expr = alerts.get(alert);
     assert.ok(expr !== undefined, alert);
@@ -83,7 +91,8 @@ test("an answer is read as far as it is known, and what is no desk's is refused"
   assert.equal(desk.now.readings_per_second, 50);
   assert.deepEqual([desk.health.isReady, desk.health.stages.length], [true, 3]);
   assert.deepEqual(desk.rejects.map(({ code }) => code), [12, 7], "most often first");
-  assert.deepEqual([desk.tuned, desk.paused, desk.draining, desk.access], [[], undefined, undefined, undefined]);
+  const { tuned, paused, draining, access } = desk;
+  assert.deepEqual([tuned, paused, draining, access], [[], undefined, undefined, undefined]);
   // A node of another release tells more or less.
   const other = { ...deskAnswer({ points: 1 }), later: [1], health: undefined, rejects: null };
   assert.deepEqual([readDesk(other).health, readDesk(other).rejects], [undefined, []]);
@@ -127,7 +136,8 @@ test("words of the node are shown as words, and no more of them than fit", () =>
   assert.deepEqual([desk.health.isHealthy, desk.health.isReady], [false, false]);
   assert.equal(desk.health.stages.length, 100);
   const { stage: name, state, items, progress } = desk.health.stages[0];
-  assert.deepEqual([name, state, items, progress], ["<b>\\u{202e}", "\\u{1b}[2J", undefined, undefined]);
+  assert.deepEqual([name, state], ["<b>\\u{202e}", "\\u{1b}[2J"]);
+  assert.deepEqual([items, progress], [undefined, undefined]);
   assert.deepEqual(desk.health.reasons, [
     { code: "\\n", detail: '{"a":"\\u{2028}"}', remedy: "" },
   ]);
@@ -203,12 +213,14 @@ test("a drawing is told in words to whoever does not see it", () => {
   assert.deepEqual(extent(times, [1, 7, 3]), { last: 3, most: 7, ms: 10_000 });
   assert.equal(extent(times, [null, null, null]), undefined);
   assert.equal(extent(times, [null, 2, null]).last, null);
-  const chart = { title: "Receipts", series: [["receipt_p50_seconds", "p50"], ["receipt_p99_seconds", "p99"]] };
+  const quantiles = ["p50", "p99"].map((name) => [`receipt_${name}_seconds`, name]);
+  const chart = { title: "Receipts", series: quantiles };
   const words = text.chartWords(chart, [{ last: 0.002, most: 0.01 }, undefined]);
   assert.equal(words, "Receipts: p50 2 ms, at most 10 ms; p99 none.");
   assert.equal(text.spanWords(600_000), "The last 10 min.");
   const shares = { title: "Queues", series: [["connections", "open", "connections_max"]] };
-  assert.equal(text.chartWords(shares, [{ last: 0.25, most: 1 }]), "Queues: open 25 %, at most 100 %.");
+  const full = [{ last: 0.25, most: 1 }];
+  assert.equal(text.chartWords(shares, full), "Queues: open 25 %, at most 100 %.");
   const [series] = shares.series;
   assert.deepEqual(
     [text.axis(series, 0.5), text.axis(["free_bytes"], 2 ** 31), text.axis(["gas_per_second"], 5)],

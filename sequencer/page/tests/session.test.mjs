@@ -147,7 +147,8 @@ test("what a node says of itself that cannot be, or says no more, makes no row",
   const rowsOf = async (underWay) => {
     Object.assign(state, { underWay });
     const { rows, open: isOpen, beyond } = await session.refresh(tell);
-    return [rows.slice(3).map(({ number, state: of }) => `${number} ${of}`), isOpen?.number, beyond];
+    const words = rows.slice(3).map(({ number, state: of }) => `${number} ${of}`);
+    return [words, isOpen?.number, beyond];
   };
   await session.open(tell);
   for (const odd of [
@@ -160,7 +161,8 @@ test("what a node says of itself that cannot be, or says no more, makes no row",
     assert.deepEqual(await rowsOf(odd), [[], undefined, 0], JSON.stringify(odd));
   }
   // A hole ends the list, and what is behind it is counted.
-  const holed = [{ batch: 4, state: "closed" }, { batch: 6, state: "closed" }, { ...open, batch: 9 }];
+  const closed = [4, 6].map((batch) => ({ batch, state: "closed" }));
+  const holed = [...closed, { ...open, batch: 9 }];
   assert.deepEqual(await rowsOf(holed), [["4 closed"], 9, 4]);
   const many = Array.from({ length: 1000 }, (_, at) => ({ batch: 4 + at, state: "closed" }));
   const [rows, , beyond] = await rowsOf(many);

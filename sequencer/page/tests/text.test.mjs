@@ -227,7 +227,8 @@ test("what the chain does not have is told as the node's word, and never as chec
     text.batchesLead(overview),
     "2 settled, 1 of them final; 1 sent, 2 proving, 1 more and not on the chain yet.",
   );
-  assert.match(text.listCaption(overview), /Other states are the node's word, .* Not shown: 1 window/);
+  const caption = /Other states are the node's word, .* Not shown: 1 window/;
+  assert.match(text.listCaption(overview), caption);
   const done = { rows: settled, settledCount: 2, beyond: 0 };
   assert.equal(text.batchesLead(done), "2 settled, 1 of them final.");
   assert.doesNotMatch(text.listCaption(done), /node's word|Not shown/);

@@ -1,5 +1,5 @@
-// An operator's journeys through the desk, against a node that is played: there the unhappy ones
-// can be had at will.
+// An operator's journeys through the desk, and through what a node says of its windows, against a
+// node that is played: there the unhappy ones can be had at will.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -19,8 +19,9 @@ const POINTS = 720;
 
 /** A node on a free port; what it says may be changed while it runs. */
 async function serve(options = {}) {
-  const { fetch } = play({ trust: "operator", ...options.play });
-  const state = { points: POINTS, isAway: false, isTokenAsked: false, change: {}, ...options };
+  const { fetch, state: played } = play({ trust: "operator", ...options.play });
+  const state = { points: POINTS, isAway: false, isTokenAsked: false, change: {}, played };
+  Object.assign(state, options);
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url, "http://127.0.0.1");
     const give = (status, body, more = []) => {
@@ -31,7 +32,8 @@ async function serve(options = {}) {
     if (pathname === "/page.json") {
       return give(200, { schema: 1, trust: "operator", chains: 1, desk: true });
     }
-    if (pathname === "/desk") return give(...answer(state, request, Number(searchParams.get("since"))));
+    const since = Number(searchParams.get("since"));
+    if (pathname === "/desk") return give(...answer(state, request, since));
     if (pathname === "/desk/session") return give(...(await session(state, request)));
     const asset = readAsset(pathname);
     if (asset !== undefined) {
@@ -76,11 +78,19 @@ async function session(state, request) {
   const { token } = JSON.parse(await bodyOf(request));
   if (token !== TOKEN) return [401, { error: "desk-token", detail: null }];
   // From elsewhere a cookie travels over TLS alone, which there is none of here.
-  const kept = state.isLost ? `${COOKIE}; Path=/; Domain=elsewhere.example` : `${COOKIE}; Path=/desk`;
-  return [204, undefined, ["set-cookie", `${kept}; HttpOnly; SameSite=Strict`]];
+  const where = state.isLost ? "Path=/; Domain=elsewhere.example" : "Path=/desk";
+  return [204, undefined, ["set-cookie", `${COOKIE}; ${where}; HttpOnly; SameSite=Strict`]];
 }
 
 const open = (options) => () => serve(options);
+
+/** What a node tells of the windows behind its second batch. */
+const UNDER_WAY = [
+  { batch: 3, state: "sent" },
+  { batch: 4, state: "proving", proofs_done: 1, proofs: 3 },
+  { batch: 5, state: "closed" },
+  { batch: 6, state: "open", since_unix_ms: 1_800_000_000_000 },
+];
 const valueOf = async (page, name) => await text(page, `[title="${name}"] .value`);
 
 export const journeys = [
@@ -159,7 +169,7 @@ export const journeys = [
     expects: [/502/],
   },
   {
-    name: "a node that has counted nothing yet says so, and one that is away at first is asked again",
+    name: "a node that has counted nothing yet says so, and one that is away is asked again",
     open: open({ isAway: true, points: 0, change: { now: null } }),
     at: "desk.html",
     async act(page, { server: { state } }) {
@@ -189,8 +199,10 @@ export const journeys = [
       await page.getByLabel("Token of web.token_file").fill(` ${TOKEN}\n`);
       await page.keyboard.press("Enter");
       await seen(page, "Ready: all 3 stages run.");
-      const kept = () => JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]);
-      assert.ok(!(await page.evaluate(kept)).includes("vitals-desk"));
+      const kept = await page.evaluate(() =>
+        JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]),
+      );
+      assert.ok(!kept.includes("vitals-desk") && !kept.includes("0123456789"));
       assert.ok(!(await page.content()).includes(TOKEN));
       await page.reload();
       await seen(page, "Ready: all 3 stages run.");
@@ -243,6 +255,30 @@ export const journeys = [
       await page.keyboard.press("Enter");
       const pressed = await page.locator("[aria-pressed=true]").innerText();
       assert.equal(pressed, "1 h");
+    },
+  },
+  {
+    name: "windows under way stand above the settled ones as the node's word, and go as they come",
+    open: open({ play: { settled: 2, assembled: 3, underWay: UNDER_WAY } }),
+    async act(page, { server: { state } }) {
+      await seen(page, "1 sent, 1 proving, 1 closed and not on the chain yet.");
+      await seen(page, "Other states are the node's word, of which nothing can be checked yet.");
+      const words = await page.locator("tbody .state").allInnerTexts();
+      assert.deepEqual(words, ["open", "closed", "proving", "sent", "final", "final"]);
+      await seen(page, "1 of 3 proofs made");
+      await picture(page, "under-way");
+      // Without being asked: the node is looked at every few seconds, and the chain less often.
+      state.played.underWay = [{ ...UNDER_WAY[1], proofs_done: 2 }, ...UNDER_WAY.slice(2)];
+      await seen(page, "2 of 3 proofs made");
+      // What has no file is no link; by its address it says how far it is.
+      assert.equal(await page.getByRole("link", { name: "4", exact: true }).count(), 0);
+      await page.evaluate(() => (location.hash = "#/batch/4"));
+      await seen(page, /By the node's word it is proving/);
+      await page.evaluate(() => (location.hash = "#/"));
+      Object.assign(state.played, { settled: 3, underWay: [] });
+      await lookAgain(page);
+      await seen(page, "3 settled, 3 of them final.");
+      assert.ok(!/node's word/.test(await text(page)));
     },
   },
   {
