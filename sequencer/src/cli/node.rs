@@ -226,6 +226,7 @@ async fn run_until_stopped(
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     if let Some(page) = at.page {
         println!("page   http://{page}/ shows batches, as this operator shows them");
+        println!("desk   http://{page}/desk.html shows the operator how the node stands");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
     signals.catch_stops()?;

@@ -111,6 +111,8 @@ pub async fn dev(dir: &Path, size: DevSize) -> Result<Node, DemoError> {
         },
         ..config(&dir)
     };
+    // Whoever tries it out may look at it.
+    config.web.listen = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
     // All are enrolled at once, and one wallet writes every permit.
     config.ingest.rates.operations_burst += 2 * size.patients;
     let node = start(&dir, &config, clock.clone(), &mut report).await?;
