@@ -28,10 +28,13 @@ const state = {
   /** Why there is no answer, since the last one that was. */
   fault: undefined,
   isLooking: false,
+  /** Which view is shown, and the answer that the drawings are of. */
   shown: undefined,
+  drawn: undefined,
 };
 
-startTheme(byId("theme"), () => charts.redraw());
+startTheme(byId("theme"), redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("main").focus();
@@ -48,7 +51,7 @@ setInterval(() => {
 let width = innerWidth;
 addEventListener("resize", () => {
   // A phone's bars come and go, and change the height alone.
-  if (innerWidth !== width) charts.redraw();
+  if (innerWidth !== width) redraw();
   width = innerWidth;
 });
 show();
@@ -113,7 +116,7 @@ function forget() {
   ring = new Ring();
   desk = makeDesk();
   charts = new Charts(ring);
-  Object.assign(state, { told: undefined, heardAt: undefined, shown: undefined });
+  Object.assign(state, { told: undefined, heardAt: undefined, shown: undefined, drawn: undefined });
 }
 
 /** Gives the token once; what to say if that did not open the desk. */
@@ -211,7 +214,18 @@ function showDesk(told) {
   byId("out").hidden = told.access !== "session";
   const at = stale === undefined ? state.movedAt : Math.min(state.heardAt, state.movedAt);
   byId("freshness").textContent = text.freshness(at, stale !== undefined);
-  charts.update();
+  if (told !== state.drawn) charts.update().catch(drawLater);
+  state.drawn = told;
+}
+
+/** In other colours, or another width. */
+function redraw() {
+  charts.redraw().catch(drawLater);
+}
+
+/** The library did not come, as while the node is away: the next answer draws. */
+function drawLater() {
+  state.drawn = undefined;
 }
 
 /** For screen readers: what happened, once. */

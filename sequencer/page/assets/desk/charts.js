@@ -57,7 +57,8 @@ export class Charts {
   #choose(ms) {
     this.#span = ms;
     this.showChoice();
-    this.update();
+    // What draws them is here by now: somebody has seen the drawings.
+    void this.update();
   }
 
   /** Writes what is kept into every drawing. */
