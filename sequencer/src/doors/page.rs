@@ -202,8 +202,8 @@ mod tests {
         let files = OfNode { store: store.clone(), windows: Arc::new(Told) };
         let reach = files.reach().await.unwrap();
         assert_eq!((reach.assembled, reach.settled), (BatchNumber(1), BatchNumber(0)));
-        let stages: Vec<_> = reach.under_way.iter().map(|one| one.stage.name()).collect();
-        assert_eq!(stages, ["assembled", "open"]);
+        let states: Vec<_> = reach.under_way.iter().map(|one| one.state.name()).collect();
+        assert_eq!(states, ["assembled", "open"]);
         let found = files.public_file(BatchNumber(1)).await.unwrap();
         assert_eq!(found, Some(batch.public.to_bytes()));
         assert_eq!(files.public_file(BatchNumber(2)).await.unwrap(), None);

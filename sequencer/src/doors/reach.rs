@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use model::BatchNumber;
-use page_server::{BatchStage, Proofs, Reach, UNDER_WAY_MAX, UnderWay};
+use page_server::{BatchState, Proofs, Reach, UNDER_WAY_MAX, UnderWay};
 
 use crate::folder::store::{Store, StoreError};
 
@@ -50,20 +50,20 @@ pub(super) fn reach(store: &Store, windows: &Windows) -> Result<Reach, StoreErro
 fn compose(assembled: BatchNumber, settled: BatchNumber, windows: &Windows) -> Reach {
     let Windows { sent, closed, open, proving } = windows;
     let last = assembled.0.max(*closed);
-    let stage = |number: u64| match proving.get(&number) {
-        _ if number <= assembled.0 && number <= *sent => BatchStage::Sent,
-        _ if number <= assembled.0 => BatchStage::Assembled,
-        Some(proofs) => BatchStage::Proving(*proofs),
-        None => BatchStage::Closed,
+    let state = |number: u64| match proving.get(&number) {
+        _ if number <= assembled.0 && number <= *sent => BatchState::Sent,
+        _ if number <= assembled.0 => BatchState::Assembled,
+        Some(proofs) => BatchState::Proving(*proofs),
+        None => BatchState::Closed,
     };
-    let under_way = |number, stage| UnderWay { number: BatchNumber(number), stage };
+    let under_way = |number, state| UnderWay { number: BatchNumber(number), state };
     let waiting = last.saturating_sub(settled.0);
     // The open window has a place whatever waits: it is what everything else comes behind.
     let told = waiting.min(UNDER_WAY_MAX as u64 - 1);
-    let ended = (settled.0 + 1..=settled.0 + told).map(|number| under_way(number, stage(number)));
+    let ended = (settled.0 + 1..=settled.0 + told).map(|number| under_way(number, state(number)));
     let open = open
         .filter(|open| open.number > last)
-        .map(|open| under_way(open.number, BatchStage::Open { since_unix_ms: open.since_unix_ms }));
+        .map(|open| under_way(open.number, BatchState::Open { since_unix_ms: open.since_unix_ms }));
     let (under_way, left_out) = (ended.chain(open).collect(), waiting - told);
     Reach { assembled, settled, under_way, left_out }
 }
@@ -74,7 +74,7 @@ mod tests {
 
     fn told(assembled: u64, settled: u64, windows: &Windows) -> Vec<(u64, &'static str)> {
         let reach = compose(BatchNumber(assembled), BatchNumber(settled), windows);
-        reach.under_way.iter().map(|one| (one.number.0, one.stage.name())).collect()
+        reach.under_way.iter().map(|one| (one.number.0, one.state.name())).collect()
     }
 
     fn windows(sent: u64, closed: u64, proving: &[u64]) -> Windows {

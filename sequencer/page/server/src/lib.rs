@@ -28,6 +28,6 @@ mod tests;
 pub use chain::READS;
 pub use desk::{Closed, Desk};
 pub use page::Trust;
-pub use reach::{BatchStage, Proofs, Reach, UNDER_WAY_MAX, UnderWay};
+pub use reach::{BatchState, Proofs, Reach, UNDER_WAY_MAX, UnderWay};
 pub use serve::PageServer;
 pub use shown::{ANSWERS_MAX, CHAINS_MAX, Files, Found, PageError, Shown};

@@ -28,12 +28,12 @@ pub struct UnderWay {
     /// Its number.
     pub number: BatchNumber,
     /// How far it is.
-    pub stage: BatchStage,
+    pub state: BatchState,
 }
 
 /// How far a window is on its way to the chain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BatchStage {
+pub enum BatchState {
     /// It takes in what comes.
     Open {
         /// When it began, milliseconds since 1970.
@@ -108,17 +108,17 @@ impl UnderWay {
     fn to_json(self) -> Value {
         let mut told = Map::from_iter([
             ("batch".to_owned(), self.number.0.into()),
-            ("state".to_owned(), self.stage.name().into()),
+            ("state".to_owned(), self.state.name().into()),
         ]);
-        match self.stage {
-            BatchStage::Open { since_unix_ms } => {
+        match self.state {
+            BatchState::Open { since_unix_ms } => {
                 told.insert("since_unix_ms".to_owned(), since_unix_ms.into());
             }
-            BatchStage::Proving(Proofs { done, all }) => {
+            BatchState::Proving(Proofs { done, all }) => {
                 told.insert("proofs_done".to_owned(), done.into());
                 told.insert("proofs".to_owned(), all.into());
             }
-            BatchStage::Closed | BatchStage::Assembled | BatchStage::Sent => {}
+            BatchState::Closed | BatchState::Assembled | BatchState::Sent => {}
         }
         Value::Object(told)
     }
@@ -127,30 +127,30 @@ impl UnderWay {
     fn read(told: &Value) -> Option<UnderWay> {
         let number = BatchNumber(told["batch"].as_u64()?);
         let count = |name: &str| told[name].as_u64().and_then(|count| u32::try_from(count).ok());
-        let stage = match told["state"].as_str()? {
-            "open" => BatchStage::Open { since_unix_ms: told["since_unix_ms"].as_u64()? },
-            "closed" => BatchStage::Closed,
+        let state = match told["state"].as_str()? {
+            "open" => BatchState::Open { since_unix_ms: told["since_unix_ms"].as_u64()? },
+            "closed" => BatchState::Closed,
             "proving" => {
                 let (done, all) = (count("proofs_done")?, count("proofs"));
-                BatchStage::Proving(Proofs { done, all })
+                BatchState::Proving(Proofs { done, all })
             }
-            "assembled" => BatchStage::Assembled,
-            "sent" => BatchStage::Sent,
+            "assembled" => BatchState::Assembled,
+            "sent" => BatchState::Sent,
             _ => return None,
         };
-        Some(UnderWay { number, stage })
+        Some(UnderWay { number, state })
     }
 }
 
-impl BatchStage {
+impl BatchState {
     /// As JSON and pages say it.
     pub fn name(self) -> &'static str {
         match self {
-            BatchStage::Open { .. } => "open",
-            BatchStage::Closed => "closed",
-            BatchStage::Proving(_) => "proving",
-            BatchStage::Assembled => "assembled",
-            BatchStage::Sent => "sent",
+            BatchState::Open { .. } => "open",
+            BatchState::Closed => "closed",
+            BatchState::Proving(_) => "proving",
+            BatchState::Assembled => "assembled",
+            BatchState::Sent => "sent",
         }
     }
 }
@@ -159,24 +159,24 @@ impl BatchStage {
 mod tests {
     use super::*;
 
-    fn all_stages() -> Reach {
-        let stages = [
-            BatchStage::Sent,
-            BatchStage::Assembled,
-            BatchStage::Proving(Proofs { done: 2, all: Some(5) }),
-            BatchStage::Proving(Proofs { done: 0, all: None }),
-            BatchStage::Closed,
-            BatchStage::Open { since_unix_ms: 1_800_000_000_000 },
+    fn all_states() -> Reach {
+        let states = [
+            BatchState::Sent,
+            BatchState::Assembled,
+            BatchState::Proving(Proofs { done: 2, all: Some(5) }),
+            BatchState::Proving(Proofs { done: 0, all: None }),
+            BatchState::Closed,
+            BatchState::Open { since_unix_ms: 1_800_000_000_000 },
         ];
         let numbers = (8..).map(BatchNumber);
-        let under_way = numbers.zip(stages).map(|(number, stage)| UnderWay { number, stage });
+        let under_way = numbers.zip(states).map(|(number, state)| UnderWay { number, state });
         let (assembled, settled) = (BatchNumber(9), BatchNumber(7));
         Reach { assembled, settled, under_way: under_way.collect(), left_out: 3 }
     }
 
     #[test]
     fn what_is_told_is_read_back() {
-        let reach = all_stages();
+        let reach = all_states();
         assert_eq!(Reach::read(reach.to_json().to_string().as_bytes()), Some(reach.clone()));
         let proving = &reach.to_json()["under_way"][2];
         let expected = json!({ "batch": 10, "state": "proving", "proofs_done": 2, "proofs": 5 });
@@ -210,7 +210,7 @@ mod tests {
     fn the_longest_answer_is_read_by_programs_of_the_first_release() {
         let longest = Proofs { done: u32::MAX, all: Some(u32::MAX) };
         let longest =
-            UnderWay { number: BatchNumber(u64::MAX), stage: BatchStage::Proving(longest) };
+            UnderWay { number: BatchNumber(u64::MAX), state: BatchState::Proving(longest) };
         let reach = Reach {
             assembled: BatchNumber(u64::MAX),
             settled: BatchNumber(u64::MAX),
