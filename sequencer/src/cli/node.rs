@@ -222,13 +222,14 @@ async fn run_until_stopped(
     signals: &mut Signals,
     manager: &ServiceManager,
 ) -> Outcome {
+    // Before it says that it runs: whoever reads that may stop it at once, in order.
+    signals.catch_stops()?;
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     if let Some(page) = at.page {
         println!("page   http://{page}/ shows batches, as this operator shows them");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
-    signals.catch_stops()?;
     manager.tell(Notice::Ready).await;
     let outcome = loop {
         let wish = tokio::select! {
