@@ -26,8 +26,8 @@ export function checkCard(number, state, acts) {
       verify,
     );
   }
-  if (check.outcome === "running") return runningCard(check);
-  if (check.outcome === "broken") return brokenCard(number, check, acts);
+  if (check.outcome === "running") return runningCard(check, () => acts.cancel(number));
+  if (check.outcome === "broken") return brokenCard(number, { check, overview }, acts);
   if (check.outcome === "away") {
     return notice(
       { kind: "warn", title: "Not checked: something is not available", key: "check" },
@@ -39,7 +39,18 @@ export function checkCard(number, state, acts) {
   return goodCard(check, state, acts, overview);
 }
 
-function runningCard({ progress }) {
+/** Of a check that runs: what is there is changed, so that its button can be pressed meanwhile. */
+export function showProgress(view, progress) {
+  const bar = view.querySelector(".progress[data-key=check] progress");
+  if (bar === null) return;
+  const label = text.step(progress);
+  bar.previousElementSibling.textContent = label;
+  bar.setAttribute("aria-label", label);
+  if (progress.of > 1) Object.assign(bar, { max: progress.of, value: progress.done });
+  else bar.removeAttribute("value");
+}
+
+function runningCard({ progress }, cancel) {
   const label = progress === undefined ? "Starting" : text.step(progress);
   const bar = el("progress", {
     "aria-label": label,
@@ -51,10 +62,12 @@ function runningCard({ progress }) {
     { class: "card progress", "aria-busy": "true", tabindex: "-1", ...KEY },
     el("p", {}, label),
     bar,
+    button("Cancel", cancel, { class: "quiet small" }),
   );
 }
 
-function brokenCard(number, { fault }, acts) {
+function brokenCard(number, { check, overview }, acts) {
+  const { fault } = check;
   return notice(
     { kind: "bad", title: `Broken: ${fault.item}`, key: "check" },
     el(
@@ -73,6 +86,7 @@ function brokenCard(number, { fault }, acts) {
       el("dd", {}, String(fault.found)),
     ),
     button("Check again", () => acts.verify(number), { class: "quiet" }),
+    saveLine(number, { check, overview }, acts),
   );
 }
 
@@ -91,6 +105,7 @@ function goodCard(check, state, acts, overview) {
         `${text.length(report.ms)}; ${trust.badge}.`,
     ),
     comparison(check, { number, overview }, acts),
+    saveLine(number, { check, overview }, acts),
     el(
       "div",
       { class: "report" },
@@ -130,8 +145,27 @@ function goodCard(check, state, acts, overview) {
   );
 }
 
+/** Saves what was checked, where the reader serves the page: an operator could change that, too. */
+function saveLine(number, { check, overview }, acts) {
+  if (overview.trust !== "verifier") return undefined;
+  const { isSaving, saved, saveFault } = check;
+  if (isSaving) return el("p", { "aria-busy": "true" }, `${text.SAVING} ...`);
+  const [kind, words] =
+    saveFault !== undefined
+      ? ["bad", `Not saved: ${text.sentence(saveFault.message)} ${text.advice(saveFault)}`]
+      : ["", saved === undefined ? text.SAVE : text.savedAs(saved)];
+  return el(
+    "div",
+    { class: "save" },
+    button("Save as one file", () => acts.save(number), { class: "quiet small" }),
+    el("p", { class: `outcome ${kind}` }, words),
+  );
+}
+
 /** The other nodes of the chain: asked, agreeing, differing or away. */
 function comparison({ compared, isComparing }, { number, overview }, acts) {
+  const isSaved = overview.trust === "saved";
+  if (overview.chains < 2 && isSaved) return undefined;
   if (overview.chains < 2) {
     return el(
       "p",
@@ -144,8 +178,8 @@ function comparison({ compared, isComparing }, { number, overview }, acts) {
   return el(
     "div",
     {},
-    isComparing
-      ? el("p", {}, "Asking the other nodes of the chain ...")
+    isComparing || isSaved
+      ? el("p", {}, isSaved ? "When it was saved:" : "Asking the other nodes of the chain ...")
       : button("Ask the other nodes again", again, { class: "quiet small" }),
     compared.map(({ chain, outcome, why }) => {
       const words = {
@@ -162,14 +196,14 @@ function comparison({ compared, isComparing }, { number, overview }, acts) {
 }
 
 /** Counts, chunks, file and header words. */
-export function detailCards(detail, cost, check) {
+export function detailCards(detail, { cost, check, trust }) {
   const { row } = detail;
   // What was checked replaces what the node served before or after: it may serve one thing to each.
   const checked = check?.report?.file;
   const file = checked ?? detail.file;
-  const title = text.fileTitle(checked !== undefined);
+  const title = text.fileTitle(checked !== undefined, trust);
   return [
-    row === undefined ? undefined : summaryCard(detail, cost),
+    row === undefined ? undefined : summaryCard(detail, { cost, trust }),
     file.fault === undefined
       ? fileCard(file, title)
       : notice(
@@ -180,7 +214,7 @@ export function detailCards(detail, cost, check) {
   ];
 }
 
-function summaryCard({ row, transaction, block, hash }, cost) {
+function summaryCard({ row, transaction, block, hash }, { cost, trust }) {
   const { day, times } = text.span(row.from, row.until);
   const [word, meaning] = text.STATES[row.state];
   const gas =
@@ -192,7 +226,7 @@ function summaryCard({ row, transaction, block, hash }, cost) {
   return el(
     "section",
     { class: "card" },
-    el("h2", {}, "On the chain"),
+    el("h2", {}, text.chainTitle(trust)),
     facts([
       ["Window", `${day}, ${times}`],
       ["State", `${word}: ${meaning}`],

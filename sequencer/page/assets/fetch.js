@@ -59,7 +59,7 @@ function waitOf(answer, tried) {
 }
 
 /** Bytes are counted as they come: the length that a server declares is not believed. */
-async function readBody(answer, bytesMax, abort) {
+export async function readBody(answer, bytesMax, abort) {
   const parts = [];
   let length = 0;
   const reader = answer.body.getReader();

@@ -70,6 +70,15 @@ const TRUSTS = {
     mark: "agrees",
     who: "The program on your machine that serves this page.",
   },
+  // Of a file the chain was not asked, so that nothing of it is verified, and nothing green.
+  saved: {
+    badge: "from a file: no chain is asked",
+    word: "Recomputed",
+    mark: "recomputed",
+    who:
+      "Whoever gave you this file: that the page in it is the one that was published, which its " +
+      "hash shows.",
+  },
 };
 
 /** What a page may say, by who serves it. */
@@ -89,6 +98,7 @@ const STEPS = {
   blocks: "Searching blocks for batches",
   headers: "Reading the times of blocks",
   fetch: "Fetching the public file",
+  before: "Following the journal of the batch before",
   decode: "Decoding the file",
   lists: "Recomputing leaves, roots and counters",
   journal: "Following the journal",
@@ -109,10 +119,16 @@ export function chunksTitle(list, file) {
 }
 
 /** What the card of a public file is called: whether the bytes that it tells of were checked. */
-export function fileTitle(isChecked) {
-  return isChecked
-    ? "Public file, as it was checked here"
+export function fileTitle(isChecked, trust) {
+  if (isChecked) return "Public file, as it was checked here";
+  return trust === "saved"
+    ? "Public file, as it was saved, not checked"
     : "Public file, as the node serves it, not checked";
+}
+
+/** What the card of the chain's word is called. */
+export function chainTitle(trust) {
+  return trust === "saved" ? "On the chain, by the word of whoever saved it" : "On the chain";
 }
 
 /** What was found when the chain was read, before any file. */
@@ -197,6 +213,16 @@ export function whyNotLinked({ number, unlinked }) {
   return step + sentence(unlinked.why);
 }
 
+/** Somebody ended a check. */
+export const CANCELLED = "The check was cancelled: the batch is not checked.";
+
+/** What the button that saves a batch does. */
+export const SAVE =
+  "One file with this page, the batch and what the chain's node said of it: it opens from disk, " +
+  "asks nobody, and recomputes the batch wherever it is opened.";
+export const SAVING = "Reading the batch once more, for the file";
+export const savedAs = ({ name, length: size }) => `Saved as ${name}, ${bytes(size)}.`;
+
 /** How a check that came to an end is marked in the list: a word and its colour. */
 export function markOf({ report, compared }, { trust, peers }) {
   if (isDisputed(compared, peers)) return ["disputed", "bad"];
@@ -213,8 +239,10 @@ export function titleOf({ report, compared }, { trust, peers }) {
   if (unlinked !== undefined) return { kind: "warn", title: notLinked(number) };
   const { word } = trustOf(trust);
   const under = report.devInsecure ? " under development keys" : "";
-  const title = `${word}${under}: batch ${number} is what its header on the chain says`;
-  return { kind: report.devInsecure ? "warn" : "good", title };
+  const header = trust === "saved" ? "the header in this file" : "its header on the chain";
+  const title = `${word}${under}: batch ${number} is what ${header} says`;
+  if (report.devInsecure) return { kind: "warn", title };
+  return { kind: trust === "saved" ? "" : "good", title };
 }
 
 /** What stands over a check when the nodes of the chain do not say the same. */
@@ -251,7 +279,12 @@ export function setupOf(setup) {
 export function trusted(report, overview, compared) {
   const list = [];
   const others = (compared ?? []).filter(({ outcome }) => outcome === "agrees");
-  if (others.length > 0) {
+  if (overview.trust === "saved") {
+    list.push(
+      "Whoever saved this file: that the chain's node said what the file says it did. Contract, " +
+        "keys and headers are in it, and fit each other and the batch; a chain could be made up.",
+    );
+  } else if (others.length > 0) {
     list.push(
       `${plural(others.length + 1, "node")} of the chain, which say the same: that they do ` +
         "not err together.",
@@ -290,6 +323,7 @@ export function advice({ name, kind }) {
     return "Start this server with a node of the chain that keeps old logs.";
   if (name === "ChainError")
     return "Check that the chain's node runs and that this server reaches it, then try again.";
+  if (name === "SavedError") return "The program auditor verify has no such limit.";
   if (name === "NodeError")
     return "The node of batch files, or this page's server, does not answer as expected.";
   if (name === "DeploymentError")

@@ -47,6 +47,7 @@ fn types_are_those_of_the_endings_and_tags_those_of_the_contents() {
     let types = BTreeMap::from([
         ("js", "text/javascript"),
         ("css", "text/css"),
+        ("html", "text/html"),
         ("svg", "image/svg+xml"),
         ("txt", "text/plain"),
         ("json", "application/json"),

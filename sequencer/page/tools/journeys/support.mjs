@@ -1,5 +1,5 @@
-// What every file of journeys shares: the browser, what a journey must not do, and programs that are
-// started and ended. `tools/journeys.mjs` runs the files; each of them is called
+// What every file of journeys shares: the browser, what a journey must not do, and programs that
+// are started and ended. `tools/journeys.mjs` runs the files; each of them is called
 // `journeys/journeys-NAME.mjs` and exports
 //
 //   title      what its journeys are about, for the report;
