@@ -17,6 +17,8 @@ const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of base64 that are made at once: arguments of a call have a limit. */
 const BASE64_PART = 24_573;
 const NODE_NAME_MAX = 300;
+/** Of an answer that is none, its code and words. */
+const SAID_CHARS_MAX = 4096;
 /** What a saved page cannot take from its own template. */
 const DOCUMENTS = ["/deployment.json", "/batches"];
 
@@ -153,7 +155,8 @@ class RecordedChain {
 
   keep(question, { status, text }) {
     const { method, params } = JSON.parse(question);
-    const answer = status === 200 ? resultOf(text) : { status };
+    const said = text.slice(0, SAID_CHARS_MAX);
+    const answer = status === 200 ? resultOf(text) : { status, said };
     const key = JSON.stringify([method, params]);
     if (method === "eth_getLogs" && Array.isArray(answer.result)) {
       this.#keepLogs(params[0], answer.result);
@@ -186,7 +189,7 @@ function resultOf(text) {
     const { result, error } = JSON.parse(text);
     return error === undefined || error === null ? { result } : { error };
   } catch {
-    return { status: 502 };
+    return { status: 502, said: "" };
   }
 }
 

@@ -80,10 +80,10 @@ class FrozenChain {
     const { id, method, params } = JSON.parse(body);
     const found = this.#find(method, params);
     if (found === undefined) return missing();
-    const { status = 200, result, error } = found;
+    const { status, said, result, error } = found;
     if (status === 0) throw new TypeError("nobody answered");
     // Only what failed is kept with a status.
-    if (found.status !== undefined) return new Response("", { status: statusOf(status) });
+    if (status !== undefined) return new Response(String(said), { status: statusOf(status) });
     return Response.json({ jsonrpc: "2.0", id, result, error });
   }
 

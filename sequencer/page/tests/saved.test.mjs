@@ -153,15 +153,19 @@ test("a file before it that was away is away from the saved page, too: it is not
 });
 
 test("a node that served logs in parts, or refused some, is played as it was", async () => {
-  const change = (at, question) => {
+  const refuse = (say) => (at, question) => {
     if (at !== "/chain/1" || question?.method !== "eth_getLogs") return undefined;
     const { fromBlock, toBlock } = question.params[0];
-    const error = { code: -32_005, message: "at most one block" };
-    const isMore = BigInt(toBlock) > BigInt(fromBlock);
-    return isMore ? Response.json({ id: question.id, error }) : undefined;
+    return BigInt(toBlock) > BigInt(fromBlock) ? say(question) : undefined;
   };
-  const { session } = await open(await save(3, { change }));
-  assert.equal((await session.verify(3, tell)).unlinked, undefined);
+  const error = { code: -32_005, message: "at most one block" };
+  for (const change of [
+    refuse(({ id }) => Response.json({ id, error })),
+    refuse(() => Response.json({ error: "chain-answer-large" }, { status: 502 })),
+  ]) {
+    const { session } = await open(await save(3, { change }));
+    assert.equal((await session.verify(3, tell)).unlinked, undefined);
+  }
 });
 
 test("no word about a saved batch is verified, and nothing of it is green", async () => {

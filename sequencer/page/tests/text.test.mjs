@@ -84,12 +84,19 @@ test("under development keys nothing is green", () => {
   assert.match(text.setupOf("dev-insecure"), /anybody can forge/);
 });
 
+/** Hand-written files of the page and of the saved one, from the assets on. What is made of them is
+ *  compared with them. */
+function written(endings) {
+  const assets = new URL("../assets/", import.meta.url);
+  const all = ["", "statement/", "../saved/"].flatMap((folder) =>
+    readdirSync(new URL(folder, assets)).map((name) => folder + name),
+  );
+  return all.filter((name) => endings.test(name) && name !== "saved.html");
+}
+
 test("no other file of the page says it", () => {
   const assets = new URL("../assets/", import.meta.url);
-  const files = readdirSync(assets).filter(
-    (name) => /\.(js|html)$/.test(name) && name !== "text.js",
-  );
-  files.push(...readdirSync(new URL("statement/", assets)).map((name) => `statement/${name}`));
+  const files = written(/\.(js|html)$/).filter((name) => name !== "text.js");
   for (const name of files) {
     // Lines that are comments: what stands behind code on its line is read with it.
     const text = readFileSync(new URL(name, assets), "utf8");
@@ -100,10 +107,9 @@ test("no other file of the page says it", () => {
 
 test("nothing is shown but as text, and nothing is fetched from another host", () => {
   const assets = new URL("../assets/", import.meta.url);
-  const own = readdirSync(assets).filter((name) => /\.(js|html|css)$/.test(name));
-  const modules = readdirSync(new URL("statement/", assets)).map((name) => `statement/${name}`);
-  for (const name of [...own, ...modules]) {
-    const code = readFileSync(new URL(name, assets), "utf8");
+  for (const name of written(/\.(js|html|css)$/)) {
+    // Of a command to paste, where a reader's own node stands.
+    const code = readFileSync(new URL(name, assets), "utf8").replaceAll("https://YOUR-NODE", "");
     const banned =
       /innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|https?:\/\//;
     assert.doesNotMatch(code, banned, name);
