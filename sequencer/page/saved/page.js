@@ -59,14 +59,14 @@ function expectNothingBehind() {
 async function open() {
   const given = { saved: byId("saved").textContent, contract: byId("contract").textContent };
   const { number, savedAt, nodes, overview } = await asker.ask("open", given);
-  const settled = overview.rows.filter(({ state: of }) => of !== "assembled");
-  if (number > settled.length) throw new Error(words.NOT_IN_FILE);
+  const settledCount = overview.rows.filter(({ hash }) => hash !== undefined).length;
+  if (number > settledCount) throw new Error(words.NOT_IN_FILE);
   Object.assign(state, { number, saved: { savedAt, nodes: nodes.map(escape) } });
   state.detail = await asker.ask("detail", { number });
   state.peers = await asker.ask("peers", {});
   // What it cost is a remark, and may not have been to be had.
   [state.cost] = await asker.ask("costs", { numbers: [number] }).catch(() => []);
-  state.overview = { ...overview, settledCount: settled.length };
+  state.overview = { ...overview, settledCount };
 }
 
 async function verify() {
