@@ -277,17 +277,25 @@ async function compare(number) {
 /** Gives a checked batch as a file of its own to whoever reads here. */
 async function save(number) {
   const check = state.checks.get(number);
-  if (check === undefined || check.isSaving) return;
-  Object.assign(check, { isSaving: true, saved: undefined, saveFault: undefined });
+  if (check === undefined || check.saving !== undefined) return;
+  const end = new AbortController();
+  const saving = { cancel: () => end.abort() };
+  Object.assign(check, { saving, saved: undefined, saveFault: undefined });
   show();
+  const tell = (progress) => {
+    saving.progress = progress;
+    if (numberOf(location.hash) === number) showProgress(byId("view"), progress, "save");
+  };
   try {
-    check.saved = await saveFile(asker, state.overview.rows[number - 1]);
+    const row = state.overview.rows[number - 1];
+    check.saved = await saveFile({ asker, tell, signal: end.signal }, row);
     say(text.savedAs(check.saved));
   } catch (fault) {
-    check.saveFault = fault;
-    say(fault.message);
+    const isEnded = fault.name === "Cancelled";
+    check.saveFault = isEnded ? undefined : fault;
+    say(isEnded ? text.NOT_SAVED : fault.message);
   }
-  check.isSaving = false;
+  check.saving = undefined;
   show();
 }
 

@@ -32,7 +32,7 @@ export function checkCard(number, state, acts) {
     return notice(
       { kind: "warn", title: "Not checked: something is not available", key: "check" },
       el("p", {}, text.sentence(check.fault.message)),
-      el("p", {}, text.advice(check.fault)),
+      el("p", {}, text.advice(check.fault, overview.trust)),
       button("Try again", () => acts.verify(number), { class: "quiet" }),
     );
   }
@@ -40,8 +40,8 @@ export function checkCard(number, state, acts) {
 }
 
 /** Of a check that runs: what is there is changed, so that its button can be pressed meanwhile. */
-export function showProgress(view, progress) {
-  const bar = view.querySelector(".progress[data-key=check] progress");
+export function showProgress(view, progress, key = "check") {
+  const bar = view.querySelector(`.progress[data-key=${key}] progress`);
   if (bar === null) return;
   const label = text.step(progress);
   bar.previousElementSibling.textContent = label;
@@ -148,8 +148,8 @@ function goodCard(check, state, acts, overview) {
 /** Saves what was checked, where the reader serves the page: an operator could change that, too. */
 function saveLine(number, { check, overview }, acts) {
   if (overview.trust !== "verifier") return undefined;
-  const { isSaving, saved, saveFault } = check;
-  if (isSaving) return el("p", { "aria-busy": "true" }, `${text.SAVING} ...`);
+  const { saving, saved, saveFault } = check;
+  if (saving !== undefined) return savingLine(saving);
   const [kind, words] =
     saveFault !== undefined
       ? ["bad", `Not saved: ${text.sentence(saveFault.message)} ${text.advice(saveFault)}`]
@@ -159,6 +159,19 @@ function saveLine(number, { check, overview }, acts) {
     { class: "save" },
     button("Save as one file", () => acts.save(number), { class: "quiet small" }),
     el("p", { class: `outcome ${kind}` }, words),
+  );
+}
+
+const SAVE_KEY = { "data-key": "save" };
+
+function savingLine({ progress, cancel }) {
+  const label = progress === undefined ? text.SAVING : text.step(progress);
+  return el(
+    "div",
+    { class: "save progress", "aria-busy": "true", ...SAVE_KEY },
+    el("p", {}, label),
+    el("progress", { "aria-label": label }),
+    button("Do not save", cancel, { class: "quiet small" }),
   );
 }
 
@@ -178,21 +191,18 @@ function comparison({ compared, isComparing }, { number, overview }, acts) {
   return el(
     "div",
     {},
-    isComparing || isSaved
-      ? el("p", {}, isSaved ? "When it was saved:" : "Asking the other nodes of the chain ...")
-      : button("Ask the other nodes again", again, { class: "quiet small" }),
-    compared.map(({ chain, outcome, why }) => {
-      const words = {
-        agrees: `Node ${chain} of the chain agrees: contract, keys, event and block are the same.`,
-        differs:
-          `Node ${chain} of the chain disagrees: ${why}. One of the two is wrong; ` +
-          "trust neither before you know which.",
-        away: `Node ${chain} of the chain was not compared: ${text.sentence(why)}`,
-      };
-      const kinds = { agrees: "good", differs: "bad", away: "" };
-      return el("p", { class: `outcome ${kinds[outcome]}` }, words[outcome]);
+    isSaved ? undefined : askAgain(isComparing, again),
+    compared.map((one) => {
+      const { kind, words } = text.comparedOf(one, overview);
+      return el("p", { class: `outcome ${kind}` }, words);
     }),
   );
+}
+
+function askAgain(isComparing, again) {
+  return isComparing
+    ? el("p", {}, "Asking the other nodes of the chain ...")
+    : button("Ask the other nodes again", again, { class: "quiet small" });
 }
 
 /** Counts, chunks, file and header words. */
@@ -210,13 +220,13 @@ export function detailCards(detail, { cost, check, trust }) {
           { kind: "warn", title: "The public file cannot be shown" },
           el("p", {}, text.sentence(file.fault)),
         ),
-    detail.words === undefined ? undefined : wordsCard(detail),
+    detail.words === undefined ? undefined : wordsCard(detail, trust),
   ];
 }
 
 function summaryCard({ row, transaction, block, hash }, { cost, trust }) {
   const { day, times } = text.span(row.from, row.until);
-  const [word, meaning] = text.STATES[row.state];
+  const [word, meaning] = text.stateOf(row.state, trust);
   const gas =
     cost === undefined
       ? "..."
@@ -329,7 +339,7 @@ function chunkTable(title, chunks, say) {
   );
 }
 
-function wordsCard({ words, row }) {
+function wordsCard({ words, row }, trust) {
   const times = { "begin of the window": row.from, "end of the window": row.until };
   return el(
     "section",
@@ -337,7 +347,7 @@ function wordsCard({ words, row }) {
     el("h2", {}, "Header words"),
     table(
       { class: "words" },
-      el("caption", {}, "As the contract emitted them. Times are milliseconds since 1900."),
+      el("caption", {}, text.wordsCaption(trust)),
       el(
         "tbody",
         {},

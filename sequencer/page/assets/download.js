@@ -4,20 +4,31 @@
 import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
-/** The last line of the template: everything behind it is data. */
-const DATA_BEGIN = '<script type="application/json" id="saved">\n';
+/** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
+const TEMPLATE_SHA256 = "7baff4c3efaa01fa5e568aaeccfe43b891a14ffc5238703e13c34b35170d75df";
+/** How long the browser has to take the file from here. */
+const OFFERED_MS = 60_000;
 
-/** Has the batch of a row read for it, and hands the file to the browser; its name and length. */
-export async function saveFile(asker, { number, hash }) {
-  const data = await asker.ask("save", { number, hash, savedAt: Date.now() });
-  const template = new TextDecoder().decode(
-    await fetchBytes("/saved.html", { bytesMax: TEMPLATE_BYTES_MAX }),
-  );
-  if (!template.endsWith(DATA_BEGIN)) throw new Error("the page for saved batches is another");
-  const blob = new Blob([template, data, "\n"], { type: "text/html" });
+/**
+ * Has the batch of a row read for it, and hands the file to the browser. Gives its name and length,
+ * and whether the file of the batch before is not in it.
+ */
+export async function saveFile({ asker, tell, signal }, { number, hash }) {
+  const asked = { number, hash, savedAt: Date.now() };
+  const { text, isAlone } = await asker.ask("save", asked, tell, signal);
+  const template = await fetchBytes("/saved.html", { bytesMax: TEMPLATE_BYTES_MAX });
+  if ((await sha256(template)) !== TEMPLATE_SHA256) {
+    throw new Error("the server has another page for saved batches than this page: reload it");
+  }
+  const blob = new Blob([template, text, "\n"], { type: "text/html" });
   const name = `vitals-batch-${number}-${hash.slice(2, 10)}.html`;
   offer(blob, name);
-  return { name, length: blob.size };
+  return { name, length: blob.size, isAlone };
+}
+
+async function sha256(bytes) {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function offer(blob, name) {
@@ -25,6 +36,6 @@ function offer(blob, name) {
   const link = document.createElement("a");
   Object.assign(link, { href: url, download: name });
   link.click();
-  // The browser has taken it by the next turn; what it holds would stay until the page is left.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  // What it holds would stay until the page is left.
+  setTimeout(() => URL.revokeObjectURL(url), OFFERED_MS);
 }

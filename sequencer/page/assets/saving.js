@@ -31,16 +31,20 @@ export class SavedError extends Error {
 }
 
 /**
- * Reads, checks and records a batch; gives the text of `#saved`. `hash` is that of the header that
- * is shown: a batch that was replaced meanwhile is not what somebody wants to keep. One that is
- * broken is saved, too, as evidence.
+ * Reads, checks and records a batch; gives the text of `#saved`, and whether a file before it that
+ * is too large is missing in it. `hash` is that of the header that is shown: a batch that was
+ * replaced meanwhile is not what somebody wants to keep. One that is broken is saved, too: it is
+ * evidence. `options` are those of a session, and of tests `filesBytesMax`.
  */
 export async function saveBatch(asked, options, tell) {
-  const recorder = new Recorder(options.fetch ?? ((...of) => globalThis.fetch(...of)));
+  const { number, savedAt } = asked;
+  const fetch = options.fetch ?? ((...of) => globalThis.fetch(...of));
+  const filesBytesMax = options.filesBytesMax ?? FILES_BYTES_MAX;
+  const recorder = new Recorder({ fetch, number, filesBytesMax });
   try {
     const nodes = await readAll(asked, { options, recorder }, tell);
-    const { number, savedAt } = asked;
-    return recorder.toText({ schema: SCHEMA, number, savedAt, nodes });
+    const text = recorder.toText({ schema: SCHEMA, number, savedAt, nodes });
+    return { text, isAlone: recorder.isAlone };
   } catch (error) {
     // Whoever asked was told that nobody answers, which is not why.
     throw recorder.fault ?? error;
@@ -89,11 +93,17 @@ class Recorder {
   #chains = [];
   #fileBytes = 0;
   #answerChars = 0;
+  #number;
+  #filesBytesMax;
   /** Why it can keep no more, once it cannot. */
   fault;
+  /** Whether a file of a batch before was too large to be kept beside the batch's own. */
+  isAlone = false;
 
-  constructor(fetch) {
+  constructor({ fetch, number, filesBytesMax }) {
     this.#fetch = fetch;
+    this.#number = number;
+    this.#filesBytesMax = filesBytesMax;
     this.fetch = async (url, init = {}) => await this.#ask(url, init);
   }
 
@@ -114,7 +124,7 @@ class Recorder {
     const { status, headers } = answer;
     if (chain !== undefined) this.#keepAnswer(chain, init.body, { status, text: textOf(bytes) });
     else if (file !== undefined && status === 200) this.#keepFile(Number(file), bytes);
-    else if (DOCUMENTS.includes(url)) this.#documents.set(url, textOf(bytes));
+    else if (DOCUMENTS.includes(url) && status === 200) this.#documents.set(url, textOf(bytes));
     return new Response(bytes, { status, headers });
   }
 
@@ -126,9 +136,15 @@ class Recorder {
   }
 
   #keepFile(number, bytes) {
-    this.#fileBytes += bytes.length - (this.#files.get(number)?.length ?? 0);
-    const most = `public files of at most ${FILES_BYTES_MAX} bytes together`;
-    if (this.#fileBytes > FILES_BYTES_MAX) this.#refuse(most);
+    const sum = this.#fileBytes + bytes.length - (this.#files.get(number)?.length ?? 0);
+    // Of those before only the last groups are used, by which this one is linked to them.
+    const isTooLarge = sum > this.#filesBytesMax;
+    if (isTooLarge && number !== this.#number) {
+      this.isAlone = true;
+      return;
+    }
+    if (isTooLarge) this.#refuse(`a public file of at most ${this.#filesBytesMax} bytes`);
+    this.#fileBytes = sum;
     this.#files.set(number, bytes);
   }
 
@@ -142,7 +158,8 @@ class Recorder {
   toText(about) {
     const documents = Object.fromEntries(this.#documents);
     const files = Object.fromEntries([...this.#files].map(([n, bytes]) => [n, toBase64(bytes)]));
-    const chains = Array.from(this.#chains, (chain) => chain?.toJson() ?? { answers: [], logs: [] });
+    const silent = { answers: [], logs: [] };
+    const chains = Array.from(this.#chains, (chain) => chain?.toJson() ?? silent);
     const text = JSON.stringify({ ...about, documents, chains, files });
     return text.replaceAll("<", "\\u003c");
   }

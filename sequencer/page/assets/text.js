@@ -92,6 +92,28 @@ export const STATES = {
   assembled: ["assembled", "the node has its file; it is not on the chain yet"],
 };
 
+/** What stands behind whatever a saved page says of the chain. */
+const BY_SAVER = "by the word of whoever saved this file";
+
+/** The word of a state, and what it means: of a file it is no news. */
+export function stateOf(state, trust) {
+  const [word, meaning] = STATES[state];
+  return [word, trust === "saved" ? `${meaning}, ${BY_SAVER}` : meaning];
+}
+
+/** Which chain, and how much of it. */
+export function readUpTo({ chainId, head, trust }) {
+  const where = trust === "saved" ? "in this file" : "read";
+  return `id ${chainId}, ${where} up to block ${count(head.block)}`;
+}
+
+/** What stands over the words of a header. */
+export function wordsCaption(trust) {
+  const emitted = trust === "saved" ? `As the contract emitted them, ${BY_SAVER}` : WORDS_EMITTED;
+  return `${emitted}. Times are milliseconds since 1900.`;
+}
+const WORDS_EMITTED = "As the contract emitted them";
+
 const STEPS = {
   open: "Reading what this server says",
   deployment: "Comparing the deployment with the chain",
@@ -128,25 +150,49 @@ export function fileTitle(isChecked, trust) {
 
 /** What the card of the chain's word is called. */
 export function chainTitle(trust) {
-  return trust === "saved" ? "On the chain, by the word of whoever saved it" : "On the chain";
+  return trust === "saved" ? `On the chain, ${BY_SAVER}` : "On the chain";
+}
+
+/** What another node of the chain said of a batch, and its colour: of a file nothing is green. */
+export function comparedOf({ chain, outcome, why }, { trust, nodes = [] }) {
+  if (trust === "saved") {
+    const name = nodes[chain - 1] ?? `node ${chain}`;
+    const said = {
+      agrees: `${name} of the chain said the same, ${BY_SAVER}.`,
+      differs: `${name} of the chain said otherwise, ${BY_SAVER}: ${sentence(why)}`,
+      away: `${name} of the chain was not compared, ${BY_SAVER}.`,
+    };
+    return { kind: outcome === "differs" ? "bad" : "", words: said[outcome] };
+  }
+  const words = {
+    agrees: `Node ${chain} of the chain agrees: contract, keys, event and block are the same.`,
+    differs:
+      `Node ${chain} of the chain disagrees: ${why}. One of the two is wrong; ` +
+      "trust neither before you know which.",
+    away: `Node ${chain} of the chain was not compared: ${sentence(why)}`,
+  };
+  const kinds = { agrees: "good", differs: "bad", away: "" };
+  return { kind: kinds[outcome], words: words[outcome] };
 }
 
 /** What was found when the chain was read, before any file. */
-export function agreement({ settledCount, lateness: { maxMs, batches } }) {
+export function agreement({ settledCount, lateness: { maxMs, batches }, trust }) {
   const headers = plural(settledCount, "header");
-  const agrees = `Contract, keys and ${headers} on the chain agree with the deployment file.`;
+  const where = trust === "saved" ? "in this file" : "on the chain";
+  const agrees = `Contract, keys and ${headers} ${where} agree with the deployment file.`;
   if (settledCount === 0) return agrees;
   const late = batches === 0 ? "" : `, ${plural(batches, "batch", "batches")} by more than 10 min`;
   return `${agrees} Late by at most ${length(maxMs)}${late}.`;
 }
 
 /** What comes of comparing a fingerprint that somebody typed; nothing before there is one. */
-export function compareTold(told, fingerprint) {
+export function compareTold(told, fingerprint, trust) {
   if (told.trim() === "") return { kind: "", words: "" };
   const typed = parseFingerprint(told);
   if (typed === undefined) {
     return { kind: "", words: "A fingerprint has 40 hex digits, in ten groups of four." };
   }
+  if (typed === fingerprint && trust === "saved") return { kind: "", words: SAME_OF_FILE };
   if (typed === fingerprint) {
     return { kind: "good", words: "It is the same: this is the deployment that you were told of." };
   }
@@ -156,11 +202,56 @@ export function compareTold(told, fingerprint) {
   return { kind: "bad", words };
 }
 
+const SAME_OF_FILE =
+  "It is the same: this file is about the deployment that you were told of. That this header is on " +
+  "its chain the fingerprint does not say, and no file can: ask a node of the chain.";
+
 /** What was compared with what, in the order in which it was. */
 export function checkedAgainst(report, overview) {
-  const { number, headers, keys, block, proofs, groups, segments } = report;
-  const journal =
+  return overview.trust === "saved"
+    ? againstFile(report, overview)
+    : againstChain(report, overview);
+}
+
+function journalOf({ number, groups, gaps }) {
+  const begin =
     number === 1 ? "what the deployment begins with" : `the journal hash of batch ${number - 1}`;
+  const lost =
+    gaps > 0 ? `; ${plural(gaps, "gap")}, losses that the operator accepted` : "";
+  return ["Journal", `${plural(groups, "group")} hashed onto ${begin}, up to the header's${lost}`];
+}
+
+/** The same of a saved page, which has nothing but its file. */
+function againstFile(report, overview) {
+  const { number, headers, keys, block, proofs, segments } = report;
+  return [
+    [
+      "Contract",
+      `the code that stands in this file for ${overview.contract}: the contract that this page ` +
+        "was made with, and the hash in the deployment file",
+    ],
+    [
+      plural(keys, "verifying key"),
+      "words that stand in this file for the keys' accounts; id, shape, circuit and setup as the " +
+        "deployment file says",
+    ],
+    [
+      `Header of batch ${number}`,
+      `the event that stands in this file for block ${count(block)}, linked from genesis through ` +
+        `${plural(headers, "header")} in this file, and what it says the contract stores at last`,
+    ],
+    [
+      "Public file",
+      `${bytes(report.bytes)} in this file: header, leaves, roots, padding, tags, counters and ` +
+        `${plural(segments, "segment")} recomputed`,
+    ],
+    journalOf(report),
+    [plural(proofs, "proof"), "by pairing, one by one, for public inputs recomputed from this file"],
+  ];
+}
+
+function againstChain(report, overview) {
+  const { number, headers, keys, block, proofs, segments } = report;
   return [
     [
       "Contract",
@@ -182,16 +273,10 @@ export function checkedAgainst(report, overview) {
       `${bytes(report.bytes)} from the node: header, leaves, roots, padding, tags, ` +
         `counters and ${plural(segments, "segment")} recomputed`,
     ],
-    [
-      "Journal",
-      `${plural(groups, "group")} hashed onto ${journal}, up to the header's` +
-        (report.gaps > 0
-          ? `; ${plural(report.gaps, "gap")}, losses that the operator accepted`
-          : ""),
-    ],
+    journalOf(report),
     [
       plural(proofs, "proof"),
-      "by pairing, one by one, for public inputs recomputed from the chain " + "and the file",
+      "by pairing, one by one, for public inputs recomputed from the chain and the file",
     ],
   ];
 }
@@ -220,8 +305,16 @@ export const CANCELLED = "The check was cancelled: the batch is not checked.";
 export const SAVE =
   "One file with this page, the batch and what the chain's node said of it: it opens from disk, " +
   "asks nobody, and recomputes the batch wherever it is opened.";
-export const SAVING = "Reading the batch once more, for the file";
-export const savedAs = ({ name, length: size }) => `Saved as ${name}, ${bytes(size)}.`;
+export const SAVING = "Reading all of it once more, for the file";
+export const NOT_SAVED = "Nothing was saved.";
+
+/** What came of it; of a file before that is too large, that it is not in. */
+export function savedAs({ name, length: size, isAlone }) {
+  const alone =
+    " The public file of the batch before is too large to be in it: there the batch is checked, " +
+    "and not linked.";
+  return `Saved as ${name}, ${bytes(size)}.${isAlone ? alone : ""}`;
+}
 
 /** How a check that came to an end is marked in the list: a word and its colour. */
 export function markOf({ report, compared }, { trust, peers }) {
@@ -316,7 +409,11 @@ export function sentence(message = "") {
 }
 
 /** What to do when something is away. */
-export function advice({ name, kind }) {
+export function advice({ name, kind }, trust) {
+  // A file has nobody to ask, and what it does not hold does not come by itself.
+  if (trust === "saved" && ["ChainError", "NodeError"].includes(name)) {
+    return "This file does not hold it: it could not be had when it was saved, or was taken out.";
+  }
   if (name === "ChainError" && kind === "other-chain")
     return "Check the address of the chain's node that this server was started with.";
   if (name === "ChainError" && kind === "no-logs")

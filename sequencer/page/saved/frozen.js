@@ -1,4 +1,4 @@
-// What a saved page reads in place of a server: the documents, answers and files that its data hold.
+// What a saved page reads in place of a server: documents, answers and files that its data hold.
 // Nothing of it is believed more than what a server says; `session.js` checks it all.
 
 import { ANSWERS_CHARS_MAX, FILES_BYTES_MAX, SCHEMA, SavedError } from "../assets/saving.js";

@@ -46,7 +46,10 @@ async function begin() {
   if (state.overview !== undefined) await verify();
 }
 
-/** Whatever stands behind the data is not of this page, and could say anything. */
+/**
+ * Behind the data there can be nothing: the element that they stand in is one that no text ends. Of
+ * a browser to which it is another, whatever stands there could say anything.
+ */
 function expectNothingBehind() {
   const all = [...document.querySelectorAll("#saved")];
   const isLast = all.length === 1 && document.body.lastElementChild === all[0];
@@ -58,7 +61,10 @@ function expectNothingBehind() {
 
 async function open() {
   const given = { saved: byId("saved").textContent, contract: byId("contract").textContent };
-  const { number, savedAt, nodes, overview } = await asker.ask("open", given);
+  const asked = asker.ask("open", given);
+  // It may be a hundred million characters, of which the worker has a copy by now.
+  byId("saved").textContent = "";
+  const { number, savedAt, nodes, overview } = await asked;
   const settledCount = overview.rows.filter(({ hash }) => hash !== undefined).length;
   if (number > settledCount) throw new Error(words.NOT_IN_FILE);
   Object.assign(state, { number, saved: { savedAt, nodes: nodes.map(escape) } });
@@ -66,7 +72,7 @@ async function open() {
   state.peers = await asker.ask("peers", {});
   // What it cost is a remark, and may not have been to be had.
   [state.cost] = await asker.ask("costs", { numbers: [number] }).catch(() => []);
-  state.overview = { ...overview, settledCount };
+  state.overview = { ...overview, settledCount, nodes: state.saved.nodes };
 }
 
 async function verify() {
@@ -162,16 +168,16 @@ function say(sentence) {
 /** A worker of the text that stands in this file: another file from disk may not be one. */
 function workerOf(code) {
   return () => {
-    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-    return new Worker(trusted(url));
+    made = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    return new Worker(policy === undefined ? made : policy.createScriptURL(made));
   };
 }
 
+/** The address of the worker that was made last: the only one that is started. */
+let made;
 const policy = globalThis.trustedTypes?.createPolicy("vitals", {
-  // Only the one that was made from this file's own text a moment ago.
-  createScriptURL: (url) => url,
+  createScriptURL(asked) {
+    if (asked === made) return asked;
+    throw new TypeError("another script than the page's own");
+  },
 });
-
-function trusted(url) {
-  return policy === undefined ? url : policy.createScriptURL(url);
-}

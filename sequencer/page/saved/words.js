@@ -26,14 +26,15 @@ export function explain({ saved, overview, detail }) {
   const headers = plural(overview.settledCount, "header");
   return [
     "Everything about this batch is recomputed by this file in your browser, from what it holds: " +
-      `the deployment, the contract's code, the verifying keys, ${headers} from the first one on, ` +
+      `the deployment, the contract's code, the verifying keys, ${headers} from the first on, ` +
       "the public file with its leaves, counters and journal, and each proof. It asks nobody.",
     `That the chain said so, only the chain can show. By the word of whoever saved this file it ` +
       `was read on ${time(savedAt)} from ${nodes.join(" and ")}, at block ` +
       `${count(overview.head.block)} of ${time(overview.head.time)}; this batch settled in block ` +
       `${count(detail.block)}, ${detail.blockHash}, of ${time(detail.blockTime)}.`,
-    "What is below is therefore called recomputed and never more. Compare the fingerprint with " +
-      "one that you were told another way, and ask a node of the chain that you trust:",
+    "What is below is therefore called recomputed and never more, also under the right " +
+      "fingerprint: it says which deployment is meant, and not that this header is on its chain. A " +
+      "file about the real deployment can be made up. Ask a node of the chain that you trust:",
   ];
 }
 

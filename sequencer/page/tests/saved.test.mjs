@@ -7,11 +7,15 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { saveBatch } from "../assets/saving.js";
 import { Session } from "../assets/session.js";
+import { callData } from "../assets/statement/abi.js";
+import { concat, toBytes, toHex, utf8 } from "../assets/statement/bytes.js";
+import { HEADER_WORDS, decodeHeader, encodeHeader, headerHash } from "../assets/statement/header.js";
+import { EMPTY_ROOT, genesisHash, journalGenesis } from "../assets/statement/scope.js";
 import * as text from "../assets/text.js";
 import { frozenFetch, readSaved } from "../saved/frozen.js";
 import * as words from "../saved/words.js";
-import { play, tell, world } from "./played.mjs";
-import { failure, readJson } from "./support.mjs";
+import { deployment, play, table, tell, world } from "./played.mjs";
+import { failure, fromHex, readJson } from "./support.mjs";
 
 const contract = JSON.stringify(readJson("l1-contracts/artifacts/Settlement.json"));
 const here = { hostname: "127.0.0.1", wait: async () => {} };
@@ -24,9 +28,11 @@ async function hashOf(number, options) {
   return rows[number - 1].hash;
 }
 
+/** The data of a page of a batch that was saved. */
 async function save(number, options) {
   const { fetch } = play(options);
-  return await saveBatch({ number, hash: await hashOf(number), savedAt }, { fetch, ...here }, tell);
+  const asked = { number, hash: await hashOf(number), savedAt };
+  return (await saveBatch(asked, { fetch, ...here }, tell)).text;
 }
 
 /** A session over nothing but what was saved. */
@@ -135,6 +141,10 @@ test("a broken batch is saved as evidence, and is broken by the same name from t
 });
 
 test("what is away, or another by now, is not saved", async () => {
+  // Whoever is not there when it is saved is not there in the file, whatever it said instead.
+  const busy = (at) => (at === "/batches" ? Response.json({}, { status: 404 }) : undefined);
+  const { overview } = await open(await save(2, { change: busy }));
+  assert.match(overview.node.fault, /expected status 200, found 404/);
   const away = (path) => (at) => (at === path ? new Response("", { status: 502 }) : undefined);
   const of = (path) => failure(() => save(2, { change: away(path) }));
   assert.equal((await of("/batches/2")).name, "NodeError");
@@ -150,6 +160,20 @@ test("a file before it that was away is away from the saved page, too: it is not
   const { session } = await open(await save(2, { change }));
   const { unlinked } = await session.verify(2, tell);
   assert.deepEqual([unlinked.number, unlinked.isBroken], [1, false]);
+});
+
+test("a file before it that is too large is left out, and one of its own is refused", async () => {
+  const limited = async (filesBytesMax) => {
+    const options = { fetch: play().fetch, filesBytesMax, ...here };
+    return await saveBatch({ number: 2, hash: await hashOf(2), savedAt }, options, tell);
+  };
+  const { text: saved, isAlone } = await limited(world[1].length + world[0].length - 1);
+  const { session } = await open(saved);
+  assert.deepEqual([isAlone, (await session.verify(2, tell)).unlinked.number], [true, 1]);
+  assert.match(text.savedAs({ name: "x", length: 1, isAlone }), /checked, and not linked/);
+  assert.equal((await limited(world[1].length + world[0].length)).isAlone, false);
+  const refused = await failure(() => limited(world[1].length - 1));
+  assert.deepEqual([refused.name, refused.kind], ["SavedError", "too-large"]);
 });
 
 test("a node that served logs in parts, or refused some, is played as it was", async () => {
@@ -169,9 +193,9 @@ test("a node that served logs in parts, or refused some, is played as it was", a
 });
 
 test("no word about a saved batch is verified, and nothing of it is green", async () => {
-  const { session, overview } = await open(await save(2));
+  const { session, overview: read } = await open(await save(2, { chains: 2 }));
+  const overview = { ...read, settledCount: 3, nodes: ["https://one", "https://two"] };
   const report = await session.verify(2, tell);
-  const detail = await session.detail(2);
   const of = { trust: "saved", peers: [] };
   for (const devInsecure of [true, false]) {
     const check = { report: { ...report, devInsecure }, compared: [] };
@@ -181,10 +205,43 @@ test("no word about a saved batch is verified, and nothing of it is green", asyn
     const shown = [title, ...text.trusted(check.report, overview, []), text.trustOf("saved").badge];
     assert.ok(!shown.join().toLowerCase().includes("verified"));
   }
-  const saved = { savedAt, nodes: ["http://127.0.0.1:8545"] };
-  const counted = { ...overview, settledCount: 3 };
-  const said = words.explain({ saved, overview: counted, detail }).join(" ");
-  for (const part of ["http://127.0.0.1:8545", detail.blockHash, "3 headers", "21 Sep"]) {
+  const [second] = report.compared;
+  const compared = text.comparedOf(second, overview);
+  assert.deepEqual([second.outcome, compared.kind], ["agrees", ""]);
+  assert.match(compared.words, /^https:\/\/two of the chain said the same, by the word of/);
+  const told = text.compareTold(overview.fingerprint, overview.fingerprint, "saved");
+  assert.equal(told.kind, "");
+  assert.match(told.words, /the fingerprint does not say, and no file can/);
+});
+
+/** What only a chain can say, and what makes a sentence about it the saver's. */
+const OF_CHAIN = /on the chain|of the chain|the contract's|the contract emitted|from the node|final/i;
+const BY_WHOM = /by the word of whoever|in this file|only the chain|a node of the chain|it is no/i;
+
+test("each sentence about the chain says by whose word it is", async () => {
+  const { session, overview: read } = await open(await save(2, { chains: 2 }));
+  const overview = { ...read, settledCount: 3, nodes: ["https://one", "https://two"] };
+  const report = await session.verify(2, tell);
+  const detail = await session.detail(2);
+  const outcomes = ["agrees", "differs", "away"];
+  const sentences = [
+    text.agreement(overview),
+    text.wordsCaption("saved"),
+    text.chainTitle("saved"),
+    text.fileTitle(false, "saved"),
+    text.compareTold(overview.fingerprint, overview.fingerprint, "saved").words,
+    ...["final", "mined"].map((state) => text.stateOf(state, "saved").join(": ")),
+    ...text.checkedAgainst(report, overview).map((pair) => pair.join(": ")),
+    ...outcomes.map((outcome) => text.comparedOf({ chain: 2, outcome, why: "x" }, overview).words),
+    ...["ChainError", "NodeError"].map((name) => text.advice({ name }, "saved")),
+  ];
+  for (const sentence of sentences.filter((one) => OF_CHAIN.test(one))) {
+    assert.match(sentence, BY_WHOM);
+  }
+  assert.ok(sentences.some((one) => OF_CHAIN.test(one)));
+  const nodes = ["http://127.0.0.1:8545"];
+  const said = words.explain({ saved: { savedAt, nodes }, overview, detail }).join(" ");
+  for (const part of [nodes[0], detail.blockHash, "3 headers", "21 Sep", "can be made up"]) {
     assert.ok(said.includes(part), part);
   }
   const [[, all], [, one]] = words.checkAgain({ overview, detail });
@@ -192,25 +249,76 @@ test("no word about a saved batch is verified, and nothing of it is green", asyn
   assert.ok(one.includes(detail.transaction));
 });
 
-test("the page for saved batches is the one whose hash is published, and its policy its own", () => {
-  const page = readFileSync(new URL("../assets/saved.html", import.meta.url));
+test("a batch that never settled is made up under the right fingerprint, and the words say so", async () => {
+  const saved = JSON.parse(await save(1));
+  const { header, lateness } = emptyBatch();
+  const hash = headerHash(header);
+  const [chain] = saved.chains;
+  const [log] = chain.logs;
+  log.topics[2] = toHex(hash);
+  log.data = toHex(concat([encodeHeader(header), toBytes(lateness, 32)]));
+  chain.logs = [log];
+  const stored = new Map([
+    ["number()", toBytes(1n, 32)],
+    ["root()", toBytes(EMPTY_ROOT, 32)],
+    ["headHash()", hash],
+    ["lastT1()", toBytes(header.t1, 32)],
+    ["journalPosition()", toBytes(0n, 32)],
+    ["latenessMax()", toBytes(lateness, 32)],
+  ]);
+  for (const [signature, word] of stored) {
+    const answer = chain.answers.find(([key]) => key.includes(callData(signature)));
+    answer[1].result = toHex(word);
+  }
+  const lists = new Uint8Array(16);
+  const bytes = concat([utf8("VTLBPUB"), new Uint8Array([2]), encodeHeader(header), lists]);
+  saved.files = { 1: Buffer.from(bytes).toString("base64") };
+  const { session, overview } = await open(JSON.stringify(saved));
+  assert.equal(overview.fingerprint, deployment().fingerprint);
+  const report = await session.verify(1, tell);
+  assert.deepEqual([report.proofs, report.unlinked, report.hash], [0, undefined, toHex(hash)]);
   const docs = readFileSync(new URL("../docs/saved.md", import.meta.url), "utf8");
+  assert.match(docs.replace(/\s+/g, " "), /made up, \*also under the right fingerprint\*/);
+});
+
+/** A first batch in which nothing happened, in the window of the one that there is. */
+function emptyBatch() {
+  const [{ header: hex, lateness_ms: lateness }] = table.headers[0].settled;
+  const real = decodeHeader(fromHex(hex));
+  const zero = new Uint8Array(32);
+  const blank = ({ field, type }) => [field, type === "raw" ? zero : 0n];
+  const { chain_id: id, settlement, genesis_time: time } = deployment();
+  const scope = { chainId: BigInt(id), contract: fromHex(settlement, 20) };
+  const { version, number, keyVersion, previous, t0, t1 } = real;
+  const kept = { version, number, keyVersion, previous, t0, t1 };
+  const roots = { rootIn: EMPTY_ROOT, rootOut: EMPTY_ROOT, journalHash: journalGenesis(scope) };
+  assert.equal(toHex(previous), toHex(genesisHash(scope, BigInt(time))));
+  return { header: { ...Object.fromEntries(HEADER_WORDS.map(blank)), ...kept, ...roots }, lateness };
+}
+
+test("the page for saved batches is the one whose hash is published, and its policy its own", () => {
+  const read = (name) => readFileSync(new URL(name, import.meta.url));
+  const page = read("../assets/saved.html");
   const hash = createHash("sha256").update(page).digest("hex");
-  assert.ok(docs.includes(`${hash}  saved.html`), `docs/saved.md: expected ${hash}`);
+  const version = /^version = "([0-9.]+)"$/m.exec(read("../../../Cargo.toml"))[1];
+  const lines = read("../docs/saved.md").toString().match(/^[0-9a-f]{64} {2}saved\.html of .*$/gm);
+  // Those of before stay: files that were saved with them stay, too.
+  assert.ok(lines.at(-1).startsWith(`${hash}  saved.html of ${version}`), `expected ${hash}`);
+  assert.ok(lines.slice(0, -1).every((line) => !line.includes("not released")));
+  assert.ok(read("../assets/download.js").includes(`"${hash}"`));
   const html = page.toString();
-  const marker = '<script type="application/json" id="saved">\n';
+  const marker = '<plaintext id="saved" hidden>\n';
   assert.ok(html.endsWith(marker) && html.split(marker).length === 2);
+  assert.ok(html.includes(`Page for saved batches, release ${version}.`));
   const policy = /content="(default-src [^"]+)"/.exec(html)[1];
-  for (const [kind, name] of [
-    ["script", "script"],
-    ["style", "style"],
-  ]) {
+  for (const name of ["script", "style"]) {
     const [, own] = new RegExp(`<${name}>([^]*?)</${name}>`).exec(html);
     const source = createHash("sha256").update(own).digest("base64");
-    assert.ok(policy.includes(`${kind}-src 'sha256-${source}'`), kind);
+    assert.ok(policy.includes(`${name}-src 'sha256-${source}'`), name);
   }
-  for (const part of ["default-src 'none'", "worker-src blob:", "form-action 'none'"]) {
-    assert.ok(policy.includes(part), part);
-  }
+  const expected =
+    "default-src 'none'; script-src 'sha256-'; style-src 'sha256-'; worker-src blob:; " +
+    "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types vitals";
+  assert.equal(policy.replace(/sha256-[^']+/g, "sha256-"), expected);
   assert.ok(!/(src|href)="(?!#)/.test(html.replace(/<script[^]*?<\/script>/g, "")));
 });

@@ -30,7 +30,7 @@ function failed(name, error) {
   process.exitCode = 1;
 }
 
-/** A file of journeys, and what it begins with: nodes take a while, and the browser need not wait. */
+/** A file of journeys, and what it begins with: nodes take a while, and no browser need wait. */
 async function load(file) {
   const module = await import(pathToFileURL(path.resolve(file)));
   const chosen = module.journeys.filter(({ name }) => name.includes(values.only));

@@ -1,10 +1,13 @@
 // Makes assets/saved.html, the page that a saved batch is put into, and writes its hash into
-// docs/saved.md; or compares both with what it would make.
+// assets/download.js and docs/saved.md; or compares them with what it would write.
 //
 //   npm ci --ignore-scripts && node saved.mjs [--check]
 //
 // One file that opens from disk: scripts, style and the contract's code stand in it, and its policy
 // names the one script and the one style by their hashes. What a batch adds is its last line.
+//
+// The hash of a release is never replaced, because files that were saved with it stay: only the
+// line of a version that is not released yet is.
 
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -16,17 +19,37 @@ const page = fileURLToPath(new URL("..", import.meta.url));
 const artefact = path.join(page, "../../l1-contracts/artifacts/Settlement.json");
 const template = path.join(page, "assets/saved.html");
 const docs = path.join(page, "docs/saved.md");
-/** The line of the docs that says the hash. */
-const HASH = /^[0-9a-f]{64}(?= {2}saved\.html$)/m;
+const download = path.join(page, "assets/download.js");
+const manifest = readFileSync(path.join(page, "../../Cargo.toml"), "utf8");
+const version = /^version = "([0-9.]+)"$/m.exec(manifest)[1];
 
 const made = await make();
 const hash = createHash("sha256").update(made).digest("hex");
-if (process.argv.includes("--check")) {
-  if (!readFileSync(template).equals(made)) fail("assets/saved.html is not what its sources make");
-  if (HASH.exec(readFileSync(docs, "utf8"))?.[0] !== hash) fail("docs/saved.md has another hash");
-} else {
-  writeFileSync(template, made);
-  writeFileSync(docs, readFileSync(docs, "utf8").replace(HASH, hash));
+const files = new Map([
+  [template, made],
+  [docs, Buffer.from(withLine(readFileSync(docs, "utf8")))],
+  [download, Buffer.from(readFileSync(download, "utf8").replace(/"[0-9a-f]{64}"/, `"${hash}"`))],
+]);
+for (const [file, bytes] of files) {
+  if (!process.argv.includes("--check")) writeFileSync(file, bytes);
+  else if (!readFileSync(file).equals(bytes)) {
+    fail(`${path.relative(page, file)} is not what its sources make`);
+  }
+}
+
+/** The docs with the hash of this version in its line, which is the last of the list. */
+function withLine(text) {
+  const line = `${hash}  saved.html of ${version}`;
+  if (text.includes(`${line}\n`)) return text;
+  const before = /^[0-9a-f]{64} {2}saved\.html of (\S+)(, not released yet)?$/gm;
+  const last = [...text.matchAll(before)].at(-1);
+  const [found, of, mark] = last;
+  if (of === version && mark === undefined) {
+    throw new Error(`saved.html of ${version} is released: raise the version, or undo the change`);
+  }
+  const kept = mark === undefined ? `${found}\n` : "";
+  const after = text.slice(last.index + found.length);
+  return `${text.slice(0, last.index)}${kept}${line}, not released yet${after}`;
 }
 
 async function make() {
@@ -47,7 +70,7 @@ async function make() {
     // In an element its text ends at the first of these, whatever it stands in.
     if (/<\/(script|style)|<!--/i.test(part)) throw new Error("a part would end its own element");
   }
-  const parts = { policy, style, script, worker, contract: JSON.stringify(contract) };
+  const parts = { policy, style, script, worker, version, contract: JSON.stringify(contract) };
   const skeleton = readFileSync(path.join(page, "saved/page.html"), "utf8");
   // By a function: a text that stands for itself may hold what a pattern would replace.
   return Buffer.from(skeleton.replace(/\{\{([a-z]+)\}\}/g, (_, name) => parts[name]));

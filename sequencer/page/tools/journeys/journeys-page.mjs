@@ -19,7 +19,7 @@ let isAway = false;
 const changed = world[0].slice();
 changed[changed.length - 1] ^= 1;
 
-/** So many that following them takes seconds on any machine: the check is to be ended by a person. */
+/** So many that following them takes seconds on any machine: a person is to end the check. */
 const GROUPS_MANY = 400_000;
 const GROUP_BYTES = 56;
 

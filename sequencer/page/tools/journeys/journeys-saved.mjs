@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { play } from "../../tests/played.mjs";
 import { saveBatch } from "../../assets/saving.js";
 import { serve } from "./played-server.mjs";
@@ -18,12 +18,21 @@ export const title = "a saved batch, from disk";
 const TEMPLATE = inRepository("sequencer/page/assets/saved.html");
 const DOCS = inRepository("sequencer/page/docs/saved.md");
 
-/** What `docs/saved.md` has a reader run, with the name of a file. */
-function commandOf(name) {
-  const line = readFileSync(DOCS, "utf8").split("\n").find((one) => one.startsWith(name));
-  assert.ok(line !== undefined, `docs/saved.md: expected a command ${name}`);
-  return (file) =>
-    execFileSync("bash", ["-c", line.replace("FILE", `'${file}'`)], { encoding: "utf8" }).trim();
+/** What the command of `docs/saved.md` says of a file. */
+function saidOf(file) {
+  const docs = readFileSync(DOCS, "utf8");
+  const command = docs.split("\n").find((line) => line.startsWith("python3 -c"));
+  assert.ok(command !== undefined, "docs/saved.md: expected a command");
+  const filled = command.replace(/FILE$/, `'${file}'`);
+  return execFileSync("bash", ["-c", filled], { encoding: "utf8" }).trim();
+}
+
+/** Of a saved page, the lines about the chain that do not say by whose word. */
+async function unwarranted(page) {
+  const lines = (await text(page, "body")).split("\n");
+  const ofChain = /on the chain|the contract's event|the contract emitted|from the node|read up to/i;
+  const byWhom = /by the word of whoever|in this file|only the chain|a node of the chain/i;
+  return lines.filter((line) => ofChain.test(line) && !byWhom.test(line));
 }
 
 /** A folder, and in it the first batch as it is saved. */
@@ -32,7 +41,7 @@ export async function begin() {
   const options = { fetch: play().fetch, hostname: "127.0.0.1" };
   const hash = readHash();
   const asked = { number: 1, hash, savedAt: Date.now() };
-  const saved = JSON.parse(await saveBatch(asked, options, () => {}));
+  const saved = JSON.parse((await saveBatch(asked, options, () => {})).text);
   return { folder, saved, stop: remove };
 }
 
@@ -76,9 +85,8 @@ export const journeys = [
       await seen(page, /Saved as vitals-batch-1-[0-9a-f]{8}\.html/);
       const file = path.join(folder, download.suggestedFilename());
       await download.saveAs(file);
-      const hash = /^[0-9a-f]{64}/m.exec(readFileSync(DOCS, "utf8"))[0];
-      assert.equal(commandOf("sed '/id=")(file), `${hash}  -`);
-      assert.equal(commandOf("sed '1,/id=")(file), "0");
+      const hashes = readFileSync(DOCS, "utf8").match(/^[0-9a-f]{64}/gm);
+      assert.equal(saidOf(file), `${hashes.at(-1)} and data`);
       await page.context().setOffline(true);
       await page.goto(pathToFileURL(file).href);
       await seen(page, "Recomputed under development keys: batch 1 is what the header in this file");
@@ -87,7 +95,6 @@ export const journeys = [
         assert.ok(body.includes(words), words);
       }
       assert.ok(!/\bverified\b/i.test(body));
-      assert.equal(await page.locator(".notice.good, .outcome.good").count(), 0);
       await picture(page, "saved");
     },
   },
@@ -111,13 +118,35 @@ export const journeys = [
     },
   },
   {
-    name: "what stands behind the data of a saved file runs nothing and is not shown",
-    open: opened("behind", unchanged, "</script><h1>Verified</h1><script>alert(1)</script>"),
-    async act(page) {
-      await seen(page, /there is something behind the data/i);
+    name: "what stands behind the data is data, too: it shows nothing, runs nothing, leads nowhere",
+    open: opened(
+      "behind",
+      unchanged,
+      '</plaintext></script><h1>Verified</h1><meta http-equiv="refresh" content="0;url=about:blank">' +
+        "<script>alert(1)</script>",
+    ),
+    async act(page, { server: { url } }) {
+      await seen(page, /expected JSON in one piece/);
       assert.ok(!/verified/i.test(await text(page, "body")));
+      assert.equal(page.url(), url);
+      assert.match(saidOf(fileURLToPath(url)), /^[0-9a-f]{64} and NO DATA/);
     },
-    expects: [/Content Security Policy/],
+  },
+  {
+    name: "nodes that a file says agree are said by whose word they do, and nothing of it is green",
+    open: opened("nodes", (copy) => {
+      copy.chains.push(...Array(2).fill(copy.chains[0]));
+      copy.nodes = ["https://one", "https://two", "https://three"];
+    }),
+    async act(page) {
+      await seen(page, "Recomputed under development keys");
+      await seen(page, /^https:\/\/three of the chain said the same, by the word of/);
+      const own = await text(page, ".fingerprint");
+      await page.getByLabel("Compare with the fingerprint").fill(own);
+      await seen(page, /It is the same: this file is about the deployment/);
+      assert.equal(await page.locator(".notice.good, .outcome.good, .good").count(), 0);
+      assert.deepEqual(await unwarranted(page), []);
+    },
   },
   {
     name: "a saved file that was cut off says so",

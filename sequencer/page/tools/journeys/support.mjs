@@ -152,8 +152,8 @@ export function newFolder() {
 /**
  * Starts a program. `line(pattern)` waits for a line of its output (either one) that matches and
  * gives the match, whether it came before or comes yet; `all()` is what it said so far, `stop()`
- * ends it as an operator would, by SIGTERM unless told otherwise, and waits for that; `ended` is its
- * exit code.
+ * ends it as an operator would, by SIGTERM unless told otherwise, and waits for that; `ended` is
+ * its exit code.
  */
 export function start(file, args, options = {}) {
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
