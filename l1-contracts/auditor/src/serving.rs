@@ -1,5 +1,6 @@
 //! `auditor serve`: the verifying page, for the browser of whoever runs it.
 
+use std::io;
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use files::Audience;
 use l1_contracts::{HttpUrl, Patience};
 use model::{BatchNumber, ExitCode};
 use page_server::{Files, Found, PageServer, Reach, Shown, Trust};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::given::{Given, PlaceArgs, Read};
 
@@ -31,12 +33,14 @@ pub(crate) struct Serve {
 /// Serves until the program is told to end.
 pub(crate) async fn serve(args: &Serve) -> anyhow::Result<ExitCode> {
     let server = bind(args).await.map_err(Given)?;
+    // Before the address is told: whoever reads it may stop the program at once.
+    let stopped = stopped();
     let url = format!("http://{}/", server.local_addr());
     match args.place.json {
         true => println!("{}", serde_json::json!({ "schema": "vitals-page-1", "url": url })),
         false => println!("{url} verifies in your browser; Ctrl-C ends it"),
     }
-    server.serve(stopped()).await;
+    server.serve(stopped).await;
     Ok(ExitCode::Ok)
 }
 
@@ -58,17 +62,22 @@ async fn bind(args: &Serve) -> anyhow::Result<PageServer> {
     Ok(PageServer::bind(args.listen, shown).await?)
 }
 
-/// Until SIGINT or SIGTERM.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let waits = async |kind| match signal(kind) {
-        Ok(mut signal) => _ = signal.recv().await,
-        // Without a handler the signal ends the program by itself.
-        Err(_) => std::future::pending().await,
-    };
-    tokio::select! {
-        () = waits(SignalKind::interrupt()) => {}
-        () = waits(SignalKind::terminate()) => {}
+/// Until SIGINT or SIGTERM. Both are caught from the call on, not from the first wait.
+fn stopped() -> impl Future<Output = ()> {
+    let caught = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async fn comes(caught: io::Result<Signal>) {
+        match caught {
+            Ok(mut signal) => _ = signal.recv().await,
+            // Without a handler the signal ends the program by itself.
+            Err(_) => std::future::pending().await,
+        }
+    }
+    let [interrupt, terminate] = caught;
+    async {
+        tokio::select! {
+            () = comes(interrupt) => {}
+            () = comes(terminate) => {}
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 import { ALIVE_MS, Asker, workersOf } from "./ask.js";
 import { chartCard } from "./chart.js";
 import { compareRows, conclude, isOf, isSettled } from "./checks.js";
-import { checkCard, detailCards } from "./detail.js";
+import { checkCard, detailCards, showProgress } from "./detail.js";
 import { button, el, notice } from "./dom.js";
+import { saveFile } from "./download.js";
 import { batchesCard, deploymentCard, hasFile, shownNumbers, warnings } from "./list.js";
 import { fetchJson } from "./node.js";
 import * as text from "./text.js";
@@ -36,7 +37,7 @@ const state = {
 };
 
 const byId = (id) => document.getElementById(id);
-const acts = { verify, compare, refresh, turn, verifyAll };
+const acts = { verify, cancel, compare, refresh, turn, verifyAll, save };
 
 startTheme(byId("theme"), show);
 // The address says which view is shown: the link to the content must not change it.
@@ -226,22 +227,38 @@ async function loadDetail(number) {
 
 async function verify(number) {
   if (state.checks.get(number)?.outcome === "running") return;
-  const check = { outcome: "running" };
+  const cancel = new AbortController();
+  const check = { outcome: "running", cancel: () => cancel.abort() };
   state.checks.set(number, check);
   show();
+  const tell = (progress) => {
+    check.progress = progress;
+    if (numberOf(location.hash) === number) showProgress(byId("view"), progress);
+  };
   try {
-    const report = await asker.ask("verify", { number }, (progress) => {
-      check.progress = progress;
-      show();
-    });
+    const report = await asker.ask("verify", { number }, tell, cancel.signal);
     const found = conclude(report, state.overview?.rows[number - 1]);
     keepCheck(number, check, found);
   } catch (fault) {
+    // Already said, and the batch is one that was not checked.
+    if (fault.name === "Cancelled") return;
     const outcome = fault.name === "Broken" ? "broken" : "away";
     keepCheck(number, check, { outcome, fault });
     if (fault.kind === "stopped") state.fault = fault;
   }
   show();
+}
+
+/** Somebody has waited long enough: of the check nothing is kept, whatever it still comes to. */
+function cancel(number) {
+  const check = state.checks.get(number);
+  if (check?.outcome !== "running") return;
+  check.cancel();
+  state.checks.delete(number);
+  say(text.CANCELLED);
+  show();
+  // Where the check is begun again, for whoever came by the keyboard.
+  byId("view").querySelector("[data-key=check]")?.focus();
 }
 
 /** Of a check that was forgotten while it ran nothing is kept. */
@@ -279,6 +296,31 @@ async function compare(number) {
     say(fault.message);
   }
   check.isComparing = false;
+  show();
+}
+
+/** Gives a checked batch as a file of its own to whoever reads here. */
+async function save(number) {
+  const check = state.checks.get(number);
+  if (check === undefined || check.saving !== undefined) return;
+  const end = new AbortController();
+  const saving = { cancel: () => end.abort() };
+  Object.assign(check, { saving, saved: undefined, saveFault: undefined });
+  show();
+  const tell = (progress) => {
+    saving.progress = progress;
+    if (numberOf(location.hash) === number) showProgress(byId("view"), progress, "save");
+  };
+  try {
+    const row = state.overview.rows[number - 1];
+    check.saved = await saveFile({ asker, tell, signal: end.signal }, row);
+    say(text.savedAs(check.saved));
+  } catch (fault) {
+    const isEnded = fault.name === "Cancelled";
+    check.saveFault = isEnded ? undefined : fault;
+    say(isEnded ? text.NOT_SAVED : fault.message);
+  }
+  check.saving = undefined;
   show();
 }
 
@@ -413,7 +455,11 @@ function detailView(number) {
             el("p", {}, text.sentence(detail.fault.message)),
           ),
         ]
-      : detailCards(detail, state.costs.get(number), state.checks.get(number));
+      : detailCards(detail, {
+          cost: state.costs.get(number),
+          check: state.checks.get(number),
+          trust: overview.trust,
+        });
   return [
     back,
     heading(`Batch ${number}`),

@@ -9,7 +9,7 @@ const ROWS = 25;
 /** The deployment: its fingerprint first, because that is what people compare. */
 export function deploymentCard(state) {
   const { overview } = state;
-  const { chainId, contract, fingerprint, keys, setup, head, roles } = overview;
+  const { chainId, contract, fingerprint, keys, setup, head, roles, trust } = overview;
   return el(
     "section",
     { class: "card", "aria-labelledby": "deployment" },
@@ -19,7 +19,7 @@ export function deploymentCard(state) {
       ["Contract", el("code", {}, contract), true],
       ["Settles", el("code", {}, roles.sequencer), true],
       ["Signs receipts", el("code", {}, roles.receiptSigner), true],
-      ["Chain", `id ${chainId}, read up to block ${text.count(head.block)}`],
+      ["Chain", text.readUpTo({ chainId, head, trust })],
       ["Keys", `${keys.map(({ shape }) => shape).join(", ")}`],
       ["Setup", text.setupOf(setup)],
     ]),
@@ -30,7 +30,8 @@ export function deploymentCard(state) {
 
 /** A field for the fingerprint that somebody was told, and whether it is this one. */
 function toldField(state) {
-  const { kind, words } = text.compareTold(state.told, state.overview.fingerprint);
+  const { fingerprint, trust } = state.overview;
+  const { kind, words } = text.compareTold(state.told, fingerprint, trust);
   const outcome = el("p", { class: `outcome ${kind}`, role: "status" }, words);
   const field = el("input", {
     id: "told",
@@ -41,7 +42,7 @@ function toldField(state) {
     oninput: () => {
       // Written into what is there: a view made anew would lose the place in the field.
       state.told = field.value;
-      const found = text.compareTold(state.told, state.overview.fingerprint);
+      const found = text.compareTold(state.told, fingerprint, trust);
       outcome.className = `outcome ${found.kind}`;
       outcome.textContent = found.words;
     },

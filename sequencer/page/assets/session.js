@@ -11,14 +11,14 @@ import {
 } from "./chain.js";
 import { NodeError, fetchBatches, fetchFile, fetchJson } from "./node.js";
 import { Peers } from "./peers.js";
-import { after, checkBatch } from "./statement/batch.js";
+import { after, batchSteps } from "./statement/batch.js";
 import { DecodeError, areEqual, fromHex, toHex } from "./statement/bytes.js";
 import { equal, item } from "./statement/broken.js";
 import { checkDeployment, codeHash, readDeployment } from "./statement/deployment.js";
 import { FileError, decodeFile, headerBytesOf } from "./statement/file.js";
 import { HEADER_WORDS, encodeHeader, headerWords } from "./statement/header.js";
 import { checkHead, checkHeaders } from "./statement/headers.js";
-import { checkJournal } from "./statement/journal.js";
+import { journalSteps } from "./statement/journal.js";
 import { UNIX_EPOCH_MS } from "./statement/limits.js";
 
 const TRUSTS = ["operator", "verifier", "wallet"];
@@ -35,6 +35,8 @@ const TAIL_FILES_MAX = 4;
 const CHUNKS_SHOWN_MAX = 100;
 /** Most transactions whose gas is kept. */
 const TRANSACTIONS_MAX = 1000;
+/** Longest computation in one go, milliseconds: between two, what was asked meanwhile is heard. */
+const BREATH_MS = 50;
 
 export class Session {
   #served;
@@ -56,7 +58,10 @@ export class Session {
   /** The reading of the chain that is under way, or was the last. */
   #reading = Promise.resolve();
 
-  /** `fetch`, `wait` and `hostname` are given by tests. */
+  /**
+   * `fetch`, `wait` and `hostname` are given by tests, and `fetch` by what saves a batch. A page
+   * that was opened from a file gives `trust`: whose it is then no server says.
+   */
   constructor(options = {}) {
     this.options = options;
   }
@@ -111,7 +116,8 @@ export class Session {
     this.#tails.clear();
     this.#transactions.clear();
     const host = this.options.hostname ?? globalThis.location?.hostname;
-    this.#served = readServed(await fetchJson("/page.json", this.options), host);
+    const served = readServed(await fetchJson("/page.json", this.options), host);
+    this.#served = { ...served, trust: this.options.trust ?? served.trust };
     this.#file = readDeployment(await fetchJson("/deployment.json", this.options));
     this.#artefact = readArtefact(await fetchJson("/contract.json", this.options));
     this.#chains = Array.from(
@@ -269,6 +275,7 @@ export class Session {
       row: rowOf(one, finalBlock),
       ...identityOf(one),
       block: Number(one.block),
+      blockTime: unixMs(one.blockTime),
       words: headerWords(one.header).map((word, at) => {
         const { field, name, type } = HEADER_WORDS[at];
         const value = typeof type === "number" ? String(one.header[field]) : toHex(word);
@@ -306,12 +313,12 @@ export class Session {
     const [{ keys }, peers] = [this.#file, this.#peers];
     tell("fetch", 0, 1);
     const bytes = await fetchFile(number, this.options);
-    const { previous, unlinked } = await this.#previous({ context, settled }, number);
+    const { previous, unlinked } = await this.#previous({ context, settled }, number, tell);
     // Before a word about the file: of a batch that was replaced it is right to be another.
     this.#expectSame(generation);
     const begin = performance.now();
     const of = { context, previous, header: one.header };
-    const { tail, gaps, proofs, file } = checkBatch(of, bytes, tell);
+    const { tail, gaps, proofs, file } = await walk(batchSteps(of, bytes), tell);
     const ms = performance.now() - begin;
     // Without its predecessor's last group, a lost group before its own would not show: that is no
     // verified batch.
@@ -345,11 +352,12 @@ export class Session {
     throw moved("it was read anew meanwhile, and its past is another");
   }
 
-  async #previous({ context, settled }, number) {
+  async #previous(of, number, tell) {
+    const { context, settled } = of;
     if (number === 1) return { previous: context.genesis };
     const before = settled[number - 2];
     const known = this.#tails.get(number - 1);
-    const { tail, unlinked } = known ?? (await this.#findTail({ context, settled }, number - 1));
+    const { tail, unlinked } = known ?? (await this.#findTail(of, number - 1, tell));
     return { previous: after(before.header, tail), unlinked };
   }
 
@@ -358,13 +366,14 @@ export class Session {
    * which the two headers around them pin. Without any, a batch ends where the one before does.
    * Where there is none to be had, why: which file it is, whether it is broken, and in what words.
    */
-  async #findTail({ context, settled }, number) {
+  async #findTail({ context, settled }, number, tell) {
+    const toBefore = (_, done, of) => tell("before", done, of);
     for (let at = number; at > 0 && number - at < TAIL_FILES_MAX; at--) {
       const { header } = settled[at - 1];
       const before = at === 1 ? context.genesis : after(settled[at - 2].header);
       try {
         const { groups } = decodeFile(await fetchFile(at, this.options));
-        const { tail } = checkJournal({ previous: before, header }, groups);
+        const { tail } = await walk(journalSteps({ previous: before, header }, groups), toBefore);
         if (tail !== undefined) return { tail };
       } catch (error) {
         // That file is its own batch's matter; here the step from it is told as not checked.
@@ -390,6 +399,19 @@ export class Session {
   /** Asks them about the deployment alone. */
   async peers() {
     return (await this.#peers?.aboutDeployment()) ?? [];
+  }
+}
+
+/** Goes all steps, and rests between some of them: what computes must hear that it is cancelled. */
+async function walk(steps, tell) {
+  let rested = performance.now();
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    tell(value.name, value.done, value.of);
+    if (performance.now() - rested < BREATH_MS) continue;
+    await new Promise((go) => setTimeout(go, 0));
+    rested = performance.now();
   }
 }
 

@@ -81,6 +81,7 @@ const CONTRACT: Asset = Asset {
 };
 
 const FILES: &[Asset] = files![
+    "/answering.js": JS,
     "/app.js": JS,
     "/ask.js": JS,
     "/chain.js": JS,
@@ -95,12 +96,15 @@ const FILES: &[Asset] = files![
     "/desk/view.js": JS,
     "/detail.js": JS,
     "/dom.js": JS,
+    "/download.js": JS,
     "/fetch.js": JS,
     "/icon.svg": SVG,
     "/list.js": JS,
     "/node.js": JS,
     "/peers.js": JS,
     "/ranges.js": JS,
+    "/saved.html": HTML,
+    "/saving.js": JS,
     "/session.js": JS,
     "/statement/abi.js": JS,
     "/statement/batch.js": JS,
@@ -124,6 +128,7 @@ const FILES: &[Asset] = files![
     "/statement/proof.js": JS,
     "/statement/scope.js": JS,
     "/statement/spelling.js": JS,
+    "/statement/steps.js": JS,
     "/statement/strict.js": JS,
     "/style.css": CSS,
     "/text.js": JS,

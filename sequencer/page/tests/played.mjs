@@ -179,6 +179,7 @@ export function play(options = {}) {
     if (batch !== null) return new Response(world[Number(batch[1]) - 1]);
     const documents = {
       "/page.json": { schema: 1, trust, chains },
+      "/nodes.json": { schema: 1, nodes: Array(chains).fill("http://127.0.0.1:8545") },
       "/deployment.json": deployment(),
       "/contract.json": contractJson,
       "/batches": {

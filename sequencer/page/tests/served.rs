@@ -48,6 +48,7 @@ fn types_are_those_of_the_endings_and_tags_those_of_the_contents() {
         ("html", "text/html"),
         ("js", "text/javascript"),
         ("css", "text/css"),
+        ("html", "text/html"),
         ("svg", "image/svg+xml"),
         ("txt", "text/plain"),
         ("json", "application/json"),

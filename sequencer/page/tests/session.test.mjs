@@ -386,6 +386,40 @@ test("what a server refuses is away, with its code, and never broken", async () 
   }
 });
 
+test("a server that passes no such large answer on is asked for less, and says so at last", async () => {
+  let blocksMax = 1n;
+  const { session } = serve({
+    change: (_, question) => {
+      if (question?.method !== "eth_getLogs") return undefined;
+      const { fromBlock, toBlock } = question.params[0];
+      const isLarge = BigInt(toBlock) - BigInt(fromBlock) >= blocksMax;
+      const said = { error: "chain-answer-large", detail: "more than 16777216 bytes" };
+      return isLarge ? Response.json(said, { status: 502 }) : undefined;
+    },
+  });
+  assert.equal((await session.open(tell)).rows.length, 3);
+  blocksMax = 0n;
+  const error = await failure(() => session.open(tell));
+  assert.deepEqual([error.name, error.kind], ["ChainError", "too-large"]);
+  assert.match(error.message, /chain-answer-large: more than 16777216 bytes/);
+});
+
+test("a check that is cancelled ends where it is, and can be begun again", async () => {
+  const { session } = serve();
+  await session.open(tell);
+  const ended = new Error("cancelled");
+  const steps = [];
+  for (const at of ["fetch", "decode", "lists", "journal", "proofs"]) {
+    const cancel = (step) => {
+      steps.push(step);
+      if (step === at) throw ended;
+    };
+    assert.equal(await failure(() => session.verify(1, cancel)), ended, at);
+    assert.equal(steps.at(-1), at);
+  }
+  assert.equal((await session.verify(1, tell)).unlinked, undefined);
+});
+
 test("gas and proofs come from the transaction that settled a batch", async () => {
   const { session } = serve();
   await session.open(tell);

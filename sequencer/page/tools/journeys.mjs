@@ -30,14 +30,22 @@ function failed(name, error) {
   process.exitCode = 1;
 }
 
-async function runFile(browser, file) {
+/** A file of journeys, and what it begins with: nodes take a while, and no browser need wait. */
+async function load(file) {
+  const module = await import(pathToFileURL(path.resolve(file)));
+  const chosen = module.journeys.filter(({ name }) => name.includes(values.only));
+  const world = chosen.length === 0 ? undefined : module.begin?.();
+  // Whoever waits for it is told, and may do so late.
+  world?.catch(() => {});
+  return { title: module.title, chosen, world };
+}
+
+async function runFile(browser, { title, chosen, world: begun }) {
   const begin = performance.now();
-  const { title, begin: prepare, journeys } = await import(pathToFileURL(path.resolve(file)));
-  const chosen = journeys.filter(({ name }) => name.includes(values.only));
   if (chosen.length === 0) return;
   let world;
   try {
-    world = await prepare?.();
+    world = await begun;
     for (const journey of chosen) await runJourney(browser, journey, world);
   } catch (error) {
     failed(`${title}, before its journeys`, error);
@@ -61,7 +69,13 @@ let browser;
 try {
   keepPictures(values.pictures);
   browser = await launch();
-  for (const file of files) await runFile(browser, file);
+  let next = files.length > 0 ? load(files[0]) : undefined;
+  for (let at = 1; next !== undefined; at++) {
+    const file = await next;
+    next = at < files.length ? load(files[at]) : undefined;
+    next?.catch(() => {});
+    await runFile(browser, file);
+  }
 } catch (error) {
   failed("journeys", error);
 } finally {

@@ -44,6 +44,10 @@ async function answer(request) {
     const served = { schema: 1, trust: values.trust, chains: values.rpc.length, ...desk };
     return { type: json, body: JSON.stringify(served) };
   }
+  if (pathname === "/nodes.json") {
+    const nodes = values.rpc.map((rpc) => new URL(rpc).origin);
+    return { type: json, body: JSON.stringify({ schema: 1, nodes }) };
+  }
   if (pathname === "/deployment.json") return { type: json, body: readFileSync(values.deployment) };
   if (pathname.startsWith("/chain/")) return await proxyChain(request, Number(pathname.slice(7)));
   if (pathname.startsWith("/batches")) return await proxyData(pathname);

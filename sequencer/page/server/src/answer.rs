@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use l1_contracts::RPC_ANSWER_BYTES_MAX;
 use model::{BatchNumber, escape};
 use page::{Asset, CACHE_CONTROL, HEADERS, Served, Trust};
 use serde_json::json;
@@ -25,6 +26,8 @@ pub(crate) struct Answers {
     served: Served,
     deployment: Bytes,
     chains: Vec<RpcClient>,
+    /// Their addresses as they may be shown, as JSON.
+    nodes: Bytes,
     files: Box<dyn Files>,
     /// Lower case or mixed, as the deployment file has it.
     contract: String,
@@ -40,6 +43,7 @@ impl Answers {
             return Err(PageError::Chains(chains.len()));
         }
         let served = Served { trust, chains: chains.len() as u8, desk: desk.is_some() };
+        let nodes = json!({ "schema": 1, "nodes": chains }).to_string().into();
         let chains = chains.into_iter().map(l1_contracts::rpc_client).collect::<Result<_, _>>()?;
         let file: serde_json::Value =
             serde_json::from_slice(&deployment).map_err(PageError::Deployment)?;
@@ -50,6 +54,7 @@ impl Answers {
             served,
             deployment: deployment.into(),
             chains,
+            nodes,
             files,
             contract,
             file_places,
@@ -99,6 +104,8 @@ impl Answers {
         match path.as_str() {
             "/page.json" => ok(JSON, self.served.to_json().into()),
             "/deployment.json" => ok(JSON, self.deployment.clone()),
+            // For whoever saves what was read from them. An operator's are nobody's business.
+            "/nodes.json" if self.served.trust != Trust::Operator => ok(JSON, self.nodes.clone()),
             "/batches" => ok(JSON, self.reach().await?),
             _ => match path.strip_prefix("/batches/") {
                 Some(number) => ok(OCTETS, self.public_file(number).await?),
@@ -165,6 +172,12 @@ impl From<Unasked> for Failed {
             Unasked::Malformed => failed(StatusCode::BAD_REQUEST, "question-malformed"),
             Unasked::Method => failed(StatusCode::FORBIDDEN, "question-not-served"),
             Unasked::Unreachable => failed(StatusCode::BAD_GATEWAY, "chain-unreachable"),
+            // A page that asked for many blocks asks for fewer, as it does of a node itself.
+            Unasked::TooLarge => {
+                let why = format!("the node answers with more than {RPC_ANSWER_BYTES_MAX} bytes");
+                let large = failed(StatusCode::BAD_GATEWAY, "chain-answer-large");
+                Failed { detail: Some(why), ..large }
+            }
         }
     }
 }

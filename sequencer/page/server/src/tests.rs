@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use hyper::Uri;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use l1_contracts::RPC_ANSWER_BYTES_MAX;
 use model::BatchNumber;
 use page::{HEADERS, assets};
 use serde_json::{Value, json};
@@ -232,6 +233,21 @@ async fn a_desk_is_told_to_whoever_is_let_in_and_kept_by_no_cache() {
 }
 
 #[tokio::test]
+async fn the_nodes_of_a_readers_own_page_are_named_without_what_is_secret() {
+    let mut of_reader = shown(Trust::Verifier, &[]);
+    of_reader.chains = vec!["http://me:hunter2@127.0.0.1:8545/v2/key?token=1".parse().unwrap()];
+    let server = PageServer::bind(any(), of_reader).await.unwrap();
+    let page = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    let (status, _, body) = get(page, "/nodes.json", "").await;
+    let named = json!(["http://<hidden>@127.0.0.1:8545/<hidden>?<hidden>"]);
+    let expected = json!({ "schema": 1, "nodes": named });
+    assert_eq!((status, serde_json::from_slice::<Value>(&body).unwrap()), (200, expected));
+    let (operators, _stop) = serve(Trust::Operator, &[any()]).await;
+    assert_eq!(get(operators, "/nodes.json", "").await.0, 404);
+}
+
+#[tokio::test]
 async fn a_name_that_somebody_pointed_here_reads_nothing_of_a_verifier() {
     let (page, _stop) = serve(Trust::Verifier, &[any()]).await;
     let port = page.port();
@@ -253,7 +269,9 @@ async fn questions_that_read_are_passed_on_and_no_others() {
     let error = json!({ "code": -32000, "message": "key hunter2 has used its credits" });
     let bad = node(json!({ "jsonrpc": "2.0", "id": 0, "error": error })).await;
     let away = TcpListener::bind(any()).await.unwrap().local_addr().unwrap();
-    let (page, _stop) = serve(Trust::Verifier, &[good, bad, away]).await;
+    let result = "0".repeat(RPC_ANSWER_BYTES_MAX);
+    let large = node(json!({ "jsonrpc": "2.0", "id": 0, "result": result })).await;
+    let (page, _stop) = serve(Trust::Verifier, &[good, bad, away, large]).await;
     let question =
         |method: &str| json!({ "jsonrpc": "2.0", "id": 7, "method": method }).to_string();
     let json_type = "application/json";
@@ -268,7 +286,8 @@ async fn questions_that_read_are_passed_on_and_no_others() {
     let long = format!("{}{}", question("eth_call"), " ".repeat(64 * 1024));
     for (path, kind, body, status, code) in [
         ("/chain/3", json_type, question("eth_chainId"), 502, "chain-unreachable"),
-        ("/chain/4", json_type, question("eth_chainId"), 404, "chain-unknown"),
+        ("/chain/4", json_type, question("eth_chainId"), 502, "chain-answer-large"),
+        ("/chain/5", json_type, question("eth_chainId"), 404, "chain-unknown"),
         ("/chain/0", json_type, question("eth_chainId"), 404, "chain-unknown"),
         ("/chain/1", "text/plain", question("eth_chainId"), 415, "question-type"),
         ("/chain/1", json_type, question("eth_sendRawTransaction"), 403, "question-not-served"),

@@ -1,39 +1,16 @@
 // A reader's journeys through the verifying page, against a chain and a node that are played
 // (tests/played.mjs), served with the headers that programs serve: there the unhappy ones can be
-// had at will. `journeys-node.mjs` goes the main ones against a real node.
+// had at will. `journeys-real-node.mjs` goes the main ones against a real node.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
-import { play, world } from "../../tests/played.mjs";
-import { headers, readAsset } from "../assets.mjs";
+import { decodeFile } from "../../assets/statement/file.js";
+import { world } from "../../tests/played.mjs";
+import { serve } from "./played-server.mjs";
 import { PHONE, expectNoOverflow, lookAgain, picture, press, seen, text } from "./support.mjs";
 
 export const title = "the page, of a played chain";
 
 const HOSTILE = "<img src=x onerror=alert(1)>\u202e";
-
-/** A server of the page on a free port. */
-async function serve(options) {
-  const { fetch, state } = play(options);
-  const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, "http://127.0.0.1");
-    const asset = readAsset(pathname);
-    if (asset !== undefined) {
-      response.writeHead(200, [...headers, "content-type", asset.type]);
-      return void response.end(asset.body);
-    }
-    const parts = [];
-    for await (const part of request) parts.push(part);
-    const body = parts.length === 0 ? undefined : Buffer.concat(parts).toString();
-    const answer = await fetch(pathname, { body });
-    const type = answer.headers.get("content-type") ?? "application/octet-stream";
-    response.writeHead(answer.status, [...headers, "content-type", type]);
-    response.end(Buffer.from(await answer.arrayBuffer()));
-  });
-  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-  const url = `http://127.0.0.1:${server.address().port}/`;
-  return { url, state, close: () => server.close() };
-}
 
 const away = () => new Response("", { status: 502 });
 
@@ -41,6 +18,23 @@ let isAway = false;
 
 const changed = world[0].slice();
 changed[changed.length - 1] ^= 1;
+
+/** So many that following them takes seconds on any machine: a person is to end the check. */
+const GROUPS_MANY = 400_000;
+const GROUP_BYTES = 56;
+
+/** The first batch's file with another list of groups, which follow each other. */
+function withManyGroups(bytes) {
+  const { groups } = decodeFile(bytes);
+  const before = bytes.subarray(0, bytes.length - groups.length * GROUP_BYTES - 4);
+  const list = new DataView(new ArrayBuffer(4 + GROUPS_MANY * GROUP_BYTES));
+  list.setUint32(0, GROUPS_MANY);
+  for (let at = 0; at < GROUPS_MANY; at++) {
+    // Number, first and last position: one group for each.
+    for (const field of [4, 12, 20]) list.setBigUint64(field + at * GROUP_BYTES, BigInt(at) + 1n);
+  }
+  return Buffer.concat([before, new Uint8Array(list.buffer)]);
+}
 
 /** Journeys as the runner takes them, but for what is played, and what is so `before`. */
 const PLAYED = [
@@ -76,6 +70,24 @@ const PLAYED = [
       await seen(page, "Broken: journal, hash after the groups");
       await picture(page, "broken");
       assert.ok(!/verified/i.test(await text(page, "#view")));
+    },
+  },
+  {
+    name: "a long check says how far it is, is cancelled, and leaves the page free for another",
+    play: {
+      change: (at) => (at === "/batches/1" ? new Response(withManyGroups(world[0])) : undefined),
+    },
+    at: "#/batch/1",
+    async act(page) {
+      await press(page, "Verify here");
+      await seen(page, /^Following the journal: [0-9]+,[0-9]+ of 400,000/);
+      await press(page, "Cancel");
+      await seen(page, "Check this batch");
+      assert.equal(await text(page, "#live"), "The check was cancelled: the batch is not checked.");
+      assert.equal(await page.evaluate(() => document.activeElement.innerText), "Verify here");
+      await page.goto(page.url().replace("batch/1", "batch/3"));
+      await press(page, "Verify here");
+      await seen(page, /^Verified under development keys: batch 3/);
     },
   },
   {

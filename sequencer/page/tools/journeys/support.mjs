@@ -1,5 +1,5 @@
-// What every file of journeys shares: the browser, what a journey must not do, and programs that are
-// started and ended. `tools/journeys.mjs` runs the files; each of them is called
+// What every file of journeys shares: the browser, what a journey must not do, and programs that
+// are started and ended. `tools/journeys.mjs` runs the files; each of them is called
 // `journeys/journeys-NAME.mjs` and exports
 //
 //   title      what its journeys are about, for the report;
@@ -22,6 +22,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -151,7 +152,8 @@ export function newFolder() {
 /**
  * Starts a program. `line(pattern)` waits for a line of its output (either one) that matches and
  * gives the match, whether it came before or comes yet; `all()` is what it said so far, `stop()`
- * ends it as an operator would and waits for that, `ended` is its exit code.
+ * ends it as an operator would, by SIGTERM unless told otherwise, and waits for that; `ended` is
+ * its exit code.
  */
 export function start(file, args, options = {}) {
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
@@ -171,10 +173,14 @@ export function start(file, args, options = {}) {
   ended.catch(() => {});
   const all = () => lines.join("\n");
   const line = async (pattern) => await lineOf(pattern, { file, lines, waiting, ended });
-  const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+  const stop = async (signal = "SIGTERM") => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     return await ended;
   };
+  // Whatever ends the journeys, nothing that they started is left behind.
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("close", () => process.off("exit", kill));
   return { line, all, stop, ended };
 }
 
@@ -206,4 +212,50 @@ async function lineOf(pattern, { file, lines, waiting, ended }) {
 export async function run(file, args, options = {}) {
   const { ended, all } = start(file, args, options);
   return { code: await ended, output: all() };
+}
+
+// ---------------------------------------------------------------------------------- proxies
+
+/**
+ * A proxy on loopback before an HTTP server. `change({ path, question, body })` is called with each
+ * answer's body as bytes, and the JSON that was posted; what it gives, if anything, is answered
+ * instead. While `isAway` is true nobody answers.
+ */
+export async function between(to, change = () => undefined) {
+  const proxy = { isAway: false };
+  const server = createServer(async (request, response) => {
+    if (proxy.isAway) return void request.socket.destroy();
+    try {
+      const { status, type, body } = await passOn(request, { to, change });
+      response.writeHead(status, { "content-type": type });
+      response.end(body);
+    } catch {
+      // The server behind it is away, or broke off: so does this one.
+      request.socket.destroy();
+    }
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  proxy.url = `http://127.0.0.1:${server.address().port}`;
+  proxy.close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return proxy;
+}
+
+async function passOn(request, { to, change }) {
+  const parts = [];
+  for await (const part of request) parts.push(part);
+  const posted = parts.length === 0 ? undefined : Buffer.concat(parts);
+  const { method, url: path, headers } = request;
+  const type = headers["content-type"] ?? "application/json";
+  const init = { method, body: posted, headers: { "content-type": type } };
+  const answer = await fetch(new URL(path, to), init);
+  const body = Buffer.from(await answer.arrayBuffer());
+  const question = posted === undefined ? undefined : JSON.parse(posted);
+  return {
+    status: answer.status,
+    type: answer.headers.get("content-type") ?? "application/octet-stream",
+    body: change({ path, question, body }) ?? body,
+  };
 }
