@@ -107,9 +107,9 @@ Begin with:
 
 const PAGE: &str = "\
 Saves one batch as a page that opens from disk and recomputes it, asking nobody.
-For auditors who hand a batch on. The page in the file checks it wherever it is opened and names what
-is broken; this program checks nothing here. That the chain said so is your word then: the file says
-that, and how it is asked again.
+For auditors who hand a batch on. The page in the file checks it wherever it is opened and names
+what is broken; this program checks nothing here. That the chain said so is your word then: the file
+says that, and how it is asked again.
 
 Begin with:
   auditor page --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\

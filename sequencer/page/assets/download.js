@@ -5,7 +5,7 @@ import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
-const TEMPLATE_SHA256 = "22133a349de386d35ada378341cf1dddba6f5ba34194ff0b5f402c9b0a4e6d21";
+const TEMPLATE_SHA256 = "e762d34d7ee27492ddad93bf6e87a5062e74094e1e52bab9ef5d9619ed6628ba";
 /** How long the browser has to take the file from here. */
 const OFFERED_MS = 60_000;
 

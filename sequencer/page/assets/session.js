@@ -27,8 +27,8 @@ const OWN_HOSTS = ["127.0.0.1", "localhost", "[::1]"];
 const CHAINS_MAX = 8;
 /** A batch counts as late so much after its window ended, as for the auditor. */
 const LATE_AFTER_MS = 600_000n;
-/** Most batches that are shown before the chain has them. */
-const ASSEMBLED_MAX = 20;
+/** Most windows and batches that are shown before the chain has them. */
+const UNDER_WAY_MAX = 20;
 /** Most files that are read for the last journal group before a batch. */
 const TAIL_FILES_MAX = 4;
 /** Most chunks of a list that are described: a file that is not checked can hold any number. */
@@ -47,7 +47,8 @@ export class Session {
   #context;
   #history;
   #lateness;
-  #assembled = 0;
+  /** What the node said last of what the chain does not have yet. */
+  #told = { assembled: 0, underWay: [] };
   #tails = new Map();
   #transactions = new Map();
   /** Raised by whatever makes findings of before those of another past. */
@@ -71,6 +72,8 @@ export class Session {
         return await this.open(tell);
       case "refresh":
         return await this.refresh(tell);
+      case "standing":
+        return await this.standing();
       case "costs":
         return await this.costs(given.numbers);
       case "detail":
@@ -146,14 +149,26 @@ export class Session {
       }
       throw error;
     }
+    return await this.#askNode();
+  }
+
+  /** Asks the node alone how far its windows are: the chain is as it was read last. */
+  async standing() {
+    if (this.#history === undefined || this.#isVoid) throw moved("the chain is being read");
+    return await this.#askNode();
+  }
+
+  async #askNode() {
     let node = {};
     try {
       node = await fetchBatches(this.options);
-      this.#assembled = node.assembled;
+      this.#told = node;
     } catch (error) {
-      // What the chain says stands without the node; the page says that its files are away.
+      // What the chain says stands without the node; the page says that its files are away. Where
+      // its windows are now nobody says.
       if (error.name !== "NodeError") throw error;
       node = { fault: error.message };
+      this.#told = { ...this.#told, underWay: [] };
     }
     return this.#overview(node);
   }
@@ -193,11 +208,8 @@ export class Session {
   #overview(node) {
     const { head, settled, finalBlock } = this.#history;
     const rows = settled.map((one) => rowOf(one, finalBlock));
-    // By the node's word alone: a large number must make no long list.
-    const end = Math.min(this.#assembled, settled.length + ASSEMBLED_MAX);
-    for (let number = settled.length + 1; number <= end; number++) {
-      rows.push({ number, state: "assembled" });
-    }
+    rows.push(...rowsUnderWay(settled.length, this.#told));
+    const open = this.#told.underWay.find(({ state }) => state === "open");
     const { scope, setup, keys } = this.#file;
     return {
       trust: this.#served.trust,
@@ -214,6 +226,10 @@ export class Session {
       head: { block: Number(head.number), time: unixMs(head.time) },
       lateness: { maxMs: Number(this.#lateness.maxMs), batches: this.#lateness.lateBatches },
       rows,
+      settledCount: settled.length,
+      // Only behind everything that the chain has.
+      open: open?.number > settled.length ? open : undefined,
+      beyond: Math.max(0, lastTold(this.#told) - rows.length),
       node,
     };
   }
@@ -462,6 +478,28 @@ function rowOf(one, finalBlock) {
     block: Number(block),
     state: block <= finalBlock ? "final" : "mined",
   };
+}
+
+/**
+ * Rows of what the chain does not have, by the node's word alone: a large number must make no long
+ * list, and a hole in what is told ends it.
+ */
+function rowsUnderWay(settledCount, { assembled, underWay }) {
+  const told = new Map(underWay.map((one) => [one.number, one]));
+  const rows = [];
+  for (let number = settledCount + 1; rows.length < UNDER_WAY_MAX; number++) {
+    const one = told.get(number);
+    if (one !== undefined && one.state !== "open") rows.push(one);
+    else if (number <= assembled) rows.push({ number, state: "assembled" });
+    else break;
+  }
+  return rows;
+}
+
+/** The last window that has ended, by the node's word. */
+function lastTold({ assembled, underWay }) {
+  const ended = underWay.map(({ number, state }) => (state === "open" ? number - 1 : number));
+  return Math.max(assembled, ...ended);
 }
 
 function shapesOf(keys) {

@@ -89,8 +89,57 @@ export function trustOf(trust) {
 export const STATES = {
   final: ["final", "settled in a block that no reorganisation takes back"],
   mined: ["mined", "settled on the chain; its block is not final yet"],
+  sent: ["sent", "the node sent its transaction; it is not on the chain yet"],
   assembled: ["assembled", "the node has its file; it is not on the chain yet"],
+  proving: ["proving", "the node makes its proofs"],
+  closed: ["closed", "its window has ended; it waits to be proven"],
+  open: ["open", "the node takes in readings and operations of it"],
 };
+
+/** How far something is that the chain does not have. */
+export function underWay({ state, since, proofsDone, proofs }) {
+  if (state === "open") return `begun at ${clock(since)}`;
+  if (state === "closed") return "ended, not proven yet";
+  if (state !== "proving") return "not on the chain yet";
+  if (proofs === undefined) return "being laid out";
+  return `${count(proofsDone)} of ${plural(proofs, "proof")} made`;
+}
+
+/** How many batches there are, and how far those are that the chain does not have. */
+export function batchesLead({ rows, settledCount, beyond }) {
+  const of = (state) => rows.filter((row) => row.state === state).length;
+  const settled = `${count(settledCount)} settled, ${count(of("final"))} of them final`;
+  const parts = ["sent", "assembled", "proving", "closed"]
+    .filter((state) => of(state) > 0)
+    .map((state) => `${count(of(state))} ${state}`);
+  if (beyond > 0) parts.push(`${count(beyond)} more`);
+  const waiting = parts.length === 0 ? "" : `; ${parts.join(", ")} and not on the chain yet`;
+  return `${settled}${waiting}.`;
+}
+
+/** What stands over the list: what the states mean, and whose word they are. */
+export function listCaption({ rows, open, beyond }) {
+  const [final, mined] = [STATES.final, STATES.mined].map(([word, means]) => `${word}: ${means}`);
+  const isTold = open !== undefined || rows.some(({ state }) => STATES_TOLD.includes(state));
+  const told = isTold
+    ? " Other states are the node's word, of which nothing can be checked yet."
+    : "";
+  const left = beyond > 0 ? ` Not shown: ${plural(beyond, "window")} behind these.` : "";
+  return `Newest first. ${final}; ${mined}.${told}${left}`;
+}
+
+const STATES_TOLD = ["sent", "assembled", "proving", "closed", "open"];
+
+/** What stands over a batch that the chain does not have. */
+export function notSettled({ state }) {
+  const [word, means] = STATES[state];
+  return {
+    title: "Not on the chain yet",
+    words:
+      `By the node's word it is ${word}: ${means}. What it says can be checked when the chain ` +
+      "has its header.",
+  };
+}
 
 /** What stands behind whatever a saved page says of the chain. */
 const BY_SAVER = "by the word of whoever saved this file";

@@ -38,9 +38,10 @@ createServer(async (request, response) => {
 });
 
 async function answer(request) {
-  const { pathname } = new URL(request.url, "http://127.0.0.1");
+  const { pathname, search } = new URL(request.url, "http://127.0.0.1");
   if (pathname === "/page.json") {
-    const served = { schema: 1, trust: values.trust, chains: values.rpc.length };
+    const desk = values.trust === "operator" ? { desk: true } : {};
+    const served = { schema: 1, trust: values.trust, chains: values.rpc.length, ...desk };
     return { type: json, body: JSON.stringify(served) };
   }
   if (pathname === "/nodes.json") {
@@ -50,6 +51,7 @@ async function answer(request) {
   if (pathname === "/deployment.json") return { type: json, body: readFileSync(values.deployment) };
   if (pathname.startsWith("/chain/")) return await proxyChain(request, Number(pathname.slice(7)));
   if (pathname.startsWith("/batches")) return await proxyData(pathname);
+  if (pathname === "/desk") return await proxyData(pathname + search);
   const missing = { status: 404, type: json, body: JSON.stringify({ error: "path-unknown" }) };
   return readAsset(pathname) ?? missing;
 }

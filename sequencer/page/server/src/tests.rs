@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use hyper::Uri;
+use hyper::header::{self, HeaderMap, HeaderValue};
 use l1_contracts::RPC_ANSWER_BYTES_MAX;
 use model::BatchNumber;
 use page::{HEADERS, assets};
@@ -10,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::{CHAINS_MAX, Files, Found, PageError, PageServer, Reach, Shown, Trust};
+use crate::{CHAINS_MAX, Closed, Desk, Files, Found, PageError, PageServer, Reach, Shown, Trust};
 
 const DEPLOYMENT: &[u8] = br#"{"settlement":"0x5FbDB2315678afecb367f032d93F642f64180aa3"}"#;
 
@@ -19,7 +21,7 @@ struct OneBatch;
 
 impl Files for OneBatch {
     fn reach(&self) -> Found<'_, Reach> {
-        Box::pin(async { Ok(Reach { assembled: BatchNumber(2), settled: BatchNumber(1) }) })
+        Box::pin(async { Ok(Reach::of(BatchNumber(2), BatchNumber(1))) })
     }
 
     fn public_file(&self, number: BatchNumber) -> Found<'_, Option<Vec<u8>>> {
@@ -35,7 +37,29 @@ impl Files for OneBatch {
 
 fn shown(trust: Trust, chains: &[SocketAddr]) -> Shown {
     let chains = chains.iter().map(|at| format!("http://{at}").parse().unwrap()).collect();
-    Shown { trust, deployment: DEPLOYMENT.to_vec(), chains, files: Box::new(OneBatch) }
+    Shown { trust, deployment: DEPLOYMENT.to_vec(), chains, files: Box::new(OneBatch), desk: None }
+}
+
+/// A desk whose token is `open sesame`, and whose cookie says so.
+struct OneDesk;
+
+const REFUSED: Closed = Closed { status: 401, code: "desk-token" };
+
+impl Desk for OneDesk {
+    fn tell(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, Closed> {
+        let cookie = headers.get(header::COOKIE).is_some_and(|cookie| cookie == "desk=open");
+        let told = json!({ "asked": uri.query() }).to_string();
+        if cookie { Ok(told) } else { Err(REFUSED) }
+    }
+
+    fn begin(&self, token: &str, _: &HeaderMap) -> Result<HeaderValue, Closed> {
+        let cookie = HeaderValue::from_static("desk=open; Path=/desk; HttpOnly");
+        if token == "open sesame" { Ok(cookie) } else { Err(REFUSED) }
+    }
+
+    fn end(&self, _: &HeaderMap) -> HeaderValue {
+        HeaderValue::from_static("desk=; Path=/desk; Max-Age=0")
+    }
 }
 
 pub(crate) fn any() -> SocketAddr {
@@ -44,7 +68,11 @@ pub(crate) fn any() -> SocketAddr {
 
 /// Serves until the sender is dropped.
 async fn serve(trust: Trust, chains: &[SocketAddr]) -> (SocketAddr, oneshot::Sender<()>) {
-    let server = PageServer::bind(any(), shown(trust, chains)).await.unwrap();
+    serve_shown(shown(trust, chains)).await
+}
+
+async fn serve_shown(shown: Shown) -> (SocketAddr, oneshot::Sender<()>) {
+    let server = PageServer::bind(any(), shown).await.unwrap();
     let (stop, stopped) = oneshot::channel();
     let address = server.local_addr();
     tokio::spawn(server.serve(async { drop(stopped.await) }));
@@ -149,7 +177,7 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
     assert_eq!(body, br#"{"schema":1,"trust":"operator","chains":2}"#);
     assert_eq!(get(page, "/deployment.json", "").await.2, DEPLOYMENT);
     let (status, _, body) = get(page, "/batches", "").await;
-    let reach = json!({ "schema": "vitals-batches-1", "assembled": 2, "settled": 1 });
+    let reach = Reach::of(BatchNumber(2), BatchNumber(1)).to_json();
     assert_eq!((status, serde_json::from_slice::<Value>(&body).unwrap()), (200, reach));
     assert_eq!(get(page, "/batches/1", "").await.2, b"batch one");
     for (path, status, code) in [
@@ -160,6 +188,9 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
         ("/other", 404, "path-unknown"),
         ("/../Cargo.toml", 404, "path-unknown"),
         ("/chain/1", 405, "method-not-served"),
+        // This page has no desk.
+        ("/desk", 404, "path-unknown"),
+        ("/desk/session", 404, "path-unknown"),
     ] {
         let (found, head, body) = get(page, path, "").await;
         let body: Value = serde_json::from_slice(&body).unwrap();
@@ -168,6 +199,56 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
         assert!(head.contains("content-security-policy"), "{head}");
     }
     let (status, answer) = ask(page, "/batches", "application/json", "{}").await;
+    assert_eq!((status, &answer["error"]), (405, &json!("method-not-served")));
+}
+
+#[tokio::test]
+async fn a_desk_is_told_to_whoever_is_let_in_and_kept_by_no_cache() {
+    let shown = Shown { desk: Some(Box::new(OneDesk)), ..shown(Trust::Operator, &[any()]) };
+    let (page, _stop) = serve_shown(shown).await;
+    let (_, _, body) = get(page, "/page.json", "").await;
+    assert_eq!(body, br#"{"schema":1,"trust":"operator","chains":1,"desk":true}"#);
+    let (status, head, body) = get(page, "/desk?since=5", "").await;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &body["error"]), (401, &json!("desk-token")));
+    assert!(!head.contains("www-authenticate"), "the browser would ask in words of its own");
+
+    let json_type = "content-type: application/json\r\n";
+    let sent = async |method: &str, more: &str, body: &str| {
+        let length = body.len();
+        let head = format!("{method} /desk/session HTTP/1.1\r\nhost: {page}\r\n{more}");
+        send(page, &format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}"))
+            .await
+    };
+    let token = r#"{"token":"open sesame"}"#;
+    let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(1024));
+    for (method, more, body, status, code) in [
+        ("POST", json_type, r#"{"token":"sesame"}"#, 401, "desk-token"),
+        ("POST", json_type, r#"{"token":7}"#, 400, "question-malformed"),
+        ("POST", json_type, "open sesame", 400, "question-malformed"),
+        ("POST", json_type, &long, 413, "question-long"),
+        // As a form of another site would send it, which asks nobody before.
+        ("POST", "content-type: text/plain\r\n", token, 415, "question-type"),
+        ("POST", "", token, 415, "question-type"),
+        ("GET", json_type, "", 405, "method-not-served"),
+        ("OPTIONS", json_type, "", 405, "method-not-served"),
+    ] {
+        let (found, head, answer) = sent(method, more, body).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let error = answer["error"].as_str();
+        assert_eq!((found, error), (status, Some(code)), "{method} {body}");
+        assert!(!head.contains("set-cookie") && !head.contains("access-control"), "{head}");
+    }
+    let (status, head, body) = sent("POST", json_type, token).await;
+    assert_eq!((status, body.len()), (204, 0), "{head}");
+    assert!(head.contains("set-cookie: desk=open; path=/desk; httponly"), "{head}");
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    let (status, head, body) = get(page, "/desk?since=5", "cookie: desk=open\r\n").await;
+    assert_eq!((status, body.as_slice()), (200, &br#"{"asked":"since=5"}"#[..]));
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    let (status, head, _) = sent("DELETE", "", "").await;
+    assert!(status == 204 && head.contains("set-cookie: desk=; path=/desk; max-age=0"), "{head}");
+    let (status, answer) = ask(page, "/desk", "application/json", "{}").await;
     assert_eq!((status, &answer["error"]), (405, &json!("method-not-served")));
 }
 
