@@ -43,7 +43,7 @@ impl Asset {
 /// Every asset of the page of batches: the page, the contract's artefact, and the files that the
 /// page takes in.
 pub fn assets() -> impl Iterator<Item = &'static Asset> {
-    [&PAGE, &CONTRACT].into_iter().chain(SHARED).chain(FILES)
+    [&PAGE, &CONTRACT, &SAVED].into_iter().chain(SHARED).chain(FILES)
 }
 
 /// The asset of the page of batches at a path, if there is one.
@@ -92,6 +92,13 @@ const CONTRACT: Asset = Asset {
     bytes: include_bytes!("../../../l1-contracts/artifacts/Settlement.json"),
 };
 
+/// The page that a saved batch is put into: data follow its last line.
+pub const SAVED: Asset = Asset {
+    path: "/saved.html",
+    content_type: HTML,
+    bytes: include_bytes!("../assets/saved.html"),
+};
+
 /// The patient's page at `/`.
 const WALLET_PAGE: Asset =
     Asset { path: "/", content_type: HTML, bytes: include_bytes!("../assets/wallet/index.html") };
@@ -118,16 +125,26 @@ const WALLET_FILES: &[Asset] = files![
 ];
 
 const FILES: &[Asset] = files![
+    "/answering.js": JS,
     "/app.js": JS,
     "/ask.js": JS,
     "/chain.js": JS,
     "/chart.js": JS,
     "/checks.js": JS,
+    "/desk.html": HTML,
+    "/desk/app.js": JS,
+    "/desk/charts.js": JS,
+    "/desk/desk.css": CSS,
+    "/desk/model.js": JS,
+    "/desk/text.js": JS,
+    "/desk/view.js": JS,
     "/detail.js": JS,
+    "/download.js": JS,
     "/list.js": JS,
     "/node.js": JS,
     "/peers.js": JS,
     "/ranges.js": JS,
+    "/saving.js": JS,
     "/session.js": JS,
     "/statement/abi.js": JS,
     "/statement/batch.js": JS,
@@ -150,6 +167,7 @@ const FILES: &[Asset] = files![
     "/statement/proof.js": JS,
     "/statement/scope.js": JS,
     "/statement/spelling.js": JS,
+    "/statement/steps.js": JS,
     "/statement/strict.js": JS,
     "/text.js": JS,
     "/vendor/LICENSE-noble-curves.txt": TEXT,

@@ -16,7 +16,7 @@
 mod assets;
 mod served;
 
-pub use assets::{Asset, assets, assets_of_wallet, find, find_of_wallet};
+pub use assets::{Asset, SAVED, assets, assets_of_wallet, find, find_of_wallet};
 pub use served::{Served, Trust};
 
 /// Headers of every answer of a server of this page, assets or not, in lower case.

@@ -67,8 +67,10 @@ fn the_patients_page_is_the_wallets_alone_and_takes_in_no_more_than_it_needs() {
 #[test]
 fn types_are_those_of_the_endings_and_tags_those_of_the_contents() {
     let types = BTreeMap::from([
+        ("html", "text/html"),
         ("js", "text/javascript"),
         ("css", "text/css"),
+        ("html", "text/html"),
         ("svg", "image/svg+xml"),
         ("txt", "text/plain"),
         ("json", "application/json"),
@@ -108,8 +110,8 @@ fn the_policy_lets_nothing_in_but_files_of_the_server() {
                     frame-ancestors 'none'; require-trusted-types-for 'script'; \
                     trusted-types vitals";
     assert_eq!(*policy, expected);
-    for page in [find("/"), find_of_wallet("/")] {
-        let page = String::from_utf8(page.expect("the page").bytes.to_vec()).expect("text");
+    for page in [find("/"), find("/desk.html"), find_of_wallet("/")] {
+        let page = String::from_utf8(page.expect("a page").bytes.to_vec()).expect("text");
         for inline in ["<style", "style=", "onclick", "http://", "https://", "<script>"] {
             assert!(!page.contains(inline), "{inline}");
         }
@@ -156,8 +158,11 @@ fn a_server_says_who_it_is_in_words_that_the_page_knows() {
     for (trust, word) in
         [(Trust::Operator, "operator"), (Trust::Verifier, "verifier"), (Trust::Wallet, "wallet")]
     {
-        let json = Served { trust, chains: 1 }.to_json();
-        assert_eq!(json, format!("{{\"schema\":1,\"trust\":\"{word}\",\"chains\":1}}"));
+        let served = Served { trust, chains: 1, desk: false };
+        let json = format!("{{\"schema\":1,\"trust\":\"{word}\",\"chains\":1}}");
+        assert_eq!(served.to_json(), json);
+        let with_desk = json.replace('}', ",\"desk\":true}");
+        assert_eq!(Served { desk: true, ..served }.to_json(), with_desk);
         assert!(session.contains(&format!("\"{word}\"")), "{word}");
     }
 }

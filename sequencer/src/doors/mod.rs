@@ -4,9 +4,11 @@
 pub mod admin;
 pub mod codes;
 pub mod config;
+mod desk_session;
 pub mod http;
 pub mod key_desk;
 pub mod log;
 mod machine;
 pub mod memory;
 pub mod page;
+pub mod reach;

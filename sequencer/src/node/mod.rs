@@ -51,6 +51,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod told;
+mod under_way;
 mod upkeep;
 mod watched;
 mod windows;

@@ -4,7 +4,7 @@ use model::{Clock as _, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::desk::Figures;
+use super::desk::{Figures, RejectCount};
 use super::endpoints::Endpoints;
 use super::upkeep::Around;
 use super::watched::Watched;
@@ -58,6 +58,9 @@ pub struct NodeStatus {
     /// What an operator watches, as `GET /desk` tells it; none in the first seconds.
     #[serde(default)]
     pub figures: Option<Figures>,
+    /// What was rejected in this run, by reason; none in the first seconds.
+    #[serde(default)]
+    pub rejects: Vec<RejectCount>,
 }
 
 /// How one stage stands.
@@ -185,6 +188,7 @@ impl Teller {
             chain_reachable: metrics.chain_reachable.get() == 1,
             balance_wei: metrics.balance_wei(),
             figures: self.watched.desk().last(),
+            rejects: self.watched.desk().rejects(),
         }
     }
 

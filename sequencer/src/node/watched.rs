@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use super::degraded::Degraded;
 use super::desk::Desk;
 use super::pulse::Pulse;
+use super::under_way::UnderWay;
 use crate::clock::Disagreement;
 use crate::doors::codes;
-use crate::doors::http::{Health, StageHealth, TellDesk, Unready};
+use crate::doors::http::{Health, StageHealth, Unready};
 use crate::forecast::{Compared, PlanErrors};
 use crate::guard::{Failures, Stage, StageFailure};
 use crate::history::{Contradiction, Hold};
@@ -38,6 +39,7 @@ pub struct Watched {
     /// Looks of the upkeep at the stages.
     looks: watch::Sender<u64>,
     pulse: Pulse,
+    under_way: UnderWay,
     desk: Desk,
 }
 
@@ -96,6 +98,7 @@ impl Watched {
             plan_errors,
             looks,
             pulse: Pulse::default(),
+            under_way: UnderWay::default(),
             desk: Desk::default(),
         }
     }
@@ -166,6 +169,7 @@ impl Watched {
             totals.proofs += 1;
             totals.prove_ms += millis;
         }
+        self.under_way.step(&progress);
         self.progress.send_replace(Some(progress));
     }
 
@@ -214,6 +218,11 @@ impl Watched {
     /// The figures of the last hours.
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// The open window, and the proofs of those behind it.
+    pub(super) fn under_way(&self) -> &UnderWay {
+        &self.under_way
     }
 
     /// The metrics.
@@ -409,12 +418,6 @@ impl Conditions {
             reasons.push(Unready::new(&codes::NO_NEW_KEYS, json!({})));
         }
         reasons
-    }
-}
-
-impl TellDesk for Watched {
-    fn desk(&self, since_unix_ms: u64) -> Value {
-        self.desk.tell(since_unix_ms)
     }
 }
 

@@ -3,7 +3,7 @@
 import { button, el, notice } from "../dom.js";
 import { escape } from "../statement/escape.js";
 import { startTheme } from "../theme.js";
-import { Wallet } from "./api.js";
+import { Wallet, tokenOf } from "./api.js";
 import { collectedCard, missingCard, operationsCard, readsCard, urgentCard } from "./log.js";
 import { rulesCard } from "./rules.js";
 import { RuleForm, outcomeCard, previewCard } from "./sign.js";
@@ -12,6 +12,8 @@ import * as text from "./text.js";
 /** What was read so long ago is said to be of then. */
 const STALE_MS = 10 * 60_000;
 const TICK_MS = 30_000;
+/** How long the browser has to take a file from here. */
+const OFFERED_MS = 60_000;
 /** Lists that show some of their rows before they are asked for all. */
 const LISTS = ["urgent", "refused", "reads", "collected", "operations"];
 /** Where the log stands. */
@@ -44,6 +46,10 @@ byId("skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 byId("close").addEventListener("click", closeWallet);
+// A link that is pasted over this page's address loads nothing by itself.
+globalThis.addEventListener("hashchange", () => {
+  if (tokenOf(location.hash) !== undefined) location.reload();
+});
 globalThis.addEventListener("beforeprint", () => {
   for (const name of LISTS) state.all.add(name);
   state.isPrinting = true;
@@ -240,7 +246,8 @@ function save(raw) {
   const url = URL.createObjectURL(new Blob([raw], { type: "application/json" }));
   const link = el("a", { href: url, download: `vitals-log-${day}.json` });
   link.click();
-  URL.revokeObjectURL(url);
+  // What it holds would stay until the page is left.
+  setTimeout(() => URL.revokeObjectURL(url), OFFERED_MS);
 }
 
 function print() {
