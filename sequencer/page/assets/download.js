@@ -5,7 +5,7 @@ import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
-const TEMPLATE_SHA256 = "0d13db91df2d6e07689f974a7fafa69d9b8a74dacc3a736b8c965347dbc99460";
+const TEMPLATE_SHA256 = "e8852b43a9ebdc78c09ef0e4a379d2d8f526657b264377967b0b9e77bab6a0b9";
 /** How long the browser has to take the file from here. */
 const OFFERED_MS = 60_000;
 
