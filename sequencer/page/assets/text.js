@@ -89,11 +89,11 @@ export function trustOf(trust) {
 export const STATES = {
   final: ["final", "settled in a block that no reorganisation takes back"],
   mined: ["mined", "settled on the chain; its block is not final yet"],
-  sent: ["sent", "the node sent its transaction; it is not on the chain yet"],
+  sent: ["sent", "its transaction was given to the chain's node; the chain does not show it yet"],
   assembled: ["assembled", "the node has its file; it is not on the chain yet"],
-  proving: ["proving", "the node makes its proofs"],
+  proving: ["proving", "its proofs are being made"],
   closed: ["closed", "its window has ended; it waits to be proven"],
-  open: ["open", "the node takes in readings and operations of it"],
+  open: ["open", "what comes now goes into it"],
 };
 
 /** How far something is that the chain does not have. */

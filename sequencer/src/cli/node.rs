@@ -230,7 +230,7 @@ async fn run_until_stopped(
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     if let Some(page) = at.page {
         println!("page   http://{page}/ shows batches, as this operator shows them");
-        println!("desk   http://{page}/desk.html shows the operator how the node stands");
+        println!("desk   http://{page}/desk.html shows how it stands, with `web.token_file`");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
     manager.tell(Notice::Ready).await;

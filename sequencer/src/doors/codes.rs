@@ -63,6 +63,16 @@ pub(crate) const DESK_ELSEWHERE: Unserved = Unserved {
                  `web.token_file`.",
 };
 
+pub(crate) const DESK_UNSET: Unserved = Unserved {
+    requests: &["/desk"],
+    status: 403,
+    code: "desk-unset",
+    meaning: "Beside the node's page, which is for everybody, its desk is for whoever has the token, \
+              and none is set.",
+    what_to_do: "Set `web.token_file` and start the node again; `sequencer status --watch` shows the \
+                 same meanwhile.",
+};
+
 pub(crate) const PATH_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 404,
@@ -377,6 +387,7 @@ pub const HTTP: &[Unserved] = &[
     SOURCE_HIDDEN,
     DESK_TOKEN,
     DESK_ELSEWHERE,
+    DESK_UNSET,
     OPERATION_ENROLMENT,
     OPERATION_NOT_TAKEN,
     PATH_UNKNOWN,

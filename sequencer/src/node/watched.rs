@@ -170,7 +170,10 @@ impl Watched {
             totals.prove_ms += millis;
         }
         self.under_way.step(&progress);
-        self.progress.send_replace(Some(progress));
+        // How far proofs are is counted above; who follows the stage waits for what it gets done.
+        if !matches!(progress, Progress::Begun { .. }) {
+            self.progress.send_replace(Some(progress));
+        }
     }
 
     /// Proofs so far.

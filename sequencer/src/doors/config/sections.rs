@@ -351,8 +351,9 @@ settings! {
         token_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
             sets: "File with a token of 32 to 512 signs, closed to others: `GET /desk` is answered \
                    to whoever sends it as `Authorization: Bearer`, and the page shows the desk in \
-                   a browser that was given it. Without one the desk is for this machine alone \
-                   ([the desk](watching.md#the-desk)).",
+                   a browser that was given it. Without one the page shows none, and the HTTP \
+                   service answers on this machine alone ([who sees \
+                   it](watching.md#who-sees-it)).",
         }
     }
 }
