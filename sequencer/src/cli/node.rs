@@ -217,7 +217,7 @@ fn dev(log: LogLevel, size: DevSize) -> Outcome {
 
 /// Runs until a signal or a failure, then stops gracefully.
 async fn run_until_stopped(
-    mut node: Node,
+    node: Node,
     again: &Again,
     signals: &mut Signals,
     manager: &ServiceManager,
@@ -228,6 +228,7 @@ async fn run_until_stopped(
         println!("page   http://{page}/ shows batches, as this operator shows them");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
+    node.log_by(Arc::new(again.log.clone()));
     signals.catch_stops()?;
     manager.tell(Notice::Ready).await;
     let outcome = loop {
@@ -239,7 +240,7 @@ async fn run_until_stopped(
             Wish::Stop => break Ok(()),
             Wish::ReadAgain => {
                 manager.tell(Notice::Reloading).await;
-                again.read(&mut node);
+                again.read(&node);
                 // Also where the files were not accepted: all is as before.
                 manager.tell(Notice::Ready).await;
             }

@@ -9,4 +9,6 @@ pub mod key_desk;
 pub mod log;
 mod machine;
 pub mod memory;
+pub mod orders;
 pub mod page;
+pub mod set;

@@ -8,7 +8,9 @@ use prometheus::{Encoder as _, TextEncoder};
 use statement::scope::Circuit;
 
 use super::quantile::Observations;
+use super::withdrawals::Taken;
 use super::{AccessOutcome, Metrics, ProvingStep};
+use crate::doors::orders::Order;
 use crate::stages::ingest::RenewalStep;
 use crate::stages::standing::Cause;
 
@@ -36,6 +38,9 @@ impl Metrics {
         }
         for known in ["yes", "no"] {
             self.names_asked_total.with_label_values(&[known]);
+        }
+        for order in Order::WORDS {
+            self.orders_total.with_label_values(&[order]);
         }
         for is_local in [true, false] {
             self.prove_attempts_failed_total.with_label_values(&[worker(is_local)]);
@@ -151,14 +156,22 @@ impl Metrics {
     /// Notes a stop, revocation or denial that took effect at `time`.
     pub fn note_withdrawal(&self, signed_at: Millis, time: Millis) {
         self.withdrawal_effective_seconds.observe(seconds(time.since(signed_at)));
-        self.withdrawals.note(time);
+        let waiting = self.withdrawals.note(time);
+        self.withdrawals_unsettled.set(gauge(waiting));
     }
 
     /// Takes notice of a settled window that ended at `end`, by a block of the time `settled`.
     pub fn settle_withdrawals(&self, end: Millis, settled: Millis) {
-        for time in self.withdrawals.take_before(end) {
+        let Taken { taken, waiting } = self.withdrawals.take_before(end);
+        for time in taken {
             self.withdrawal_settled_seconds.observe(seconds(settled.since(time)));
         }
+        self.withdrawals_unsettled.set(gauge(waiting));
+    }
+
+    /// Counts an order of an operator that was carried out.
+    pub fn count_order(&self, order: &'static str) {
+        self.orders_total.with_label_values(&[order]).inc();
     }
 
     /// Says in how many seconds a certificate of the node's own ends, or ended.
@@ -211,6 +224,10 @@ impl Metrics {
         encoded.expect("metrics encode to memory");
         String::from_utf8(text).expect("the encoder writes UTF-8")
     }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn seconds(ms: u64) -> f64 {

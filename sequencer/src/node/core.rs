@@ -29,6 +29,7 @@ use crate::stages::ingest::{Admit, RegistryDesk, Renewals};
 use crate::stages::ledger::{BodySeal, FrameNodes, LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, LastBatch};
 use crate::stages::rows::{CircuitRows, RowPool};
+use crate::window::NextTerms;
 
 /// The writer with admission, and the batcher that it feeds.
 pub(super) struct Core {
@@ -48,6 +49,8 @@ pub(super) struct Core {
     pub(super) witness: Option<WitnessThread>,
     /// Not there either: its state is of a journal that shall be mended.
     pub(super) snapshots: Option<SnapshotThread>,
+    /// What windows are made by from the next one on.
+    pub(super) next_terms: NextTerms,
     /// For whoever reads windows back.
     pub(super) replay: Replay,
     /// What opens readings.
@@ -199,7 +202,9 @@ pub(super) fn start_core(
     let pace = Pace::of(opened.config.journal.snapshot_every_entries);
     let keeper = snapshots.as_ref().map(|snapshots| snapshots.keeper(pace));
     let admission = LedgerAdmission::new(ledger, delivery, close_group).kept_by(keeper);
+    let next_terms = NextTerms::default();
     let admission = admission.with_gate(Arc::new(common.around.clone()));
+    let admission = admission.with_next_terms(next_terms.clone());
     let view = admission.view();
     let writer = start_writer(opened, log, admission, common)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
@@ -219,6 +224,7 @@ pub(super) fn start_core(
         carrier: None,
         witness,
         snapshots,
+        next_terms,
         replay,
         bodies: opened.bodies.clone(),
         body_keys: opened.body_keys.clone(),

@@ -22,9 +22,12 @@ use super::error::NodeError;
 use super::expected_day::ExpectedDay;
 use super::head::keep_evidence;
 use super::open::Opened;
+use super::order_desk::{OrderDesk, Parts};
 use super::scrub::Scrub;
-use super::setup::{self, Reach};
+use super::settle_limits::SettleLimits;
+use super::setup;
 use super::timer::WindowTimer;
+use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::http::{Access, HttpService, Shown};
@@ -33,7 +36,9 @@ use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
 use crate::guard::{GuardedTask, Stage};
-use crate::stages::ingest::{DoorParts, IngestServer, Listen, OperationDoor, QuicKey, Services};
+use crate::stages::ingest::{
+    DoorParts, IngestServer, Listen, OperationDoor, QuicKey, RateConfig, Rates, Services,
+};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 
 /// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
@@ -217,7 +222,8 @@ pub(super) fn start_settler(
         clock: common.clock.clone(),
         standing: Arc::new(common.watched.degraded().standing(Stage::Settlement)),
     });
-    let mut settler = settler.following(limits);
+    let paused = common.watched.orders().follow_paused();
+    let mut settler = settler.following(limits).paused_by(paused);
     let (wake, mut stop) = (common.wake.clone(), common.stop.subscribe());
     let mut held = common.watched.hold().subscribe();
     let gate = (!opened.asked_chain).then(|| ChainGate {
@@ -285,6 +291,50 @@ pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Guar
     common.guard.task(Stage::Windows, timer.run(common.stop.subscribe()))
 }
 
+/// What goes by live values and is no part of the core.
+pub(super) struct Live {
+    pub(super) settle: SettleLimits,
+    pub(super) rates: Rates,
+    pub(super) operations: OperationDoor,
+}
+
+/// What holds of the configuration from now on, and who is told of a change.
+pub(super) fn tuning(opened: &Opened, core: &Core, common: &Common, live: Live) -> Arc<Tuning> {
+    let Live { settle, rates, operations } = live;
+    let set_rates = move |changed: &RateConfig| {
+        rates.set(changed);
+        operations.set_rates(changed);
+    };
+    let reach = Reach {
+        around: common.around.clone(),
+        settle,
+        next: core.next_terms.clone(),
+        capacities: opened.keys.capacities().clone(),
+        set_rates: Box::new(set_rates),
+        view: core.view.clone(),
+        orders: common.watched.orders().clone(),
+    };
+    Arc::new(Tuning::new(opened.config.clone(), reach))
+}
+
+/// Where what an operator orders is carried out.
+pub(super) fn order_desk(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+    tuning: Arc<Tuning>,
+) -> Arc<OrderDesk> {
+    Arc::new(OrderDesk::new(Parts {
+        layout: opened.layout.clone(),
+        tuning,
+        orders: common.watched.orders().clone(),
+        admit: core.admit.clone(),
+        view: core.view.clone(),
+        clock: common.clock.clone(),
+        metrics: common.watched.metrics().clone(),
+    }))
+}
+
 /// The operator's page, if it is configured: where it is, and its task.
 pub(super) async fn serve_page(
     opened: &Opened,
@@ -293,9 +343,9 @@ pub(super) async fn serve_page(
 ) -> Result<Option<(SocketAddr, GuardedTask)>, NodeError> {
     let Some(listen) = opened.config.web.listen else { return Ok(None) };
     let chain = match &opened.chain.reach {
-        Reach::Url(url) => url.clone(),
+        setup::Reach::Url(url) => url.clone(),
         // Of this process, and so well formed.
-        Reach::Embedded(_) => chain.parse().map_err(OperatorPageError::Chain)?,
+        setup::Reach::Embedded(_) => chain.parse().map_err(OperatorPageError::Chain)?,
     };
     let deployment = opened.layout.deployment();
     let server = page::bind(listen, &deployment, chain, opened.store.clone()).await?;
@@ -338,7 +388,7 @@ pub(super) async fn serve_base_chain(
     common: &Common,
 ) -> Result<BaseChainDoor, NodeError> {
     match &opened.chain.reach {
-        Reach::Embedded(chain) => {
+        setup::Reach::Embedded(chain) => {
             let port = opened.config.chain.embedded_port;
             let mut server = devchain::serve_http(chain.clone(), port).await?;
             let (url, mut stop) = (server.url(), common.stop.subscribe());
@@ -353,6 +403,6 @@ pub(super) async fn serve_base_chain(
             let embedded = EmbeddedChain { chain: chain.clone(), server };
             Ok(BaseChainDoor { url, embedded: Some(embedded) })
         }
-        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), embedded: None }),
+        setup::Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), embedded: None }),
     }
 }

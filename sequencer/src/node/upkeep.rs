@@ -11,6 +11,7 @@ use bodies::BodyKeys;
 use model::{Clock as _, Millis, calendar};
 
 use super::keys_ahead::KeysAhead;
+use super::orders::Orders;
 use super::watched::{Conditions, Watched};
 use crate::clock::{Disagreement, NodeClock, Tick, Trust};
 use crate::disk::Reserve;
@@ -28,11 +29,12 @@ const POLL: Duration = Duration::from_millis(100);
 /// Looks between two at which the memory in use is asked for: a second.
 const MEMORY_EVERY: u32 = 10;
 
-/// Clock and disk, as they stand around the ledger.
+/// Clock, disk and what the operator ordered, as they stand around the ledger.
 #[derive(Clone)]
 pub(super) struct Around {
     pub(super) clock: Arc<NodeClock>,
     pub(super) reserve: Arc<Reserve>,
+    pub(super) orders: Orders,
 }
 
 impl Gate for Around {
@@ -49,6 +51,7 @@ impl Gate for Around {
             disagreement,
             ahead_ms_max: self.clock.disagreement_ms_max(),
             has_room: self.reserve.has_room(),
+            draining: self.orders.is_draining(),
         }
     }
 

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 
 use super::degraded::Degraded;
 use super::desk::Desk;
+use super::orders::{InForce, Orders, Since};
 use super::pulse::Pulse;
 use crate::clock::Disagreement;
-use crate::doors::codes;
+use crate::doors::codes::{self, Unserved};
 use crate::doors::http::{Health, StageHealth, TellDesk, Unready};
 use crate::forecast::{Compared, PlanErrors};
 use crate::guard::{Failures, Stage, StageFailure};
@@ -39,6 +40,7 @@ pub struct Watched {
     looks: watch::Sender<u64>,
     pulse: Pulse,
     desk: Desk,
+    orders: Orders,
 }
 
 /// How far the journal is absorbed while the node starts.
@@ -82,6 +84,7 @@ impl Watched {
         let (scrubs, starting) = (watch::Sender::default(), watch::Sender::default());
         let (archive_rounds, looks) = (watch::Sender::default(), watch::Sender::default());
         let plan_errors = watch::Sender::default();
+        let orders = Orders::new(metrics.clone());
         Watched {
             metrics,
             failures,
@@ -97,6 +100,7 @@ impl Watched {
             looks,
             pulse: Pulse::default(),
             desk: Desk::default(),
+            orders,
         }
     }
 
@@ -216,6 +220,11 @@ impl Watched {
         &self.desk
     }
 
+    /// What operators ordered that is in force.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
     /// The metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -243,7 +252,11 @@ impl Health for Watched {
         }
         // What keeps something out first. Whatever is taken in is taken in, and only what becomes
         // of it waits: why it waits before how much does.
-        self.conditions().reasons().into_iter().chain(self.damage()).chain(self.delays()).collect()
+        let InForce { paused, draining, .. } = self.orders.in_force();
+        let draining = draining.as_ref().map(|since| ordered(&codes::DRAINING, since));
+        let paused = paused.as_ref().map(|since| ordered(&codes::PAUSED, since));
+        let kept_out = self.conditions().reasons().into_iter().chain(draining);
+        kept_out.chain(self.damage()).chain(paused).chain(self.delays()).collect()
     }
 
     fn stages(&self) -> Vec<StageHealth> {
@@ -277,6 +290,12 @@ impl Health for Watched {
         };
         Stage::ALL.into_iter().map(one).collect()
     }
+}
+
+/// What an operator ordered. Since when, and not by whom: health may be asked from elsewhere.
+fn ordered(code: &'static Unserved, since: &Since) -> Unready {
+    let since = calendar::Utc(Millis::from_unix_ms(since.since_unix_ms)).to_string();
+    Unready::new(code, json!({ "since": since }))
 }
 
 /// What waits before a stage.
@@ -414,7 +433,12 @@ impl Conditions {
 
 impl TellDesk for Watched {
     fn desk(&self, since_unix_ms: u64) -> Value {
-        self.desk.tell(since_unix_ms)
+        let mut told = self.desk.tell(since_unix_ms);
+        let InForce { paused, draining, tuned } = self.orders.in_force();
+        told["paused"] = json!(paused);
+        told["draining"] = json!(draining);
+        told["tuned"] = json!(tuned);
+        told
     }
 }
 

@@ -23,7 +23,7 @@ use super::segment::FrameFacts;
 use super::surroundings::Surroundings;
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
-use crate::window::{ClosedWindow, WindowContents};
+use crate::window::{ClosedWindow, NextTerms, WindowContents, WindowTerms};
 
 /// Runs a [`Ledger`] on the writer thread.
 pub struct LedgerAdmission<D> {
@@ -44,6 +44,8 @@ pub struct LedgerAdmission<D> {
     close_group: u64,
     keep: Option<Box<dyn KeepState>>,
     bodies: BodyWriter,
+    /// What the next window is made by, if it is other than this one.
+    next: NextTerms,
 }
 
 impl<D: Deliver> LedgerAdmission<D> {
@@ -63,7 +65,13 @@ impl<D: Deliver> LedgerAdmission<D> {
             counts: RefusalCounts::default(),
             close_group,
             keep: None,
+            next: NextTerms::default(),
         }
+    }
+
+    /// Makes windows by what stands in `next`, from the one on that begins after it was set.
+    pub fn with_next_terms(self, next: NextTerms) -> LedgerAdmission<D> {
+        LedgerAdmission { next, ..self }
     }
 
     /// Asks `gate` before what is submitted together; without one nothing is kept out.
@@ -124,6 +132,11 @@ impl<D: Deliver> LedgerAdmission<D> {
             closed.unwrap_or_else(|broken| panic!("admission contradicts itself: {broken}"));
         if closed.is_some() {
             self.close_group = out.number();
+            // The fold does not depend on them: a restart may have others, and finds the same
+            // windows in the journal.
+            if let Some(WindowTerms { cadence, limits }) = self.next.take() {
+                (self.ledger.config.cadence, self.ledger.config.limits) = (cadence, limits);
+            }
         }
         self.closed.extend(closed);
         if let Entry::StreamOpen { descriptor, .. } = &entry {

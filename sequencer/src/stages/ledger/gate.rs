@@ -34,6 +34,7 @@ impl Gate for Open {
             disagreement: None,
             ahead_ms_max: u64::MAX,
             has_room: true,
+            draining: false,
         }
     }
 
@@ -60,10 +61,10 @@ impl Surroundings {
                 })
             }
             Item::OpenStream { .. } => self.keep_out_of_streams(ledger),
-            Item::Access { .. } => self.doubt(ledger),
-            Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
-                self.keep_out_operation(operation, ledger)
-            }
+            Item::Access { .. } => self.doubt(ledger).or_else(|| self.drain()),
+            Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => self
+                .keep_out_operation(operation, ledger)
+                .or_else(|| self.drain().filter(|_| !protects(operation))),
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
             Item::Registry(_)
@@ -77,7 +78,12 @@ impl Surroundings {
     /// Why nothing that needs a time and room can be taken.
     fn keep_out_of_streams(&self, ledger: &Ledger) -> Option<Ground> {
         let full = || (!self.has_room).then_some(Ground::NoRoom);
-        self.doubt(ledger).or_else(full)
+        self.doubt(ledger).or_else(full).or_else(|| self.drain())
+    }
+
+    /// Why nothing new is taken from anybody but whoever takes rights away.
+    fn drain(&self) -> Option<Ground> {
+        self.draining.then_some(Ground::Draining)
     }
 
     /// Why no time can be told that is not before the journal's and in nobody's future.
@@ -111,4 +117,11 @@ impl Surroundings {
             doubt => doubt,
         })
     }
+}
+
+/// Whether an operation takes rights away: it is never kept waiting for what only an operator wants.
+/// What is no operation is refused by its form, and not here.
+fn protects(operation: &wire::SignedOperation) -> bool {
+    let signed = SignedOperation::from_bytes(operation.as_bytes());
+    signed.map_or(true, |signed| Urgency::of(&signed.operation.action) == Urgency::Protecting)
 }

@@ -21,7 +21,7 @@ use super::consent::Owner;
 use super::recent::{AppliedOperation, Recent};
 use super::registry::Registry;
 use super::streams::Marks;
-use crate::window::OperationScope;
+use crate::window::{OperationScope, WindowTerms};
 
 /// Counts of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Status {
     pub window_is_empty: bool,
     /// When it ends by the clock, if nothing further happens in it.
     pub due: Millis,
+    /// What it was begun with.
+    pub terms: WindowTerms,
 }
 
 /// Reads the ledger as of the last durable group. Cheap to clone. Memory: a second copy of the
@@ -179,6 +181,7 @@ fn status(ledger: &Ledger) -> Status {
         t0: ledger.window.t0(),
         window_is_empty: ledger.window.is_empty(),
         due: ledger.due(),
+        terms: WindowTerms { cadence: ledger.config.cadence, limits: ledger.config.limits },
     }
 }
 

@@ -80,7 +80,8 @@ fn a_known_stream_whose_device_ends_before_a_clock_that_nobody_believes_is_not_r
 fn a_frame_that_is_stored_is_a_repetition_while_nothing_new_is_taken() {
     let full = |_: &Ward| Surroundings { has_room: false, ..Open.look() };
     let apart = |ward: &Ward| doubted(ward, 600_000);
-    let shortages: [fn(&Ward) -> Surroundings; 2] = [full, apart];
+    let drained = |_: &Ward| Surroundings { draining: true, ..Open.look() };
+    let shortages: [fn(&Ward) -> Surroundings; 3] = [full, apart, drained];
     for shortage in shortages {
         let mut ward = Ward::open();
         ward.next_frame();
@@ -91,6 +92,20 @@ fn a_frame_that_is_stored_is_a_repetition_while_nothing_new_is_taken() {
         assert_eq!(code_of(ward.frame(2)), RejectCode::Unavailable);
         assert_eq!(code_of(ward.open_epoch(1)), RejectCode::Unavailable);
     }
+}
+
+#[test]
+fn a_node_that_is_drained_takes_what_takes_rights_away_and_nothing_that_gives_any() {
+    let mut ward = among(Ward::open(), Surroundings { draining: true, ..Open.look() });
+    let wire = |bytes: &[u8]| wire::SignedOperation::new(bytes.to_vec()).unwrap();
+    let write = Action::Write { slot: RuleSlot::Permit(1), rule: collect_rule() };
+    let permit = ward.sign_for(patient(), write, &patient_key()).to_bytes();
+    assert_eq!(code_of(ward.submit_signed(wire(&permit))), RejectCode::Unavailable);
+    // What is none is told so, as ever.
+    assert_eq!(code_of(ward.submit_signed(wire(&[7; 300]))), RejectCode::Malformed);
+    let stop = ward.sign_for(patient(), Action::Stop, &patient_key()).to_bytes();
+    let taken = ward.submit_signed(wire(&stop));
+    assert!(matches!(taken, Answer::OperationApplied { .. }), "{taken:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::stages::ledger::decide::ENTRIES_SLACK;
+use crate::window::{NextTerms, WindowTerms};
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -55,6 +56,31 @@ fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
     let last = ward.close();
     check_provable(&ward, &last);
     assert_eq!(last.contents.window.t0(), t0);
+}
+
+#[test]
+fn terms_that_are_set_leave_the_open_window_alone_and_hold_for_the_next() {
+    let (mut ward, next) = (Ward::open(), NextTerms::default());
+    ward.admission = ward.admission.with_next_terms(next.clone());
+    let t0 = ward.close().contents.window.t1();
+    ward.next_frame();
+    let open = ward.admission.view().status();
+    assert_eq!(open.due, t0.plus(MINUTE_MS));
+    let cadence = Cadence::new(5 * MINUTE_MS, HOUR_MS);
+    next.set(WindowTerms { cadence, limits: WindowLimits { claims_max: 2, ..open.terms.limits } });
+    ward.next_frame();
+    assert_eq!(ward.admission.view().status(), open, "it ends as it was begun");
+    let t0 = ward.close().contents.window.t1();
+    ward.next_frame();
+    let open = ward.admission.view().status();
+    assert_eq!((open.due, open.terms.cadence), (t0.plus(5 * MINUTE_MS), cadence));
+    assert_eq!((open.terms.limits.claims_max, next.take()), (2, None), "taken once");
+    // By the clock at its new age, and no window in between.
+    ward.now = t0.get() + 4 * MINUTE_MS;
+    assert!(ward.look().is_empty());
+    ward.now = t0.get() + 5 * MINUTE_MS;
+    let [window] = &ward.look()[..] else { panic!("expected one window") };
+    check_provable(&ward, window);
 }
 
 #[test]
