@@ -107,9 +107,9 @@ pub(crate) fn pause(OrderArgs { signed, asked }: OrderArgs) -> Outcome {
     let Standing { paused, withdrawals_unsettled, .. } = standing(&answer)?;
     let since = paused.map(|since| since.words()).unwrap_or_default();
     let text = format!(
-        "settling is paused {since}: nothing is sent to the chain, over starts too, until `sequencer \
-         resume`\nreadings, accesses and operations are taken in; withdrawals are in force at once and \
-         late on the chain: {withdrawals_unsettled} wait for it now"
+        "settling is paused {since}: nothing is sent to the chain, over starts too, until \
+         `sequencer resume`\nreadings, accesses and operations are taken in; withdrawals are in \
+         force at once and late on the chain: {withdrawals_unsettled} wait for it now"
     );
     asked.print(&text, &answer);
     Ok(())

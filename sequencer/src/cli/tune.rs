@@ -15,9 +15,9 @@ use super::outcome::{Asked, Outcome, failed};
 pub(crate) enum TuneCommand {
     /// Lists every key: what the configuration says, what holds, and when a change of it does.
     ///
-    /// `now`: with `tune set`, or SIGHUP after an edit of the file. `at next window`: likewise, with
-    /// the window that begins next (`sequencer seal now` begins it). `needs restart` and the rest:
-    /// in the file alone.
+    /// `now`: with `tune set`, or SIGHUP after an edit of the file. `at next window`: likewise,
+    /// with the window that begins next (`sequencer seal now` begins it). `needs restart` and the
+    /// rest: in the file alone.
     ///
     ///   sequencer tune list settle
     ///   sequencer tune list --changed
@@ -32,8 +32,8 @@ pub(crate) enum TuneCommand {
         #[command(flatten)]
         asked: Asked,
     },
-    /// Sets a live key, checked as the file is: until `tune reset` or the next start, above the file
-    /// and above SIGHUP. Each change is a line in `operator.log`, with who and when.
+    /// Sets a live key, checked as the file is: until `tune reset` or the next start, above the
+    /// file and above SIGHUP. Each change is a line in `operator.log`, with who and when.
     ///
     /// To keep a value, write it into the configuration as well.
     ///
@@ -145,8 +145,8 @@ fn table(rows: &[&Row]) -> String {
         }
     }
     if rows.iter().any(|row| row.tuned.is_some()) {
-        text += "\nwhat is set holds until `sequencer tune reset` or the next start; to keep it, write \
-                 it into the configuration";
+        text += "\nwhat is set holds until `sequencer tune reset` or the next start; to keep it, \
+                 write it into the configuration";
     }
     text
 }
@@ -206,10 +206,11 @@ mod tests {
              log.level             \"info\"      \"info\"  now\n\
              settle.gas_max        1           2       now; set since 2027-01-15T08:00:00.000Z, by \
              anna (user 7)\n\
-             batch.close_after_ms  60000       60000   at next window; 600000 from the next window on\n\
+             batch.close_after_ms  60000       60000   at next window; 600000 from the next \
+             window on\n\
              web.listen            none        none    needs restart\n\
-             what is set holds until `sequencer tune reset` or the next start; to keep it, write it \
-             into the configuration"
+             what is set holds until `sequencer tune reset` or the next start; to keep it, \
+             write it into the configuration"
         );
     }
 }

@@ -237,9 +237,9 @@ pub(crate) const DRAINING: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
     code: "draining",
-    meaning: "An operator drains the node, `since` then: frames, new streams, accesses and operations \
-              that give rights are refused as unavailable; stops, revocations and denials are taken, \
-              and what is there is proven and settled.",
+    meaning: "An operator drains the node, `since` then: frames, new streams, accesses and \
+              operations that give rights are refused as unavailable; stops, revocations and \
+              denials are taken, and what is there is proven and settled.",
     what_to_do: "Wait for `sequencer drain`, which says when nothing is left, and stop the node. \
                  `sequencer resume` has it take in again; so does a start.",
 };

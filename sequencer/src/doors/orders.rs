@@ -112,7 +112,7 @@ impl Ordered {
     pub fn request(&self) -> String {
         let Ordered { order, who } = self.clone();
         let form = Form { order, name: who.name, reason: who.reason };
-        let form = serde_json::to_string(&form).expect("words");
+        let form = serde_json::to_string(&form).expect("an order is plain words");
         format!("{WORD} {form}")
     }
 

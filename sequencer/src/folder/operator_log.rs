@@ -3,9 +3,9 @@
 //! Beside the journal and not in it. What is journaled is what patients, gateways and readers are
 //! judged by: its entries are hashed into receipts and batches, every reader of the format knows
 //! them, and the state is their fold. A fee limit that somebody raised is none of that; as an entry
-//! it would be a new kind in every one of these places, and one that an auditor can do nothing with.
-//! A line here is for whoever asks next week who did that: it is written by the node, with what the
-//! system says of the process that asked, and nothing takes one away.
+//! it would be a new kind in every one of these places, and one that an auditor can do nothing
+//! with. A line here is for whoever asks next week who did that: it is written by the node, with
+//! what the system says of the process that asked, and nothing takes one away.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};

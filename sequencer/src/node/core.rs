@@ -202,10 +202,8 @@ pub(super) fn start_core(
     let pace = Pace::of(opened.config.journal.snapshot_every_entries);
     let keeper = snapshots.as_ref().map(|snapshots| snapshots.keeper(pace));
     let admission = LedgerAdmission::new(ledger, delivery, close_group).kept_by(keeper);
-    let next_terms = NextTerms::default();
     let admission = admission.with_gate(Arc::new(common.around.clone()));
-    let admission = admission.with_next_terms(next_terms.clone());
-    let view = admission.view();
+    let (view, next_terms) = (admission.view(), admission.next_terms());
     let writer = start_writer(opened, log, admission, common)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;

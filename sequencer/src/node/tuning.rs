@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! file (as read last) --+
-//!                       +--> target --checked as the file is--> rates, reserve, settler, windows, log
+//!                       +--> target --checked as the file--> rates, reserve, settler, windows, log
 //! set by an operator  --+
 //! ```
 //! All or nothing: what cannot be accepted is refused before anything changes. What an operator set
-//! stands above the file until it is reset or the node starts again: a SIGHUP for a new certificate,
-//! which timers send, must not undo what somebody did by hand an hour ago.
+//! stands above the file until it is reset or the node starts again: a SIGHUP for a new
+//! certificate, which timers send, must not undo what somebody did by hand an hour ago.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

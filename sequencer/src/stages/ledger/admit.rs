@@ -69,11 +69,6 @@ impl<D: Deliver> LedgerAdmission<D> {
         }
     }
 
-    /// Makes windows by what stands in `next`, from the one on that begins after it was set.
-    pub fn with_next_terms(self, next: NextTerms) -> LedgerAdmission<D> {
-        LedgerAdmission { next, ..self }
-    }
-
     /// Asks `gate` before what is submitted together; without one nothing is kept out.
     pub fn with_gate(self, gate: Arc<dyn Gate>) -> LedgerAdmission<D> {
         LedgerAdmission { gate, ..self }
@@ -88,6 +83,11 @@ impl<D: Deliver> LedgerAdmission<D> {
     /// Group that holds the last close; 0 before the first.
     pub fn close_group(&self) -> u64 {
         self.close_group
+    }
+
+    /// Where terms are set for the windows to come.
+    pub fn next_terms(&self) -> NextTerms {
+        self.next.clone()
     }
 
     /// What is durable, for readers beside the writer.

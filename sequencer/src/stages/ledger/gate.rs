@@ -119,8 +119,8 @@ impl Surroundings {
     }
 }
 
-/// Whether an operation takes rights away: it is never kept waiting for what only an operator wants.
-/// What is no operation is refused by its form, and not here.
+/// Whether an operation takes rights away: it is never kept waiting for what only an operator
+/// wants. What is no operation is refused by its form, and not here.
 fn protects(operation: &wire::SignedOperation) -> bool {
     let signed = SignedOperation::from_bytes(operation.as_bytes());
     signed.map_or(true, |signed| Urgency::of(&signed.operation.action) == Urgency::Protecting)

@@ -72,7 +72,8 @@ impl Settler {
     }
 
     /// Waits so long, or until limits and waits are others, or settling is paused or goes on: who
-    /// changes them does it for what is waited for. They change here alone, so that those of a round hold until its end.
+    /// changes them does it for what is waited for. They change here alone, so that those of a
+    /// round hold until its end.
     pub(super) async fn pause(&mut self, length: Duration) {
         let changed = async {
             if let Some(changes) = &mut self.changes

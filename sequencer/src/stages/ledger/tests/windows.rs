@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::stages::ledger::decide::ENTRIES_SLACK;
-use crate::window::{NextTerms, WindowTerms};
+use crate::window::WindowTerms;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -60,8 +60,8 @@ fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
 
 #[test]
 fn terms_that_are_set_leave_the_open_window_alone_and_hold_for_the_next() {
-    let (mut ward, next) = (Ward::open(), NextTerms::default());
-    ward.admission = ward.admission.with_next_terms(next.clone());
+    let mut ward = Ward::open();
+    let next = ward.admission.next_terms();
     let t0 = ward.close().contents.window.t1();
     ward.next_frame();
     let open = ward.admission.view().status();
