@@ -416,8 +416,8 @@ metrics! {
         "Orders of operators that were carried out: set and reset of a key, pause, resume, seal, \
          drain.";
     pub withdrawals_unsettled: IntGauge [], "withdrawals",
-        "Stops, revocations and denials of this run that are in force and not on the chain yet; \
-         4,096 at most are counted.";
+        "Stops, revocations and denials that are in force and not on the chain yet; of a batch that \
+         was assembled before the start every operation is counted.";
     pub outbox_pending: IntGauge [], "transactions",
         "Settling transactions that are not final yet.";
 }

@@ -77,7 +77,7 @@ fn an_operator_tunes_pauses_seals_and_drains_a_node_and_each_order_is_written_do
     let said = text(&site, &["pause", "--as", "anna"]);
     assert!(said.contains("nothing is sent to the chain") && said.contains("by anna"), "{said}");
     let sealed = told(&site, &["seal", "now"]);
-    assert_eq!((&sealed["closed"], &sealed["was_empty"]), (&json!(1), &json!(false)));
+    assert_eq!((&sealed["sealed"], &sealed["was_empty"]), (&json!(1), &json!(false)));
     let (code, said) = refused(&site, &["drain"]);
     assert!(code == 1 && said.contains("`sequencer resume` first"), "{said}");
 
@@ -106,7 +106,7 @@ fn an_operator_tunes_pauses_seals_and_drains_a_node_and_each_order_is_written_do
     let log = std::fs::read_to_string(site.layout.operator_log()).unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let words: Vec<&str> = lines.iter().map(|line| line["order"].as_str().unwrap()).collect();
-    let expected = ["set", "set", "reset", "reset", "pause", "seal", "resume", "drain"];
+    let expected = ["set", "set", "reset", "reset", "pause", "seal", "resume", "drain", "drain"];
     assert_eq!(words, expected);
     assert!(lines.iter().all(|line| line["who"]["pid"].is_u64() && line["at"].is_string()));
 }

@@ -124,9 +124,11 @@ enum Command {
     /// Empties a node before it is stopped for good, for operators: `sequencer drain`, and to take
     /// that back `sequencer resume`.
     ///
-    /// Nothing new is taken in but what takes rights away; the open window is closed, all of it is
-    /// proven and settled, and the command ends with 0 once nothing is left. A stop without it
-    /// loses nothing either: what is not settled then is so after the next start.
+    /// Nothing new is taken in but what takes rights away and requests to read in an emergency:
+    /// frames, streams, other requests to read and operations that give rights are told to come
+    /// again. The open window is closed, all of it is proven and settled, and the command ends with
+    /// 0 once the last transaction is final and nothing is left. A stop without it loses nothing
+    /// either: what is not settled then is so after the next start.
     Drain(orders::DrainArgs),
     /// Organisations that own gateways and devices and employ practitioners, for operators:
     /// `sequencer org add ID`, `sequencer org list`.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
-use model::calendar;
+use model::{calendar, escape_lines};
 use sequencer::doors::admin::ask;
 use sequencer::doors::orders::{Order, Ordered};
 use sequencer::folder::layout::Layout;
@@ -64,7 +64,6 @@ struct Standing {
     paused: Option<Since>,
     draining: Option<Since>,
     open_window_is_empty: bool,
-    closed: u64,
     settled: u64,
     windows_to_prove: u64,
     batches_to_settle: u64,
@@ -73,6 +72,8 @@ struct Standing {
     nothing_left: bool,
     #[serde(default)]
     was_empty: bool,
+    #[serde(default)]
+    sealed: u64,
     ended: Option<Ended>,
 }
 
@@ -91,6 +92,18 @@ pub(super) fn order(asked: &Asked, order: Order, signed: Signed) -> Outcome<Valu
     answer.map_err(|error| unanswered(error, &layout))
 }
 
+/// What was done and could not be kept, as the node tells it.
+pub(super) fn warn(answer: &Value) {
+    for (key, what) in [
+        ("not_written", "it is done, and no line in operator.log says so"),
+        ("not_kept", "it is done, and the next start will not know of it"),
+    ] {
+        if let Some(why) = answer[key].as_str() {
+            eprintln!("warning: {what}: {}", escape_lines(why));
+        }
+    }
+}
+
 fn request(order: Order, Signed { name, reason }: Signed) -> Outcome<String> {
     // User and process are what the system says at the other end.
     let who = Who { name, reason, ..Who::default() };
@@ -106,6 +119,7 @@ pub(crate) fn pause(OrderArgs { signed, asked }: OrderArgs) -> Outcome {
     let answer = order(&asked, Order::Pause, signed)?;
     let Standing { paused, withdrawals_unsettled, .. } = standing(&answer)?;
     let since = paused.map(|since| since.words()).unwrap_or_default();
+    warn(&answer);
     let text = format!(
         "settling is paused {since}: nothing is sent to the chain, over starts too, until \
          `sequencer resume`\nreadings, accesses and operations are taken in; withdrawals are in \
@@ -117,6 +131,7 @@ pub(crate) fn pause(OrderArgs { signed, asked }: OrderArgs) -> Outcome {
 
 pub(crate) fn resume(OrderArgs { signed, asked }: OrderArgs) -> Outcome {
     let answer = order(&asked, Order::Resume, signed)?;
+    warn(&answer);
     let Standing { ended, batches_to_settle, .. } = standing(&answer)?;
     let lines = ended.map(|Ended { pause, drain }| {
         let pause = pause.map(|since| {
@@ -135,29 +150,30 @@ pub(crate) fn resume(OrderArgs { signed, asked }: OrderArgs) -> Outcome {
 
 pub(crate) fn seal(SealCommand::Now(OrderArgs { signed, asked }): SealCommand) -> Outcome {
     let answer = order(&asked, Order::Seal, signed)?;
-    let Standing { closed, was_empty, paused, .. } = standing(&answer)?;
+    let Standing { sealed, was_empty, paused, .. } = standing(&answer)?;
     let held = if was_empty { "; a batch proves nothing of it" } else { "" };
     let then = match paused {
         None => "it is proven and settled next".to_owned(),
         Some(since) => format!("it is proven; settling is paused {}", since.words()),
     };
-    asked.print(&format!("window {closed} is closed{held}: {then}"), &answer);
+    asked.print(&format!("window {sealed} is closed{held}: {then}"), &answer);
     Ok(())
 }
 
-/// Has the node drained, and waits until nothing is left.
+/// Has the node drained, and waits until nothing is left. Ordered once: what somebody ends
+/// meanwhile stays ended.
 pub(crate) fn drain(DrainArgs { signed, asked, wait }: DrainArgs) -> Outcome {
-    let wait = calendar::parse_length(&wait).map_err(usage)?;
-    let wait = Duration::from_millis(wait);
+    let wait = Duration::from_millis(calendar::parse_length(&wait).map_err(usage)?);
     let layout = Layout::new(&asked.node.dir);
-    let request = request(Order::Drain, signed)?;
+    let (begin, look) = (request(Order::Drain, signed)?, request(Order::Look, Signed::default())?);
     let begun = Instant::now();
     let (answer, last) = runtime()?.block_on(async {
-        let mut told = String::new();
+        let (mut asks, mut drain, mut told) = (&begin, None, String::new());
         loop {
-            let answer = ask(&layout.admin_socket(), &request).await;
+            let answer = ask(&layout.admin_socket(), asks).await;
             let answer = answer.map_err(|error| unanswered(error, &layout))?;
             let now = standing(&answer)?;
+            go_on(&now, drain.as_ref()).map_err(failed)?;
             if now.nothing_left || begun.elapsed() >= wait {
                 return Ok((answer, now));
             }
@@ -166,6 +182,7 @@ pub(crate) fn drain(DrainArgs { signed, asked, wait }: DrainArgs) -> Outcome {
                 eprintln!("drain: {left}");
                 told = left;
             }
+            (asks, drain) = (&look, now.draining);
             tokio::time::sleep(LOOK_EVERY).await;
         }
     })?;
@@ -173,14 +190,26 @@ pub(crate) fn drain(DrainArgs { signed, asked, wait }: DrainArgs) -> Outcome {
         true => format!("nothing is left: {} batches are settled; stop the node", last.settled),
         false => format!("left: {}; the node goes on draining", left(&last)),
     };
-    let text = match &last.draining {
-        Some(since) if !last.nothing_left => format!("drained {}\n{said}", since.words()),
-        _ => said.clone(),
-    };
-    asked.print(&text, &answer);
+    asked.print(&said, &answer);
     match last.nothing_left {
         true => Ok(()),
         false => Err(failed(anyhow!("expected nothing to be left within the wait, {said}"))),
+    }
+}
+
+/// Whether the drain that was seen before goes on.
+fn go_on(now: &Standing, before: Option<&Since>) -> anyhow::Result<()> {
+    if let Some(paused) = &now.paused {
+        let since = paused.words();
+        return Err(anyhow!("expected a node that settles, found one that is paused {since}"));
+    }
+    match (&now.draining, before) {
+        (Some(now), before) if before.is_none_or(|before| before == now) => Ok(()),
+        (Some(now), _) => {
+            let since = now.words();
+            Err(anyhow!("the drain was ended by somebody, and another one began {since}"))
+        }
+        (None, _) => Err(anyhow!("the drain was ended by a resume or a start: the node takes in")),
     }
 }
 
@@ -214,6 +243,27 @@ mod tests {
             left(&found),
             "the open window, 2 windows to prove, 1 batches to settle, 3 transactions not final"
         );
+    }
+
+    #[test]
+    fn a_drain_that_somebody_ended_is_not_begun_again_and_ends_the_command() {
+        let at = |since_unix_ms| Since { since_unix_ms, who: Who::default() };
+        let now = |paused: Option<Since>, draining: Option<Since>| {
+            let mut answer = json!({
+                "paused": null, "draining": null, "open_window_is_empty": true, "settled": 1,
+                "windows_to_prove": 0, "batches_to_settle": 0, "transactions_not_final": 0,
+                "withdrawals_unsettled": 0, "nothing_left": true,
+            });
+            (answer["paused"], answer["draining"]) = (json!(paused), json!(draining));
+            let Ok(now) = standing(&answer) else { panic!("it is of this form") };
+            now
+        };
+        assert!(go_on(&now(None, Some(at(5))), None).is_ok(), "as it was begun");
+        assert!(go_on(&now(None, Some(at(5))), Some(&at(5))).is_ok());
+        let why = |now: Standing| go_on(&now, Some(&at(5))).unwrap_err().to_string();
+        assert!(why(now(None, None)).contains("takes in"));
+        assert!(why(now(None, Some(at(9)))).contains("another one began"));
+        assert!(why(now(Some(at(7)), Some(at(5)))).contains("is paused since"));
     }
 
     #[test]

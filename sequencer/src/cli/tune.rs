@@ -8,7 +8,7 @@ use sequencer::node::orders::Since;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::orders::{Signed, order};
+use super::orders::{Signed, order, warn};
 use super::outcome::{Asked, Outcome, failed};
 
 #[derive(Subcommand)]
@@ -160,9 +160,10 @@ fn tell(asked: &Asked, answer: Value) -> Outcome {
         format!("{key} = {to} (before {from}), {applies}")
     };
     let text = match changes.is_empty() {
-        true => "no key was set".to_owned(),
+        true => "nothing changes".to_owned(),
         false => changes.iter().map(line).collect::<Vec<_>>().join("\n"),
     };
+    warn(&answer);
     asked.print(&text, &answer);
     Ok(())
 }

@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use wire::{RegistryChange, Role};
 
 use crate::doors::codes::{
-    ANSWER_LATE, CHANGE_NOT_HEX, KEYS_PANICKED, PIN_PANICKED, REQUEST_UNKNOWN,
+    ANSWER_LATE, CHANGE_NOT_HEX, KEYS_PANICKED, PEER_UNKNOWN, PIN_PANICKED, REQUEST_UNKNOWN,
 };
 use crate::doors::key_desk::KeyDesk;
 use crate::doors::orders::{self, CarryOut, Ordered, Peer};
@@ -220,9 +220,8 @@ async fn accept(listener: UnixListener, answers: Answers) -> Result<(), Infallib
 }
 
 async fn serve(stream: UnixStream, answers: &Answers) {
-    // Before the socket is taken apart. Who cannot be known is nobody who may order anything.
-    let Ok(peer) = stream.peer_cred() else { return };
-    let peer = Peer { uid: peer.uid(), pid: peer.pid() };
+    // Before the socket is taken apart.
+    let peer = stream.peer_cred().ok().map(|peer| Peer { uid: peer.uid(), pid: peer.pid() });
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     // One request a connection: an operator's command asks once and goes.
@@ -238,9 +237,14 @@ async fn serve(stream: UnixStream, answers: &Answers) {
     drop(timeout(TRANSFER_WAIT, write.write_all(answer.as_bytes())).await);
 }
 
-async fn answer_request(request: &str, peer: Peer, answers: &Answers) -> Result<Value, String> {
+async fn answer_request(
+    request: &str,
+    peer: Option<Peer>,
+    answers: &Answers,
+) -> Result<Value, String> {
     let Answers { desk, renewals, tell, pin, keys, orders } = answers;
     if let Some((orders::WORD, asked)) = request.split_once(' ') {
+        let peer = peer.ok_or(PEER_UNKNOWN.code)?;
         let ordered = Ordered::read(asked, peer).map_err(|error| error.to_string())?;
         return orders.carry_out(ordered).await;
     }

@@ -238,8 +238,8 @@ pub(crate) const DRAINING: Unserved = Unserved {
     status: 503,
     code: "draining",
     meaning: "An operator drains the node, `since` then: frames, new streams, accesses and \
-              operations that give rights are refused as unavailable; stops, revocations and \
-              denials are taken, and what is there is proven and settled.",
+              operations that give rights are refused as unavailable; stops, revocations, denials \
+              and accesses in an emergency are taken, and what is there is proven and settled.",
     what_to_do: "Wait for `sequencer drain`, which says when nothing is left, and stop the node. \
                  `sequencer resume` has it take in again; so does a start.",
 };
@@ -478,7 +478,8 @@ pub(crate) const ANSWER_LATE: Unserved = Unserved {
     requests: ANY,
     status: 0,
     code: "the node did not decide within 30 s",
-    meaning: "The writer did not come to the request in time; a change may still be made.",
+    meaning: "The writer or the disk did not come to the request in time; a change may still be \
+              made, and an order carried out.",
     what_to_do: "Look with `sequencer KIND list` whether it was made; look after the disk and ask \
                  again.",
 };
@@ -509,6 +510,14 @@ pub(crate) const ORDER_PANICKED: Unserved = Unserved {
                  with the node's log.",
 };
 
+pub(crate) const PEER_UNKNOWN: Unserved = Unserved {
+    requests: ORDERS,
+    status: 0,
+    code: "the system does not say who asks",
+    meaning: "Nothing is done: an order is written down with the user that it came from.",
+    what_to_do: "Order again; if it comes back, look at the machine.",
+};
+
 /// What operators order.
 const ORDERS: &[&str] = &["order JSON"];
 
@@ -524,6 +533,7 @@ pub const ADMIN: &[Unserved] = &[
     PIN_PANICKED,
     KEYS_PANICKED,
     ORDER_PANICKED,
+    PEER_UNKNOWN,
     Unserved {
         requests: ORDERS,
         status: 0,
@@ -536,16 +546,16 @@ pub const ADMIN: &[Unserved] = &[
     Unserved {
         requests: ORDERS,
         status: 0,
-        code: "[that the node is paused or drained]",
-        meaning: "A node that is paused cannot be drained, and one that is drained is not paused: \
-                  the one would wait for the other.",
-        what_to_do: "`sequencer resume` ends either.",
+        code: "[that the node is paused]",
+        meaning: "A node that is paused is not drained: the one would wait for the other.",
+        what_to_do: "`sequencer resume`, and drain it then.",
     },
     Unserved {
         requests: ORDERS,
         status: 0,
-        code: "[what keeps `operator.log` or `paused.json` from being written]",
-        meaning: "Nothing is done without a line that says by whom.",
+        code: "[what keeps `operator.log` from being written, or `paused.json` from being removed]",
+        meaning: "Nothing is done without a line that says by whom, but for a pause, a resume and a \
+                  reset; a pause holds as long as its note cannot be removed.",
         what_to_do: "Make room in the node's folder, or move a full `operator.log` away and keep it; \
                      then order again.",
     },

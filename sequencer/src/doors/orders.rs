@@ -21,6 +21,8 @@ const VALUE_BYTES_MAX: usize = 1024;
 pub enum Order {
     /// Nothing: every key is told, with what is configured and what holds.
     List,
+    /// Nothing: how far windows and batches are is told.
+    Look,
     /// A live key is to hold this value until it is reset or the node starts again.
     Set {
         /// Sections and key.
@@ -51,6 +53,7 @@ impl Order {
     pub fn word(&self) -> &'static str {
         match self {
             Order::List => "list",
+            Order::Look => "look",
             Order::Set { .. } => "set",
             Order::Reset { .. } => "reset",
             Order::Pause => "pause",

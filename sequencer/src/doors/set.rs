@@ -48,20 +48,37 @@ impl Config {
     /// # Errors
     /// [`SetValueError`].
     pub fn with(&self, key: &str, value: &Value) -> Result<Config, SetValueError> {
-        Config::setting(key)?;
-        let kind = |reason: String| SetValueError::Kind { key: key.to_owned(), reason };
-        if key.split_once('.').is_some_and(|(section, _)| ADDRESSES.contains(&section)) {
-            return Err(kind("what stands beside addresses is set in the file alone".into()));
-        }
-        let mut table = Table::try_from(self).map_err(|error| kind(error.to_string()))?;
-        put(&mut table, key, value.clone())
-            .ok_or_else(|| SetValueError::Key { found: key.to_owned() })?;
+        self.with_all([(key, value)])
+    }
+
+    /// The same with other values under these keys, checked once all of them are there.
+    ///
+    /// # Errors
+    /// [`SetValueError`].
+    pub fn with_all<'a>(
+        &self,
+        values: impl IntoIterator<Item = (&'a str, &'a Value)>,
+    ) -> Result<Config, SetValueError> {
+        let kind = |key: &str, reason: String| SetValueError::Kind { key: key.to_owned(), reason };
+        let plain = |error: toml::ser::Error| kind("a key", error.to_string());
+        let mut table = Table::try_from(self).map_err(plain)?;
         // Addresses of others are written shortened: as they are read back they would be none.
         for section in ADDRESSES {
             table.remove(section);
         }
+        let mut last = "";
+        for (key, value) in values {
+            Config::setting(key)?;
+            if key.split_once('.').is_some_and(|(section, _)| ADDRESSES.contains(&section)) {
+                let why = "what stands beside addresses is set in the file alone";
+                return Err(kind(key, why.to_owned()));
+            }
+            put(&mut table, key, value.clone())
+                .ok_or_else(|| SetValueError::Key { found: key.to_owned() })?;
+            last = key;
+        }
         let config = Config::deserialize(table).map_err(|error| {
-            kind(error.to_string().split('\n').next().unwrap_or_default().to_owned())
+            kind(last, error.to_string().split('\n').next().unwrap_or_default().to_owned())
         })?;
         let (chain, archive) = (self.chain.clone(), self.archive.clone());
         let config = Config { chain, archive, ..config };

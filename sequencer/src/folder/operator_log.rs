@@ -1,4 +1,5 @@
-//! What operators told the running node to do: one JSON object a line, durable before it is done.
+//! What operators told the running node to do: one JSON object a line, durable before it is done,
+//! but for what ends a delay or stops everything: that is done even where no line can be written.
 //!
 //! Beside the journal and not in it. What is journaled is what patients, gateways and readers are
 //! judged by: its entries are hashed into receipts and batches, every reader of the format knows
@@ -24,7 +25,8 @@ use super::who::Who;
 /// somebody moves it away.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// How much of its end a start reads, to know what was in force when the node stopped.
+/// How much of its end a start reads, to know what was in force when the node stopped: some three
+/// thousand lines. What was set before them, or before the file was moved away, ends unsaid.
 const TAIL_BYTES: u64 = 1 << 20;
 
 const SCHEMA: &str = "vitals-operator-1";
@@ -113,14 +115,13 @@ impl OperatorLog {
         OperatorLog { path: path.into(), writing: Mutex::default() }
     }
 
-    /// Writes a line, durably. Blocks for as long as the disk takes.
+    /// Writes the lines of one order, durably, with one write. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// [`OperatorLogError`].
-    pub fn write(&self, line: &Line) -> Result<(), OperatorLogError> {
+    pub fn write(&self, lines: &[Line]) -> Result<(), OperatorLogError> {
         let _one = self.lock();
         let file = |source| OperatorLogError::File { path: self.path.clone(), source };
-        let is_new = !self.path.try_exists().map_err(file)?;
         let mut log = files::open(&self.path, Audience::Owner).map_err(file)?;
         let length = log.seek(SeekFrom::End(0)).map_err(file)?;
         if length >= FILE_BYTES_MAX {
@@ -131,13 +132,13 @@ impl OperatorLog {
             // A crash cut the last one off: it stays as it is, and takes no other along.
             false => "\n".to_owned(),
         };
-        text += &serde_json::to_string(line).expect("words and numbers");
-        text.push('\n');
-        log.write_all(text.as_bytes()).and_then(|()| log.sync_all()).map_err(file)?;
-        match self.path.parent().filter(|_| is_new) {
-            Some(folder) => files::sync_folder(folder).map_err(file),
-            None => Ok(()),
+        for line in lines {
+            text += &serde_json::to_string(line).expect("a line is words and numbers");
+            text.push('\n');
         }
+        log.write_all(text.as_bytes()).and_then(|()| log.sync_all()).map_err(file)?;
+        // Each time: it may have been moved away and begun anew.
+        self.path.parent().map_or(Ok(()), files::sync_folder).map_err(file)
     }
 
     /// The last lines, the oldest first; what is no line of this format is passed over.
@@ -194,12 +195,12 @@ mod tests {
         let who = Who { uid: 7, name: Some("anna".into()), ..Who::default() };
         let set = Line::new(at(0), "set", Some(&who));
         let set = set.of_key("settle.fee_wei_max", json!(1), json!(2));
-        log.write(&set).unwrap();
+        log.write(std::slice::from_ref(&set)).unwrap();
         // A crash in the middle of one.
         let torn = [&std::fs::read(&path).unwrap()[..], b"{\"schema\":\"vit"].concat();
         std::fs::write(&path, torn).unwrap();
         let pause = Line::new(at(1), "pause", Some(&who));
-        log.write(&pause).unwrap();
+        log.write(std::slice::from_ref(&pause)).unwrap();
         assert_eq!(log.last().unwrap(), [set, pause]);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3);
@@ -217,7 +218,7 @@ mod tests {
         let file = files::open(&path, Audience::Owner).unwrap();
         // Without blocks behind it: nothing is written for the test.
         file.set_len(FILE_BYTES_MAX).unwrap();
-        let line = Line::new(at(0), "pause", None);
+        let line = [Line::new(at(0), "pause", None)];
         let full = OperatorLog::new(&path).write(&line);
         assert!(matches!(full, Err(OperatorLogError::Full { found: FILE_BYTES_MAX, .. })));
         let gone = OperatorLog::new(&folder.path().join("nowhere/operator.log")).write(&line);

@@ -11,7 +11,6 @@ const REASON_MAX: usize = 200;
 
 /// Who, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Who {
     /// The user of the process that asked, as the system says.
     pub uid: u32,
@@ -37,6 +36,11 @@ pub struct WordsError {
 }
 
 impl Who {
+    /// The person behind the process, as far as can be told.
+    pub fn person(&self) -> (u32, Option<&str>) {
+        (self.uid, self.name.as_deref())
+    }
+
     /// Checks what they say: it is printed and logged, and must not act on a terminal there.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use prometheus::{Encoder as _, TextEncoder};
 use statement::scope::Circuit;
 
 use super::quantile::Observations;
-use super::withdrawals::Taken;
 use super::{AccessOutcome, Metrics, ProvingStep};
 use crate::doors::orders::Order;
 use crate::stages::ingest::RenewalStep;
@@ -156,17 +155,14 @@ impl Metrics {
     /// Notes a stop, revocation or denial that took effect at `time`.
     pub fn note_withdrawal(&self, signed_at: Millis, time: Millis) {
         self.withdrawal_effective_seconds.observe(seconds(time.since(signed_at)));
-        let waiting = self.withdrawals.note(time);
-        self.withdrawals_unsettled.set(gauge(waiting));
+        self.withdrawals.note(time);
     }
 
     /// Takes notice of a settled window that ended at `end`, by a block of the time `settled`.
     pub fn settle_withdrawals(&self, end: Millis, settled: Millis) {
-        let Taken { taken, waiting } = self.withdrawals.take_before(end);
-        for time in taken {
+        for time in self.withdrawals.take_before(end) {
             self.withdrawal_settled_seconds.observe(seconds(settled.since(time)));
         }
-        self.withdrawals_unsettled.set(gauge(waiting));
     }
 
     /// Counts an order of an operator that was carried out.
@@ -224,10 +220,6 @@ impl Metrics {
         encoded.expect("metrics encode to memory");
         String::from_utf8(text).expect("the encoder writes UTF-8")
     }
-}
-
-fn gauge(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn seconds(ms: u64) -> f64 {

@@ -12,18 +12,9 @@ const TIMED_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Withdrawals(Mutex<VecDeque<Millis>>);
 
-/// Withdrawals that are on the chain now.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Taken {
-    /// When they took effect, in that order.
-    pub(super) taken: Vec<Millis>,
-    /// How many are not yet.
-    pub(super) waiting: usize,
-}
-
 impl Withdrawals {
-    /// One took effect at this time; how many wait now.
-    pub(super) fn note(&self, time: Millis) -> usize {
+    /// One took effect at this time.
+    pub(super) fn note(&self, time: Millis) {
         // Plain values: a panic under the lock leaves them whole.
         let mut timed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if timed.len() < TIMED_MAX {
@@ -31,15 +22,13 @@ impl Withdrawals {
             let place = timed.partition_point(|before| *before <= time);
             timed.insert(place, time);
         }
-        timed.len()
     }
 
     /// Takes those that took effect before `end` out.
-    pub(super) fn take_before(&self, end: Millis) -> Taken {
+    pub(super) fn take_before(&self, end: Millis) -> Vec<Millis> {
         let mut timed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let settled = timed.partition_point(|time| *time < end);
-        let taken = timed.drain(..settled).collect();
-        Taken { taken, waiting: timed.len() }
+        timed.drain(..settled).collect()
     }
 }
 
@@ -54,24 +43,20 @@ mod tests {
     #[test]
     fn what_took_effect_before_the_end_of_a_window_is_taken_once_and_in_order() {
         let withdrawals = Withdrawals::default();
-        let waiting = [20, 10, 30, 20].map(|ms| withdrawals.note(at(ms)));
-        assert_eq!(waiting, [1, 2, 3, 4]);
-        let taken = |end, taken: &[u64], waiting| {
-            let taken = taken.iter().copied().map(at).collect();
-            assert_eq!(withdrawals.take_before(at(end)), Taken { taken, waiting });
-        };
-        taken(30, &[10, 20, 20], 1);
-        taken(30, &[], 1);
-        taken(31, &[30], 0);
+        for ms in [20, 10, 30, 20] {
+            withdrawals.note(at(ms));
+        }
+        assert_eq!(withdrawals.take_before(at(30)), [10, 20, 20].map(at));
+        assert_eq!(withdrawals.take_before(at(30)), []);
+        assert_eq!(withdrawals.take_before(at(31)), [at(30)]);
     }
 
     #[test]
     fn no_more_are_timed_than_there_are_places() {
         let withdrawals = Withdrawals::default();
-        let waiting = (0..TIMED_MAX as u64 + 5).map(|ms| withdrawals.note(at(ms))).max();
-        assert_eq!(waiting, Some(TIMED_MAX));
-        assert_eq!(withdrawals.take_before(Millis::UNBOUNDED_FUTURE).taken.len(), TIMED_MAX);
+        (0..TIMED_MAX as u64 + 5).for_each(|ms| withdrawals.note(at(ms)));
+        assert_eq!(withdrawals.take_before(Millis::UNBOUNDED_FUTURE).len(), TIMED_MAX);
         withdrawals.note(at(1));
-        assert_eq!(withdrawals.take_before(at(2)), Taken { taken: vec![at(1)], waiting: 0 });
+        assert_eq!(withdrawals.take_before(at(2)), [at(1)]);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bodies::BodyKeys;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
+use model::BatchNumber;
 
 use super::batch_sink::StoringSink;
 use super::common::Common;
@@ -28,7 +29,7 @@ use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, RegistryDesk, Renewals};
 use crate::stages::ledger::{BodySeal, FrameNodes, LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, LastBatch};
-use crate::stages::rows::{CircuitRows, RowPool};
+use crate::stages::rows::{CircuitRows, RowPool, count_protecting};
 use crate::window::NextTerms;
 
 /// The writer with admission, and the batcher that it feeds.
@@ -65,6 +66,15 @@ pub(super) struct AbsorbedJournal {
     snapshots: Snapshots,
     /// None where the journal lacks something.
     writer: Option<SnapshotWriter>,
+}
+
+impl AbsorbedJournal {
+    /// What was withdrawn in windows that were closed before the start and are in no batch yet, as
+    /// far as they are in memory.
+    pub(super) fn withdrawals(&self) -> Vec<(BatchNumber, u64)> {
+        let contents = self.recovered.backlog.iter().map(|window| &window.contents);
+        contents.map(|one| (one.number, count_protecting(&one.operations))).collect()
+    }
 }
 
 /// Absorbs the journal from the last snapshot on, on a thread of its own: for a long one it takes a

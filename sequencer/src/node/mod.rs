@@ -208,10 +208,12 @@ impl Node {
         common: Common,
     ) -> Result<Node, NodeError> {
         let absorbed = core::absorb(&opened, log, &common).await?;
+        let withdrawn = absorbed.withdrawals();
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
         let mut core = core::start_core(&opened, absorbed, &common)?;
         core.carrier = elsewhere::start(&opened, &core, &common).await?;
+        start::note_withdrawals(&opened, &core.view, &withdrawn);
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.

@@ -1,12 +1,13 @@
 //! Carries out what an operator orders on the socket: tuning, pause and resume, seal, drain.
 //!
 //! One at a time, and each with a durable line in the log of orders before it takes effect: what is
-//! done without one would be nobody's.
+//! done without one would be nobody's. But for what ends a delay, and for a pause: a disk that is
+//! full keeps nobody from these, and the answer says that no line was written.
 //!
-//! | order | collection, withdrawals | windows, proofs | the chain | over a start |
+//! | order | collection, accesses | withdrawals, emergencies | the chain | over a start |
 //! | --- | --- | --- | --- | --- |
 //! | pause | go on | go on | nothing is sent | stays |
-//! | drain | withdrawals go on, the rest is refused as unavailable | go on | goes on | ends |
+//! | drain | refused as unavailable | go on | goes on | ends |
 //!
 //! So neither holds up what takes rights away: it is in force once it is durable, whatever waits.
 
@@ -23,14 +24,14 @@ use super::tuning::{Change, Prepared, TuneError, Tuning, applies};
 use crate::clock::NodeClock;
 use crate::doors::codes::ORDER_PANICKED;
 use crate::doors::orders::{Answering, CarryOut, Order, Ordered};
-use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
 use crate::folder::operator_log::{Line, OperatorLog, OperatorLogError};
 use crate::folder::paused::Paused;
+use crate::folder::store::{Store, StoreError};
 use crate::folder::who::Who;
 use crate::metrics::Metrics;
 use crate::stages::ingest::{Admit, AdmitError};
-use crate::stages::ledger::{Item, LedgerView};
+use crate::stages::ledger::{Item, LedgerView, ToClose};
 
 /// Why an order is not carried out.
 #[derive(Debug, Error)]
@@ -39,8 +40,6 @@ enum NotDone {
     Tune(#[from] TuneError),
     #[error(transparent)]
     Log(#[from] OperatorLogError),
-    #[error(transparent)]
-    Note(#[from] CheckedError),
     #[error("the note of the pause cannot be removed, so that the node stays paused")]
     NoteStays(#[source] io::Error),
     #[error(
@@ -48,12 +47,10 @@ enum NotDone {
          or stop it as it is, which loses nothing"
     )]
     Paused { since: String },
-    #[error(
-        "expected a node that is not drained, found one that is {since}: `sequencer resume` first"
-    )]
-    Draining { since: String },
     #[error("the window cannot be closed now")]
     Close(#[from] AdmitError),
+    #[error("how far batches are settled cannot be read")]
+    Store(#[from] StoreError),
 }
 
 /// What orders reach.
@@ -63,6 +60,7 @@ pub(super) struct Parts {
     pub(super) orders: Orders,
     pub(super) admit: Admit,
     pub(super) view: LedgerView,
+    pub(super) store: Arc<Store>,
     pub(super) clock: Arc<NodeClock>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -100,12 +98,17 @@ impl OrderDesk {
         let order = ordered.order.clone();
         let done = tokio::task::spawn_blocking(move || desk.carry_out(&ordered)).await;
         let Ok(done) = done else { return Ok(Err(ORDER_PANICKED.code.into())) };
-        let answer = done?;
-        Ok(Ok(match order {
-            Order::Seal => self.0.seal().await?,
-            Order::Drain => self.0.drain().await?,
-            _ => answer,
-        }))
+        let mut answer = done?;
+        match order {
+            Order::Seal => answer = self.0.seal().await?,
+            Order::Drain => self.0.close_what_is_open().await?,
+            _ => {}
+        }
+        if matches!(order, Order::Drain | Order::Look) {
+            self.0.pass_the_writer().await?;
+            answer = self.0.standing()?;
+        }
+        Ok(Ok(answer))
     }
 }
 
@@ -117,20 +120,25 @@ impl Desk {
         let in_force = orders.in_force();
         match order {
             Order::List => return Ok(tuning.list()),
+            Order::Look => {}
             Order::Set { key, value } => {
                 let prepared = tuning.prepare_set(key, value, self.since(who))?;
-                return self.tune(prepared, ("set", who));
+                self.write("set", who, &prepared)?;
+                return Ok(self.tune("set", prepared));
             }
             Order::Reset { key } => {
                 let prepared = tuning.prepare_reset(key.as_deref())?;
-                return self.tune(prepared, ("reset", who));
+                let unwritten = self.write("reset", who, &prepared).err();
+                let mut answer = self.tune("reset", prepared);
+                answer["not_written"] = self.not_written(unwritten);
+                return Ok(answer);
             }
-            Order::Pause => self.pause(&in_force, who)?,
+            Order::Pause => return self.pause(&in_force, who),
             Order::Resume => return self.resume(&in_force, who),
             Order::Seal => self.note("seal", who)?,
             Order::Drain => self.begin_drain(&in_force, who)?,
         }
-        Ok(self.standing())
+        self.standing()
     }
 
     fn since(&self, who: &Who) -> Since {
@@ -138,58 +146,90 @@ impl Desk {
     }
 
     /// Writes down an order without a key, and counts it.
-    fn note(&self, order: &'static str, who: &Who) -> Result<(), NotDone> {
-        self.log.write(&Line::new(self.parts.clock.now(), order, Some(who)))?;
+    fn note(&self, order: &'static str, who: &Who) -> Result<(), OperatorLogError> {
+        self.log.write(&[Line::new(self.parts.clock.now(), order, Some(who))])?;
+        self.tell(order, who);
+        Ok(())
+    }
+
+    fn tell(&self, order: &'static str, who: &Who) {
         self.parts.orders.count(order);
         // In their own words, which must not turn a line round or begin one.
         let who = escape_lines(&who.to_string());
         tracing::warn!(order, who, "an operator's order is carried out");
-        Ok(())
     }
 
-    /// Writes down what becomes of each key, and has it hold.
-    fn tune(
+    /// That something is done although no line says so: a full disk, or a full log of orders, must
+    /// not keep anybody from ending a delay or from stopping what goes to the chain.
+    fn not_written(&self, unwritten: Option<OperatorLogError>) -> Value {
+        let why = unwritten.map(|error| with_causes(&error));
+        if let Some(error) = &why {
+            tracing::error!(error, "an order is carried out and not written down");
+        }
+        json!(why)
+    }
+
+    /// Writes down what becomes of each key, all of it or nothing.
+    fn write(
         &self,
-        prepared: Prepared,
-        (order, who): (&'static str, &Who),
-    ) -> Result<Value, NotDone> {
-        let Parts { tuning, orders, clock, .. } = &self.parts;
-        let changes = prepared.changes.clone();
-        for Change { key, from, to, .. } in &changes {
-            let line = Line::new(clock.now(), order, Some(who));
-            self.log.write(&line.of_key(key, from.clone(), to.clone()))?;
-            let who = escape_lines(&who.to_string());
+        order: &'static str,
+        who: &Who,
+        prepared: &Prepared,
+    ) -> Result<(), OperatorLogError> {
+        let now = self.parts.clock.now();
+        let line = |Change { key, from, to, .. }: &Change| {
+            Line::new(now, order, Some(who)).of_key(key, from.clone(), to.clone())
+        };
+        let lines: Vec<Line> = prepared.changes.iter().map(line).collect();
+        if !lines.is_empty() {
+            self.log.write(&lines)?;
+        }
+        let who = escape_lines(&who.to_string());
+        for Change { key, from, to, .. } in &prepared.changes {
             // Before the level changes: a quieter one would swallow it.
             tracing::warn!(order, key, %from, %to, who, "an operator tunes the node");
         }
+        Ok(())
+    }
+
+    /// Has what was prepared hold; what became of each key.
+    fn tune(&self, order: &'static str, prepared: Prepared) -> Value {
+        let Parts { tuning, orders, .. } = &self.parts;
+        let changes = prepared.changes.clone();
         tuning.make(prepared);
         changes.iter().for_each(|_| orders.count(order));
         let told = changes.iter().map(|Change { key, from, to, applies: when }| {
             json!({ "key": key, "from": from, "to": to, "applies": applies(*when) })
         });
-        Ok(json!({ "schema": "vitals-tuned-1", "changes": told.collect::<Vec<_>>() }))
+        json!({ "schema": "vitals-tuned-1", "changes": told.collect::<Vec<_>>() })
     }
 
-    fn pause(&self, in_force: &InForce, who: &Who) -> Result<(), NotDone> {
-        if let Some(since) = &in_force.draining {
-            return Err(NotDone::Draining { since: since.words() });
-        }
+    /// Also while the node is drained: whoever stops what goes to the chain may be in a hurry.
+    fn pause(&self, in_force: &InForce, who: &Who) -> Result<Value, NotDone> {
+        let unwritten = self.note("pause", who).err();
+        let mut kept = None;
         // Twice is once: who paused first is who is asked why.
-        if in_force.paused.is_some() {
-            return Ok(());
+        if in_force.paused.is_none() {
+            let paused = Paused { at: self.parts.clock.now(), who: who.clone() };
+            kept = paused.write(&self.parts.layout.paused()).err();
+            self.parts.orders.set_paused(Some(Since::from(&paused)));
         }
-        self.note("pause", who)?;
-        let paused = Paused { at: self.parts.clock.now(), who: who.clone() };
-        paused.write(&self.parts.layout.paused())?;
-        self.parts.orders.set_paused(Some(Since::from(&paused)));
-        Ok(())
+        let mut answer = self.standing()?;
+        answer["not_written"] = self.not_written(unwritten);
+        let kept = kept.map(|error| with_causes(&error));
+        if let Some(error) = &kept {
+            tracing::error!(error, "a pause that the next start will not know");
+        }
+        answer["not_kept"] = json!(kept);
+        Ok(answer)
     }
 
     fn resume(&self, in_force: &InForce, who: &Who) -> Result<Value, NotDone> {
         let InForce { paused, draining, .. } = in_force;
         let orders = &self.parts.orders;
+        let mut unwritten = None;
         if paused.is_some() || draining.is_some() {
-            self.note("resume", who)?;
+            unwritten = self.note("resume", who).err();
         }
         if paused.is_some() {
             // First: a node that goes on and is paused again by the next start would be worse.
@@ -197,8 +237,9 @@ impl Desk {
             orders.set_paused(None);
         }
         orders.set_draining(None);
-        let mut answer = self.standing();
+        let mut answer = self.standing()?;
         answer["ended"] = json!({ "pause": paused, "drain": draining });
+        answer["not_written"] = self.not_written(unwritten);
         Ok(answer)
     }
 
@@ -206,8 +247,8 @@ impl Desk {
         if let Some(since) = &in_force.paused {
             return Err(NotDone::Paused { since: since.words() });
         }
+        self.note("drain", who)?;
         if in_force.draining.is_none() {
-            self.note("drain", who)?;
             self.parts.orders.set_draining(Some(self.since(who)));
         }
         Ok(())
@@ -216,46 +257,53 @@ impl Desk {
     /// Ends the open window, whatever is in it.
     async fn seal(&self) -> Result<Value, NotDone> {
         let Parts { admit, view, .. } = &self.parts;
-        let was_empty = view.status().window_is_empty;
-        admit.submit(Item::Close).await?;
-        let mut answer = self.standing();
-        answer["was_empty"] = json!(was_empty);
+        let open = view.status();
+        // By its number: were it closed by the clock meanwhile, the next one would last no time.
+        admit.submit(Item::CloseWindow(ToClose::Numbered(open.window))).await?;
+        let mut answer = self.standing()?;
+        answer["was_empty"] = json!(open.window_is_empty);
+        answer["sealed"] = json!(open.window.0);
         Ok(answer)
     }
 
-    /// Ends the open window if a batch would prove something of it; how far the rest is. What takes
-    /// rights away may come at any time, and then there is one more window.
-    async fn drain(&self) -> Result<Value, NotDone> {
-        let Parts { admit, view, .. } = &self.parts;
-        if !view.status().window_is_empty {
-            match admit.submit(Item::Close).await {
-                // Whoever asks again has it closed then.
-                Ok(_) | Err(AdmitError::Full { .. } | AdmitError::Busy { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// Ends the open window if a batch would prove something of it. What is withdrawn later is in
+    /// windows that end by the clock.
+    async fn close_what_is_open(&self) -> Result<(), NotDone> {
+        // Behind what was taken in before the drain began and waits for the disk.
+        self.pass_the_writer().await?;
+        match self.parts.admit.submit(Item::CloseWindow(ToClose::NotEmpty)).await {
+            // The clock closes it then.
+            Ok(_) | Err(AdmitError::Full { .. } | AdmitError::Busy { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        Ok(self.standing())
+    }
+
+    /// Waits until all that was admitted before is durable and seen: what is acknowledged a moment
+    /// later must not be missing from what is left. A queue that is full is not empty.
+    async fn pass_the_writer(&self) -> Result<(), NotDone> {
+        Ok(self.parts.admit.count_refusals().await?)
     }
 
     /// How far windows and batches are, and what waits of what was withdrawn.
-    fn standing(&self) -> Value {
-        let Parts { orders, view, metrics, .. } = &self.parts;
+    fn standing(&self) -> Result<Value, NotDone> {
+        let Parts { orders, view, store, metrics, .. } = &self.parts;
         let (open, in_force) = (view.status(), orders.in_force());
-        let number = |value: i64| u64::try_from(value).unwrap_or(0);
         let closed = open.window.0.saturating_sub(1);
-        let assembled = number(metrics.batch_assembled.get());
-        let settled = number(metrics.batch_settled.get());
-        json!({
+        let assembled = u64::try_from(metrics.batch_assembled.get()).unwrap_or(0);
+        // The store's words: what the chain's newest block says may be taken back.
+        let (settled, under_way) = (store.last_settled()?, store.outbox_pending()?.len());
+        let all_settled = settled.0 >= closed && under_way == 0;
+        Ok(json!({
             "schema": "vitals-orders-1",
             "paused": in_force.paused, "draining": in_force.draining,
             "open_window_is_empty": open.window_is_empty,
-            "closed": closed, "assembled": assembled, "settled": settled,
+            "closed": closed, "assembled": assembled, "settled": settled.0,
             "windows_to_prove": closed.saturating_sub(assembled),
-            "batches_to_settle": closed.min(assembled).saturating_sub(settled),
-            "transactions_not_final": number(metrics.outbox_pending.get()),
-            "withdrawals_unsettled": number(metrics.withdrawals_unsettled.get()),
-            "nothing_left": open.window_is_empty && settled >= closed,
-        })
+            "batches_to_settle": closed.min(assembled).saturating_sub(settled.0),
+            "transactions_not_final": under_way,
+            "withdrawals_unsettled": view.withdrawals_after(settled),
+            "nothing_left": open.window_is_empty && all_settled,
+        }))
     }
 
     /// Says which keys were set when the node stopped and are as configured again, and writes that
@@ -268,18 +316,22 @@ impl Desk {
                 return tracing::warn!(error, "what was set by hand before is not known");
             }
         };
-        for (key, value) in in_force_at_the_end(&lines) {
+        let now = self.parts.clock.now();
+        let set = in_force_at_the_end(&lines);
+        for (key, value) in &set {
             tracing::warn!(
                 key,
                 %value,
                 "a value that was set by hand ended with the run before: what is configured holds"
             );
-            let lapsed = Line::new(self.parts.clock.now(), "lapsed", None);
-            let lapsed = lapsed.of_key(&key, value, Value::Null);
-            if let Err(error) = self.log.write(&lapsed) {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "that a value ended is not written down");
-            }
+        }
+        let lapsed = set
+            .into_iter()
+            .map(|(key, value)| Line::new(now, "lapsed", None).of_key(&key, value, Value::Null));
+        let lapsed: Vec<Line> = lapsed.collect();
+        if let Err(error) = (!lapsed.is_empty()).then(|| self.log.write(&lapsed)).transpose() {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "that values ended is not written down");
         }
     }
 }

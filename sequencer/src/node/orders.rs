@@ -107,6 +107,11 @@ impl Orders {
         self.in_force.send_modify(|in_force| in_force.tuned = tuned);
     }
 
+    /// What all limits together may take of memory, now that some are others.
+    pub(super) fn set_limits_bytes(&self, bytes: u64) {
+        self.metrics.memory_limits_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     /// Counts an order that was carried out.
     pub(super) fn count(&self, order: &'static str) {
         self.metrics.count_order(order);

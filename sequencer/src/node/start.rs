@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use devchain::DevChain;
 use journal::FileCounts;
-use model::Clock;
+use model::{BatchNumber, Clock};
+use statement::batch::PublicFile;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
@@ -39,6 +40,7 @@ use crate::guard::{GuardedTask, Stage};
 use crate::stages::ingest::{
     DoorParts, IngestServer, Listen, OperationDoor, QuicKey, RateConfig, Rates, Services,
 };
+use crate::stages::ledger::LedgerView;
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 
 /// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
@@ -132,6 +134,21 @@ pub(super) fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> 
         looked_at: Arc::default(),
     };
     common.guard.task(Stage::Archive, archiving.run(stop))
+}
+
+/// Tells the view what was withdrawn before the start and is not on the chain: whoever finds the
+/// node paused has to know. Of what is assembled already the public file says only how many
+/// operations there were, so that each of them is counted: rather too many than one too few.
+pub(super) fn note_withdrawals(opened: &Opened, view: &LedgerView, closed: &[(BatchNumber, u64)]) {
+    let store = &opened.store;
+    let settled = store.last_settled().map_or(opened.last.number.0, |settled| settled.0);
+    for number in (settled + 1..=opened.last.number.0).map(BatchNumber) {
+        let file = store.public_bytes(number).ok().flatten();
+        let file = file.and_then(|bytes| PublicFile::from_bytes(&bytes).ok());
+        // A damaged one is the scrub's to tell.
+        view.note_earlier(number, file.map_or(1, |file| u64::from(file.header.operations)));
+    }
+    closed.iter().for_each(|(number, withdrawn)| view.note_earlier(*number, *withdrawn));
 }
 
 pub(super) fn start_upkeep(
@@ -330,6 +347,7 @@ pub(super) fn order_desk(
         orders: common.watched.orders().clone(),
         admit: core.admit.clone(),
         view: core.view.clone(),
+        store: opened.store.clone(),
         clock: common.clock.clone(),
         metrics: common.watched.metrics().clone(),
     }))

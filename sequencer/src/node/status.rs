@@ -59,7 +59,7 @@ pub struct NodeStatus {
     /// What operators ordered that is in force: a pause, a drain, keys that are set by hand.
     #[serde(default)]
     pub in_force: InForce,
-    /// Withdrawals of this run that are in force and not on the chain yet.
+    /// Withdrawals that are in force and not on the chain yet.
     #[serde(default)]
     pub withdrawals_unsettled: i64,
     /// What an operator watches, as `GET /desk` tells it; none in the first seconds.

@@ -169,7 +169,8 @@ impl Tuning {
     /// # Errors
     /// [`TuneError`] for what is not.
     pub(super) fn check(&self, file: &Config) -> Result<(), TuneError> {
-        check_memory(&target(file, &self.state().tuned)?)
+        let state = self.state();
+        check_sums(&state.running, &target(file, &state.tuned)?)
     }
 
     /// Takes over what of it is live, as far as nothing else is set by hand.
@@ -277,8 +278,8 @@ impl Tuning {
             let WindowTerms { cadence, limits } = terms;
             [
                 ("batch.close_after_ms", json!(cadence.close_after_ms())),
+                // With them goes what a fixed cadence is: both are the same then.
                 ("batch.idle_settle_after_ms", json!(cadence.idle_ms())),
-                ("batch.fixed_cadence", json!(cadence.idle_ms() == cadence.close_after_ms())),
                 ("batch.operations_max", json!(limits.operations_max)),
                 ("batch.claims_max", json!(limits.claims_max)),
             ]
@@ -305,7 +306,9 @@ impl Tuning {
         if self.terms(&state.running) != self.terms(target) {
             next.set(self.terms(target));
         }
-        copy_live(&mut state.running, target)
+        let reloaded = copy_live(&mut state.running, target);
+        self.reach.orders.set_limits_bytes(Memory::of(&state.running).sum_bytes);
+        reloaded
     }
 
     /// Says everywhere what is set by hand.
@@ -326,16 +329,22 @@ impl Tuning {
 
 /// The file with what is set by hand above it, checked as the file is.
 fn target(file: &Config, tuned: &AllTuned) -> Result<Config, TuneError> {
-    let mut target = file.clone();
-    for (key, Tuned { value, .. }) in tuned {
-        target = target.with(key, value)?;
-    }
-    Ok(target)
+    Ok(file.with_all(tuned.iter().map(|(key, tuned)| (*key, &tuned.value)))?)
+}
+
+/// As at a start: rates and windows take memory, too. Of the next start, and of this run, whose
+/// other limits may be larger than those that the file has by now.
+fn check_sums(running: &Config, target: &Config) -> Result<(), TuneError> {
+    let mut held = running.clone();
+    copy_live(&mut held, target);
+    held.check().map_err(SetValueError::from)?;
+    check_memory(&held)?;
+    check_memory(target)
 }
 
 fn prepare(state: &State, tuned: AllTuned, rows: &[Setting]) -> Result<Prepared, TuneError> {
     let target = target(&state.file, &tuned)?;
-    check_memory(&target)?;
+    check_sums(&state.running, &target)?;
     if target.log.level != state.running.log.level {
         let without = "the program around the node logs as it likes";
         let why = state.log.as_ref().map_or(Some(without), |log| log.refuses());
@@ -347,11 +356,21 @@ fn prepare(state: &State, tuned: AllTuned, rows: &[Setting]) -> Result<Prepared,
         to: target.shown(row.path),
         applies: row.applies,
     };
-    let changes = rows.iter().map(change).collect();
+    // What holds already by the same hand is no change, however often it is ordered.
+    let is_again = |row: &Setting| {
+        state.tuned.contains_key(row.path)
+            && state.running.shown(row.path) == target.shown(row.path)
+            && person(&state.tuned, row) == person(&tuned, row)
+    };
+    let changes = rows.iter().filter(|row| !is_again(row)).map(change).collect();
     Ok(Prepared { target, tuned, changes })
 }
 
-/// As at a start: rates and windows take memory, too.
+/// Who set a key.
+fn person<'a>(tuned: &'a AllTuned, row: &Setting) -> Option<(u32, Option<&'a str>)> {
+    tuned.get(row.path).map(|one| one.since.who.person())
+}
+
 fn check_memory(config: &Config) -> Result<(), TuneError> {
     match Memory::of(config).check() {
         Err(error) if config.memory.over == "refuse" => Err(error.into()),
@@ -481,6 +500,18 @@ mod tests {
         }
         let said = check_live(&Config::setting("ingest.listen").unwrap()).unwrap_err().to_string();
         assert!(said.contains("ingest.listen, which holds from the next start on"), "{said}");
+    }
+
+    #[test]
+    fn a_sum_of_limits_is_held_against_those_that_run_and_those_of_the_next_start() {
+        let mut running = Config::default();
+        running.ingest.limits.connections_max = 1;
+        assert!(check_sums(&running, &running).is_ok());
+        let mut more = running.clone();
+        more.ingest.limits.connections_max = 1 << 20;
+        // It runs with many, and the file has few by now: what is set by hand is beside the many.
+        assert!(matches!(check_sums(&more, &running), Err(TuneError::Memory(_))));
+        assert!(matches!(check_sums(&running, &more), Err(TuneError::Memory(_))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{io, iter};
 
 use bodies::BodyKeys;
-use model::{Clock as _, Millis, calendar};
+use model::{BatchNumber, Clock as _, Millis, calendar};
 
 use super::keys_ahead::KeysAhead;
 use super::orders::Orders;
@@ -228,6 +228,9 @@ impl Watch {
         metrics.journal_queue_items.set(gauge(admit.waiting()));
         metrics.receipt_groups_waiting.set(gauge(hub.groups_waiting()));
         metrics.batch_closed.set(i64::try_from(closed.saturating_sub(1)).unwrap_or(i64::MAX));
+        let settled = BatchNumber(u64::try_from(metrics.batch_settled.get()).unwrap_or(0));
+        let waiting = self.view.withdrawals_after(settled);
+        metrics.withdrawals_unsettled.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     fn look_at_memory(&mut self) {

@@ -91,6 +91,7 @@ async fn a_pause_sends_nothing_and_says_what_it_delays_until_somebody_resumes() 
     // Proven as ever, and then looked at by a settler that sends nothing.
     wait_for(&node, "/metrics", "\nvitals_batch_assembled 2\n").await;
     wait_for(&node, "/metrics", "\nvitals_settle_lag_batches 1\n").await;
+    wait_for(&node, "/metrics", "\nvitals_withdrawals_unsettled 1\n").await;
     let scraped = scrape(&node).await;
     assert!(is_passed("VitalsPaused", value(&scraped, "vitals_paused")));
     let late = value(&scraped, "vitals_paused") * value(&scraped, "vitals_withdrawals_unsettled");
@@ -108,6 +109,8 @@ async fn a_pause_sends_nothing_and_says_what_it_delays_until_somebody_resumes() 
     let (node, edge) = site.start().await;
     wait_for(&node, "/readyz", "\"error\":\"paused\"").await;
     assert_eq!(desk(&node)["paused"], answer["paused"]);
+    // And what it delays is known over the start as well.
+    wait_for(&node, "/metrics", "\nvitals_withdrawals_unsettled 1\n").await;
     assert_eq!(edge.settled_batches().await.unwrap().len(), 1);
 
     let resumed = order(&site, Order::Resume).await.unwrap();
@@ -115,7 +118,8 @@ async fn a_pause_sends_nothing_and_says_what_it_delays_until_somebody_resumes() 
     node.wait_until_settled(2).await.unwrap();
     check_settled(&edge, node.store(), 2).await;
     assert!(!site.layout.paused().exists());
-    assert_eq!(written(&site), ["pause", "resume"]);
+    wait_for(&node, "/metrics", "\nvitals_withdrawals_unsettled 0\n").await;
+    assert_eq!(written(&site), ["pause", "pause", "resume"]);
     assert_eq!(lines(&site)[0].who.as_ref().unwrap().name.as_deref(), Some("anna"));
     assert_eq!(order(&site, Order::Resume).await.unwrap()["ended"]["pause"], Value::Null);
     wait_for(&node, "/metrics", "\nvitals_paused 0\n").await;
@@ -152,21 +156,25 @@ async fn a_drain_refuses_all_but_withdrawals_settles_what_is_there_and_says_so()
     let revocation = site.change(site.wallet.revocation(RuleSlot::Permit(0)).unwrap());
     let taken = node.submit(operation_item(&revocation)).await.unwrap();
     site.apply(&revocation, &taken);
-    assert!(order(&site, Order::Pause).await.unwrap_err().contains("`sequencer resume` first"));
+    let looked = order(&site, Order::Look).await.unwrap();
+    let columns = ["nothing_left", "open_window_is_empty", "withdrawals_unsettled"];
+    assert_eq!(columns.map(|name| looked[name].clone()), [json!(false), json!(false), json!(1)]);
 
-    // It is in a window of its own, which whoever asks again has closed.
+    // It is in a window of its own, which the clock closes, or whoever drains once more.
     order(&site, Order::Drain).await.unwrap();
-    wait_for(&node, "/metrics", "\nvitals_batch_settled 2\n").await;
-    let done = order(&site, Order::Drain).await.unwrap();
-    assert_eq!((&done["nothing_left"], &done["settled"]), (&json!(true), &json!(2)));
     node.wait_until_settled(2).await.unwrap();
+    wait_for(&node, "/metrics", "\nvitals_outbox_pending 0\n").await;
+    let done = order(&site, Order::Look).await.unwrap();
+    assert_eq!((&done["nothing_left"], &done["settled"]), (&json!(true), &json!(2)));
     check_settled(&edge, node.store(), 2).await;
 
     let ended = order(&site, Order::Resume).await.unwrap();
     assert_eq!(ended["ended"]["drain"]["who"]["as"], "anna");
     let taken = node.submit(permit(&site)).await.unwrap();
     assert!(matches!(taken, Answer::OperationApplied { .. }), "{taken:?}");
-    assert_eq!(written(&site), ["drain", "resume"]);
+    // A look begins no drain that somebody ended.
+    assert_eq!(order(&site, Order::Look).await.unwrap()["draining"], Value::Null);
+    assert_eq!(written(&site), ["drain", "drain", "resume"]);
     node.stop().await.unwrap();
 }
 
@@ -204,6 +212,9 @@ async fn what_is_set_holds_above_the_file_until_it_is_reset_or_the_node_starts_a
     assert_eq!(order(&site, Order::Reset { key: None }).await.unwrap()["changes"], json!([]));
 
     order(&site, set(FEE, "8_000_000_000")).await.unwrap();
+    // By the same hand: no change, and no line.
+    let again = order(&site, set(FEE, "8_000_000_000")).await.unwrap();
+    assert_eq!(again["changes"], json!([]));
     drop(edge);
     node.stop().await.unwrap();
     let (node, _) = site.start().await;
@@ -238,14 +249,20 @@ async fn what_the_file_may_not_hold_is_not_set_by_hand_either_and_leaves_no_line
 
     // Without a line nothing is done.
     std::fs::create_dir(site.layout.operator_log()).unwrap();
-    for refused in [set(FEE, "7"), Order::Pause, Order::Drain, Order::Seal] {
+    for refused in [set(FEE, "7"), Order::Drain, Order::Seal] {
         let why = order(&site, refused).await.unwrap_err();
-        assert!(why.contains("nothing is done without a line"), "{why}");
+        assert!(why.contains("cannot be written"), "{why}");
     }
     let told = desk(&node);
     let in_force = ["paused", "draining", "tuned"].map(|name| told[name].clone());
     assert_eq!(in_force, [Value::Null, Value::Null, json!([])]);
     assert_eq!((node.status().window.0, site.layout.paused().exists()), (1, false));
+    // But for what stops everything, and for what ends a delay.
+    let paused = order(&site, Order::Pause).await.unwrap();
+    assert!(paused["not_written"].is_string() && paused["paused"].is_object(), "{paused}");
+    assert!(site.layout.paused().exists());
+    let resumed = order(&site, Order::Resume).await.unwrap();
+    assert!(resumed["not_written"].is_string() && resumed["paused"].is_null(), "{resumed}");
     node.stop().await.unwrap();
 }
 
@@ -265,7 +282,7 @@ async fn a_window_ends_as_it_was_begun_and_the_next_one_as_it_is_tuned() {
     assert_eq!(node.status().due, before.due, "the open one ends as it was begun");
 
     let answer = order(&site, Order::Seal).await.unwrap();
-    assert_eq!((&answer["closed"], &answer["was_empty"]), (&json!(1), &json!(false)));
+    assert_eq!((&answer["sealed"], &answer["was_empty"]), (&json!(1), &json!(false)));
     let row = listed(&site, KEY).await;
     let columns = ["configured", "active", "next"].map(|column| row[column].clone());
     assert_eq!(columns, [json!(3_600_000), json!(600_000), Value::Null]);
@@ -273,7 +290,7 @@ async fn a_window_ends_as_it_was_begun_and_the_next_one_as_it_is_tuned() {
     let open = node.status();
     assert_eq!((open.window.0, open.due), (2, open.t0.plus(600_000)));
     // Due by the new length: closed by the clock.
-    clocks.pass(600_000);
+    clocks.pass(600_000 + 1_000);
     wait_for(&node, "/metrics", "\nvitals_batch_closed 2\n").await;
     assert_eq!(written(&site), [format!("set {KEY}"), "seal".to_owned()]);
     assert!(get(&node, "/metrics").await.unwrap().contains("\nvitals_tuned_keys 1\n"));

@@ -3,7 +3,7 @@
 //! Such a refusal is an answer and no entry. It says nothing of consent, and its sender comes again
 //! with the same bytes.
 
-use model::Millis;
+use model::{ClaimKind, Millis};
 use statement::operation::SignedOperation;
 
 use super::absorb::Ledger;
@@ -61,7 +61,12 @@ impl Surroundings {
                 })
             }
             Item::OpenStream { .. } => self.keep_out_of_streams(ledger),
-            Item::Access { .. } => self.doubt(ledger).or_else(|| self.drain()),
+            Item::Access { request, .. } => {
+                // In an emergency nobody is sent away because an operator is about to stop a node.
+                let kind = request.signed().request().claim_kind();
+                let drain = || self.drain().filter(|_| kind != ClaimKind::BreakGlass);
+                self.doubt(ledger).or_else(drain)
+            }
             Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => self
                 .keep_out_operation(operation, ledger)
                 .or_else(|| self.drain().filter(|_| !protects(operation))),
@@ -71,6 +76,7 @@ impl Surroundings {
             | Item::CountDue
             | Item::CountRefusals
             | Item::CloseDue
+            | Item::CloseWindow(_)
             | Item::Close => None,
         }
     }

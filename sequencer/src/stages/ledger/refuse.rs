@@ -242,6 +242,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
         | Item::CountDue
         | Item::CountRefusals
         | Item::CloseDue
+        | Item::CloseWindow(_)
         | Item::Close => return None,
     };
     Some(RefusalEntry { requester, what, code, reason, digest })

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use model::{Action, Millis, RejectCode, RuleNumber, RuleSlot, Sequence, limits};
 use statement::operation::SignedOperation;
-use wire::{RegistryChange, RegistryKey};
+use wire::{Page, RegistryChange, RegistryKey};
 
 use super::super::gate::{Gate, Open};
 use super::super::surroundings::Surroundings;
+use super::pages::emergency;
 use super::{
     Answer, Item, T0, Ward, at, check_provable, collect_rule, device, patient, patient_key,
-    registrar,
+    practitioner_key, registrar,
 };
 use crate::clock::Disagreement;
 
@@ -106,6 +107,17 @@ fn a_node_that_is_drained_takes_what_takes_rights_away_and_nothing_that_gives_an
     let stop = ward.sign_for(patient(), Action::Stop, &patient_key()).to_bytes();
     let taken = ward.submit_signed(wire(&stop));
     assert!(matches!(taken, Answer::OperationApplied { .. }), "{taken:?}");
+}
+
+#[test]
+fn a_node_that_is_drained_answers_whoever_breaks_the_glass_and_no_other_reader() {
+    let mut ward = Ward::open();
+    let glass = emergency(&mut ward);
+    let ordinary = ward.signed_request(patient(), 2, &practitioner_key());
+    let mut ward = among(ward, Surroundings { draining: true, ..Open.look() });
+    assert_eq!(code_of(ward.ask(ordinary, Page::FIRST)), RejectCode::Unavailable);
+    let answer = ward.ask(glass, Page::FIRST);
+    assert!(matches!(answer, Answer::AccessDecided { decision: Ok(_), .. }), "{answer:?}");
 }
 
 #[test]
