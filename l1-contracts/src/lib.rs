@@ -62,7 +62,7 @@ pub use history::{Block, SettledBatch};
 pub use patience::{Busy, Patience, StayedBusy, TellWait, Wait, Waits};
 pub use proofs::{SettledProof, SettledProofs};
 pub use transport::{
-    HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, is_no_tls,
-    patient_rpc_client, rpc_client, speaks_no_tls,
+    HttpClientError, RPC_ANSWER_BYTES_MAX, answer_in_words, http_client, is_answer_too_large,
+    is_no_tls, patient_rpc_client, rpc_client, speaks_no_tls,
 };
 pub use url::{HttpUrl, HttpUrlError};

@@ -259,6 +259,12 @@ pub fn is_no_tls(error: &RpcError<TransportErrorKind>) -> bool {
     matches!(fault_in(error), Some(AnswerFault::NoTls))
 }
 
+/// Whether the node answered with more than [`RPC_ANSWER_BYTES_MAX`]: it is there, and may answer
+/// a question that asks for less.
+pub fn is_answer_too_large(error: &RpcError<TransportErrorKind>) -> bool {
+    matches!(fault_in(error), Some(AnswerFault::TooLarge))
+}
+
 /// Whether a peer was asked by TLS and answered with something else.
 pub fn speaks_no_tls(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);

@@ -8,6 +8,7 @@ mod cast;
 mod error;
 mod outcome;
 mod parse;
+mod part;
 mod play;
 mod script;
 mod shipped;
@@ -15,6 +16,7 @@ mod shipped;
 pub use cast::CastError;
 pub use error::ScenarioError;
 pub use outcome::{GroupOutcome, HostileOutcome, Outcome, Verdict};
+pub use part::{PARTS_MAX, Part, PartError};
 pub use play::{PlayConfig, PlayError, play};
 pub use script::{
     Expect, ExpectHostile, GATEWAYS_MAX, GROUPS_MAX, Group, HostileGroup, SCENARIO_BYTES_MAX,

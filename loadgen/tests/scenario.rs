@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::html::{Origin, scenario_page};
-use loadgen::scenario::{Outcome, PlayConfig, PlayError, Scenario, play};
+use loadgen::scenario::{Outcome, Part, PlayConfig, PlayError, Scenario, play};
 use loadgen::{Assignment, IdleConfig, IdleError, Live, idle};
 use model::{DeviceId, ExitCode, PatientIndex, signal_by_name};
 use tempfile::TempDir;
@@ -48,6 +48,7 @@ impl Floor {
             node: self.node.address,
             server_name: "localhost".into(),
             assignments: self.assignments.clone(),
+            part: Part::WHOLE,
         }
     }
 
@@ -92,6 +93,30 @@ async fn groups_send_beside_each_other_and_each_has_figures_of_its_own() {
     let stored: u64 = outcome.groups.iter().map(|group| group.report.frames_acknowledged).sum();
     assert_eq!(floor.node.log().stored as u64, stored);
     assert!(outcome.text().contains("expectations 8 of 8 hold"), "{}", outcome.text());
+}
+
+#[tokio::test]
+async fn two_programs_play_a_scenario_in_parts_and_no_gateway_is_in_both() {
+    let floor = Floor::open(Behaviour::default(), 4);
+    let play_part = async |part: &str| {
+        let config = PlayConfig { part: part.parse().expect("a part"), ..floor.config(HONEST) };
+        play(&config, Arc::new(Live::default()), watch::Sender::new(false)).await.expect("played")
+    };
+    let outcomes = tokio::join!(play_part("1/2"), play_part("2/2"));
+    let mut frames = [0, 0];
+    for outcome in [outcomes.0, outcomes.1] {
+        assert_eq!(outcome.exit_code(), ExitCode::Ok, "{}", outcome.text());
+        for (group, frames) in outcome.groups.iter().zip(&mut frames) {
+            assert_eq!(group.report.streams, 1, "{}", group.name);
+            *frames += group.report.frames_sent + group.report.frames_behind;
+        }
+    }
+    // Half of the rate each: as many as one program plays, but for what is rounded.
+    assert!((104..=105).contains(&frames[0]), "{frames:?}");
+    let config = PlayConfig { part: "1/3".parse().expect("a part"), ..floor.config(HONEST) };
+    let few = play(&config, Arc::new(Live::default()), watch::Sender::new(false)).await;
+    let few = few.expect_err("a group without a gateway").to_string();
+    assert!(few.contains("at most 2 parts, as many as group monitors has gateways"), "{few}");
 }
 
 #[tokio::test]

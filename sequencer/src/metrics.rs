@@ -273,6 +273,8 @@ metrics! {
         "Batches seen settled in a block; counted again after a reorganisation.";
     pub batch_closed: IntGauge [], "number", "Number of the last window that is closed.";
     pub batch_assembled: IntGauge [], "number", "Number of the last batch assembled.";
+    pub batch_sent: IntGauge [], "number",
+        "Number of the last batch whose transaction was given to the chain's node.";
     pub batch_settled: IntGauge [], "number", "Number of the last batch that the chain settled.";
     proofs_total: IntCounterVec ["circuit"], "proofs", "Proofs made and verified, by circuit.";
     proof_seconds: HistogramVec ["circuit"] [PROOF_SECONDS], "seconds",

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use auditor::Source;
+use auditor::{Fault, Source};
 use clap::Args;
 use l1_contracts::{Deployment, HttpUrl};
+use model::{ExitCode, escape};
 use statement::fingerprint::Fingerprint;
 
 /// The command line, or a file or address given on it, is wrong.
@@ -53,5 +54,15 @@ impl PlaceArgs {
         }
         let data = Source::parse(&self.data).context("reading --data")?;
         Ok(Read { rpc, deployment, data })
+    }
+}
+
+/// Tells what could not be read, and gives the code for it.
+pub(crate) fn told(fault: &Fault) -> ExitCode {
+    eprintln!("auditor: {}", escape(&fault.to_string()));
+    match fault {
+        Fault::Broken(_) => ExitCode::Failed,
+        Fault::Unavailable(_) => ExitCode::Unavailable,
+        Fault::Refused(_) => ExitCode::Usage,
     }
 }

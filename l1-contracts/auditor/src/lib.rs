@@ -46,4 +46,6 @@ pub use place::Place;
 pub use progress::{Progress, Quiet, Step};
 pub use receipts::{NamedReceipt, ReceiptCounts, ReceiptsError, ReceiptsOf, read_receipts};
 pub use report::{BrokenItem, Colour, MissingItem, NOT_PROVEN, Report, Section, Verdict};
-pub use source::{Reach, Source, SourceError};
+pub use source::{Source, SourceError};
+// What [`Source::reach`] gives, which the page of `auditor serve` passes on.
+pub use page_server::Reach;

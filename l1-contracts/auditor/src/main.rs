@@ -3,6 +3,7 @@
 mod given;
 mod keeping;
 mod line;
+mod saving;
 mod serving;
 
 use std::io::IsTerminal as _;
@@ -14,8 +15,7 @@ use anyhow::Context as _;
 use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{SavedBatch, read_saved, save, try_saving};
 use auditor::{
-    Colour, Fault, Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open,
-    read_receipts,
+    Colour, Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open, read_receipts,
 };
 use clap::{Args, Parser, Subcommand};
 use files::Audience;
@@ -25,7 +25,7 @@ use statement::batch::{PatientOpening, ReleasedFrames};
 use statement::fingerprint::OtherDeployment;
 use wire::Address;
 
-use crate::given::{Given, PlaceArgs, Read};
+use crate::given::{Given, PlaceArgs, Read, told};
 use crate::keeping::Keeping;
 use crate::line::Line;
 
@@ -57,6 +57,9 @@ enum Command {
     /// Serves the page that verifies batches in a browser, on this machine.
     #[command(long_about = SERVE, after_help = EXIT_CODES)]
     Serve(serving::Serve),
+    /// Saves one batch as a page that opens from disk and recomputes it, asking nobody.
+    #[command(long_about = PAGE, after_help = EXIT_CODES)]
+    Page(saving::Page),
 }
 
 const AUDITOR: &str = "\
@@ -101,6 +104,18 @@ Begin with:
   auditor serve --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches
   auditor serve --rpc http://127.0.0.1:8545 --second-rpc https://rpc.example.org \\
       --deployment deployment.json --data batches";
+
+const PAGE: &str = "\
+Saves one batch as a page that opens from disk and recomputes it, asking nobody.
+For auditors who hand a batch on. The page in the file checks it wherever it is opened and names
+what is broken; this program checks nothing here. That the chain said so is your word then: the file
+says that, and how it is asked again.
+
+Begin with:
+  auditor page --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      --batch 7 --out batch-7.html
+  auditor page --rpc http://127.0.0.1:8545 --second-rpc https://rpc.example.org \\
+      --deployment deployment.json --data batches --batch 7 --out batch-7.html";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -162,6 +177,7 @@ async fn main() -> process::ExitCode {
         Command::Verify(args) => verify(&args).await,
         Command::Open(args) => show(&args).await,
         Command::Serve(args) => serving::serve(&args).await,
+        Command::Page(args) => saving::save(&args).await,
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("auditor: {}", escape(&format!("{error:#}")));
@@ -247,14 +263,7 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::Ok)
         }
-        Err(fault) => {
-            eprintln!("auditor: {}", escape(&fault.to_string()));
-            Ok(match fault {
-                Fault::Broken(_) => ExitCode::Failed,
-                Fault::Unavailable(_) => ExitCode::Unavailable,
-                Fault::Refused(_) => ExitCode::Usage,
-            })
-        }
+        Err(fault) => Ok(told(&fault)),
     }
 }
 
@@ -337,7 +346,7 @@ mod tests {
         let auditor = Cli::command();
         let subcommands = auditor.get_subcommands().filter(|command| command.get_name() != "help");
         let all: Vec<_> = std::iter::once(&auditor).chain(subcommands).collect();
-        assert_eq!(all.len(), 4);
+        assert_eq!(all.len(), 5);
         for command in all {
             let name = command.get_name();
             let help = command.clone().render_long_help().to_string();

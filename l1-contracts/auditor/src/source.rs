@@ -8,6 +8,7 @@ use l1_contracts::{
     speaks_no_tls,
 };
 use model::{BatchNumber, limits};
+use page_server::Reach;
 use reqwest::{Client, Response, StatusCode};
 use thiserror::Error;
 
@@ -105,7 +106,8 @@ impl Source {
         Err(Unavailable { what, why }.into())
     }
 
-    /// How far batches are: what a node says, or the highest number of a folder.
+    /// How far batches are: what a node says, or the highest number of a folder. Nothing is
+    /// concluded from it: what settled the chain says.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] if nobody says; [`Fault::Refused`] as [`Source::public_file`].
@@ -116,7 +118,7 @@ impl Source {
                 let looked_in = folder.clone();
                 let found = tokio::task::spawn_blocking(move || highest(&looked_in)).await;
                 match found.map_err(io::Error::other).flatten() {
-                    Ok(last) => return Ok(Reach { assembled: last, settled: last }),
+                    Ok(last) => return Ok(Reach::of(last, last)),
                     Err(error) => format!("{}: {error}", folder.display()),
                 }
             }
@@ -126,7 +128,8 @@ impl Source {
                     Ok(bytes) => match Reach::read(&bytes) {
                         Some(reach) => return Ok(reach),
                         None => {
-                            format!("GET {base}/batches: expected two numbers of schema {REACH}")
+                            let schema = Reach::SCHEMA;
+                            format!("GET {base}/batches: expected two numbers of schema {schema}")
                         }
                     },
                     Err(Missed::Http(error)) if speaks_no_tls(&error) => {
@@ -159,27 +162,8 @@ impl Source {
     }
 }
 
-/// How far the batches of a source are. Nothing is concluded from it: what settled the chain says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reach {
-    /// The last batch that is there.
-    pub assembled: BatchNumber,
-    /// The last one that settled, as the source says.
-    pub settled: BatchNumber,
-}
-
-const REACH: &str = "vitals-batches-1";
-/// Longest answer that says it.
+/// Longest answer that says how far batches are.
 const REACH_BYTES_MAX: usize = 4096;
-
-impl Reach {
-    fn read(bytes: &[u8]) -> Option<Reach> {
-        let answer: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-        let number = |name: &str| answer[name].as_u64().map(BatchNumber);
-        (answer["schema"] == REACH).then_some(())?;
-        Some(Reach { assembled: number("assembled")?, settled: number("settled")? })
-    }
-}
 
 /// The highest number that a folder has a batch of; 0 for none.
 fn highest(folder: &Path) -> io::Result<BatchNumber> {

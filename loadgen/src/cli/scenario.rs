@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use loadgen::scenario::{PlayConfig, SHIPPED, Scenario, Shipped, play};
+use loadgen::scenario::{Part, PlayConfig, SHIPPED, Scenario, Shipped, play};
 use loadgen::{Live, assignments};
 use model::ExitCode;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use super::{Failure, Node, interrupt, print_json, show};
 ///   loadgen scenario --list
 ///   loadgen scenario ward --assignments FILE --node ADDR
 ///   loadgen scenario my-ward.toml --assignments FILE --html report.html --hdr latency.hgrm
+///   loadgen scenario hospital --part 1/2 --assignments FILE   (and 2/2 beside it)
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ScenarioArgs {
@@ -28,6 +29,10 @@ pub(crate) struct ScenarioArgs {
     /// JSON lines as for `loadgen run`; gateways are dealt to groups in this order.
     #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "print"])]
     assignments: Option<PathBuf>,
+    /// Play a part of each group's gateways: other programs play the others at the same time, for
+    /// more gateways than one process has sockets for or one machine has time for.
+    #[arg(long, value_name = "NUMBER/COUNT", default_value = "1/1")]
+    part: Part,
     #[command(flatten)]
     node: Node,
     /// List the scenarios that ship.
@@ -62,7 +67,8 @@ pub(crate) async fn scenario(args: ScenarioArgs) -> Result<ExitCode, Failure> {
     tokio::spawn(interrupt(stop.clone()));
     let shown = tokio::spawn(show(live.clone(), scenario.duration));
     let (node, server_name) = (args.node.node, args.node.server_name.clone());
-    let config = PlayConfig { scenario, node, server_name, assignments };
+    let part = args.part;
+    let config = PlayConfig { scenario, node, server_name, assignments, part };
     let outcome = play(&config, live, stop).await;
     shown.abort();
     // The aborted task clears its line as it is dropped.

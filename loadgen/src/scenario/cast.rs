@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::part::Part;
 use super::script::Scenario;
 use crate::assignments::Assignment;
 use crate::hostile::Culprit;
@@ -23,6 +24,16 @@ pub enum CastError {
         expected: usize,
         /// All that there are.
         found: usize,
+    },
+    /// A part without a gateway of some group.
+    #[error("expected at most {count} parts, as many as group {group} has gateways, found {parts}")]
+    Parts {
+        /// The group.
+        group: String,
+        /// What it has.
+        count: usize,
+        /// What it was to be divided into.
+        parts: usize,
     },
     /// A gateway has too few streams.
     #[error(
@@ -50,8 +61,12 @@ pub(super) struct Cast {
 
 impl Cast {
     /// Deals gateways to honest groups first. No gateway is in two groups: a hostile one may use up
-    /// what its certificate may have.
-    pub(super) fn deal(scenario: &Scenario, all: &[Assignment]) -> Result<Cast, CastError> {
+    /// what its certificate may have. Of each group, what is `part`'s.
+    pub(super) fn deal(
+        scenario: &Scenario,
+        all: &[Assignment],
+        part: Part,
+    ) -> Result<Cast, CastError> {
         let mut gateways = by_gateway(all);
         let honest = scenario.gateways.iter().map(|group| group.count);
         let hostile = scenario.hostile.iter().map(|group| group.count);
@@ -59,21 +74,31 @@ impl Cast {
         if expected > found {
             return Err(CastError::Gateways { expected, found });
         }
+        let names = scenario.gateways.iter().map(|group| (&group.name, group.count));
+        let hostile = scenario.hostile.iter().map(|group| (&group.name, group.count));
+        if let Some((group, count)) = names.chain(hostile).find(|(_, count)| *count < part.count())
+        {
+            return Err(CastError::Parts { group: group.clone(), count, parts: part.count() });
+        }
         let mut cast = Cast { honest: Vec::new(), hostile: Vec::new() };
         for group in &scenario.gateways {
             let mut dealt = Vec::new();
-            for streams in gateways.drain(..group.count) {
+            for (number, streams) in gateways.drain(..group.count).enumerate() {
                 let wanted = group.streams.unwrap_or(streams.len());
                 if streams.len() < wanted {
                     let (group, found) = (group.name.clone(), streams.len());
                     return Err(CastError::Streams { group, expected: wanted, found });
                 }
-                dealt.extend(streams.into_iter().take(wanted));
+                if part.has(number) {
+                    dealt.extend(streams.into_iter().take(wanted));
+                }
             }
             cast.honest.push(dealt);
         }
         for group in &scenario.hostile {
-            let culprits = gateways.drain(..group.count).filter_map(|streams| {
+            let culprits = gateways.drain(..group.count).enumerate();
+            let culprits = culprits.filter(|(number, _)| part.has(*number));
+            let culprits = culprits.filter_map(|(_, streams)| {
                 let Assignment { identity, key } = streams.into_iter().next()?;
                 Some(Culprit { identity, key })
             });
@@ -129,19 +154,19 @@ mod tests {
         let scenario = Scenario::parse("test", TEXT).unwrap();
         let streams = [("b", "1"), ("a", "2"), ("b", "3"), ("c", "4"), ("d", "5")]
             .map(|(g, d)| assignment(g, d));
-        let cast = Cast::deal(&scenario, &streams).unwrap();
+        let cast = Cast::deal(&scenario, &streams, Part::WHOLE).unwrap();
         assert_eq!(cast.honest, [[streams[0].clone(), streams[1].clone()]]);
         assert_eq!(cast.hostile.len(), 1);
         assert_eq!(
             cast.hostile[0],
             [Culprit { identity: "c".into(), key: streams[3].key.clone() }]
         );
-        let few = Cast::deal(&scenario, &streams[..3]).unwrap_err();
+        let few = Cast::deal(&scenario, &streams[..3], Part::WHOLE).unwrap_err();
         assert_eq!(few, CastError::Gateways { expected: 3, found: 2 });
         assert!(few.to_string().contains("--gateways 3"), "{few}");
         let wide = Scenario::parse("test", &TEXT.replace("streams = 1", "streams = 2")).unwrap();
         let group = "monitors".to_owned();
         let narrow = CastError::Streams { group, expected: 2, found: 1 };
-        assert_eq!(Cast::deal(&wide, &streams).unwrap_err(), narrow);
+        assert_eq!(Cast::deal(&wide, &streams, Part::WHOLE).unwrap_err(), narrow);
     }
 }

@@ -1,6 +1,7 @@
 //! Plays a scenario: every group beside the others, from one begin to one end.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use model::ExitCode;
@@ -10,11 +11,13 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::cast::{Cast, CastError};
 use super::outcome::{GroupOutcome, HostileOutcome, Outcome};
+use super::part::Part;
 use super::script::{Group, Scenario};
 use crate::assignments::Assignment;
 use crate::dial::DialError;
 use crate::exit;
 use crate::hostile::{Attack, HostileReport};
+use crate::pace::Rate;
 use crate::recorder::Live;
 use crate::report::{Report, cpu_seconds, load_average};
 use crate::run::{LoadConfig, LoadError, run_beside};
@@ -30,6 +33,8 @@ pub struct PlayConfig {
     pub server_name: String,
     /// Who may send what; dealt to the groups in this order.
     pub assignments: Vec<Assignment>,
+    /// Which gateways of each group: others play the other parts at the same time.
+    pub part: Part,
 }
 
 /// Why a scenario was not played to its end.
@@ -82,7 +87,7 @@ pub async fn play(
     stop: watch::Sender<bool>,
 ) -> Result<Outcome, PlayError> {
     let PlayConfig { scenario, .. } = config;
-    let cast = Cast::deal(scenario, &config.assignments)?;
+    let cast = Cast::deal(scenario, &config.assignments, config.part)?;
     let groups = scenario.gateways.len() + scenario.hostile.len();
     // One begin for all: whoever is hostile keeps nobody from connecting who measures.
     let ready = Arc::new(Barrier::new(groups));
@@ -163,16 +168,26 @@ fn load_of(config: &PlayConfig, group: &Group, assignments: Vec<Assignment>) -> 
         node: config.node,
         server_name: config.server_name.clone(),
         assignments,
-        rate: group.rate,
+        rate: share(config.part, group.rate),
         duration: scenario.duration,
         frame_readings: group.readings,
         laying: group.laying,
-        in_flight_max: group.in_flight,
+        in_flight_max: config.part.share(group.in_flight as u64) as usize,
         habits: group.habits,
         drain: scenario.drain,
         // Longer than the scenario: a gateway that the node lost for its end is a finding.
         retry_for: scenario.duration.saturating_add(scenario.drain),
         ledger: None,
         receipts: None,
+    }
+}
+
+/// A group's rate is that of all its gateways.
+fn share(part: Part, rate: Rate) -> Rate {
+    match rate {
+        Rate::Max | Rate::Natural => rate,
+        Rate::PerSecond(all) => {
+            Rate::PerSecond(NonZeroU64::new(part.share(all.get())).unwrap_or(all))
+        }
     }
 }

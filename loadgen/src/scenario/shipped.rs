@@ -10,8 +10,9 @@ pub struct Shipped {
 }
 
 /// Every scenario that ships, by name.
-pub const SHIPPED: [Shipped; 5] = [
+pub const SHIPPED: [Shipped; 6] = [
     Shipped { name: "cgm", text: include_str!("../../scenarios/cgm.toml") },
+    Shipped { name: "hospital", text: include_str!("../../scenarios/hospital.toml") },
     Shipped { name: "hostile-mix", text: include_str!("../../scenarios/hostile-mix.toml") },
     Shipped { name: "reconnect-storm", text: include_str!("../../scenarios/reconnect-storm.toml") },
     Shipped { name: "ward", text: include_str!("../../scenarios/ward.toml") },

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha20Rng;
 pub struct Size {
     /// Patients, at most 10,000.
     pub patients: u32,
-    /// Gateways, at most 1,000; patients' devices are dealt to them in turn.
+    /// Gateways, at most 10,000; patients' devices are dealt to them in turn.
     pub gateways: u32,
     /// Practitioners, at most 1,000.
     pub practitioners: u32,
@@ -94,7 +94,7 @@ impl World {
     /// # Panics
     /// If `size` exceeds the maxima stated there: that is the caller's mistake.
     pub fn new(seed: u64, size: Size) -> World {
-        assert!(size.patients <= 10_000 && size.gateways <= 1_000 && size.practitioners <= 1_000);
+        assert!(size.patients <= 10_000 && size.gateways <= 10_000 && size.practitioners <= 1_000);
         assert!(size.patients == 0 || size.gateways > 0, "devices need a gateway");
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let organisations: Vec<_> = ORGANISATIONS.iter().map(|name| organisation(name)).collect();

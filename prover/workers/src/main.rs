@@ -187,27 +187,31 @@ impl Work {
             table_bytes_max: self.table_bytes_max,
         }));
         let first = self.name.clone().unwrap_or_else(own_name);
-        let (stopping, stop) = watch::channel(false);
-        let mut running = tokio::task::JoinSet::new();
+        let mut ends = Vec::new();
         for number in 1..=self.at_once {
             // Each waits for itself in the queue, and a node tells them apart.
             let name = match number {
                 1 => first.clone(),
                 number => WorkerName::near(&format!("{number}.{first}")),
             };
-            let end = TakingEnd::connect(server, &secret.public(), &name).await?;
-            let (secret, prover, counted) = (secret.clone(), prover.clone(), counted.clone());
-            let worker = Worker { end, secret, name, prover, counted };
-            let stop = stop.clone();
-            running.spawn(async move { worker.work(stop).await });
+            ends.push((TakingEnd::connect(server, &secret.public(), &name).await?, name));
         }
-        tracing::info!(jobs = %server.address, name = %first, at_once = self.at_once, "waiting");
+        // Before it takes a job, or says that it waits for one: whoever hears that may stop it.
         let mut signals = [SignalKind::interrupt(), SignalKind::terminate()]
             .map(|kind| signal(kind).context("signals"));
         let [interrupt, terminate] = &mut signals;
         let (Ok(interrupt), Ok(terminate)) = (interrupt, terminate) else {
             anyhow::bail!("the system gives no signals");
         };
+        let (stopping, stop) = watch::channel(false);
+        let mut running = tokio::task::JoinSet::new();
+        for (end, name) in ends {
+            let (secret, prover, counted) = (secret.clone(), prover.clone(), counted.clone());
+            let worker = Worker { end, secret, name, prover, counted };
+            let stop = stop.clone();
+            running.spawn(async move { worker.work(stop).await });
+        }
+        tracing::info!(jobs = %server.address, name = %first, at_once = self.at_once, "waiting");
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

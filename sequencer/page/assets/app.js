@@ -2,14 +2,18 @@
 
 import { ALIVE_MS, Asker, workersOf } from "./ask.js";
 import { chartCard } from "./chart.js";
-import { compareRows, conclude, isOf } from "./checks.js";
-import { checkCard, detailCards } from "./detail.js";
+import { compareRows, conclude, isOf, isSettled } from "./checks.js";
+import { checkCard, detailCards, showProgress } from "./detail.js";
 import { button, el, notice } from "./dom.js";
-import { batchesCard, deploymentCard, shownNumbers, warnings } from "./list.js";
+import { saveFile } from "./download.js";
+import { batchesCard, deploymentCard, hasFile, shownNumbers, warnings } from "./list.js";
+import { fetchJson } from "./node.js";
 import * as text from "./text.js";
 import { startTheme } from "./theme.js";
 
 const REFRESH_MS = 15_000;
+/** How often the node alone is asked how far its windows are. */
+const STANDING_MS = 5_000;
 
 /** What was read so long ago is stale, whatever the reason. */
 const STALE_MS = 4 * REFRESH_MS;
@@ -33,7 +37,7 @@ const state = {
 };
 
 const byId = (id) => document.getElementById(id);
-const acts = { verify, compare, refresh, turn, verifyAll };
+const acts = { verify, cancel, compare, refresh, turn, verifyAll, save };
 
 startTheme(byId("theme"), show);
 // The address says which view is shown: the link to the content must not change it.
@@ -54,7 +58,11 @@ setInterval(() => {
   refresh();
   callOldStale();
 }, REFRESH_MS);
+setInterval(() => {
+  if (!document.hidden) lookAtNode();
+}, STANDING_MS);
 show();
+showPages();
 open();
 
 // ------------------------------------------------------------------------------- what is asked
@@ -112,6 +120,24 @@ async function refresh() {
   else show();
 }
 
+/** Reads how far the node's windows are: nothing of the chain, which is as it was. */
+async function lookAtNode() {
+  if (state.isRefreshing || state.overview === undefined || state.fault !== undefined) return;
+  const before = shownWords();
+  let found;
+  try {
+    found = await asker.ask("standing", {});
+  } catch {
+    // The next reading of the chain says what is wrong.
+    return;
+  }
+  // A reading of the chain that ended meanwhile knows more.
+  if (state.isRefreshing || found.settledCount !== state.overview?.settledCount) return;
+  forgetReplaced(found.rows);
+  state.overview = found;
+  if (before !== shownWords()) show();
+}
+
 /** A reading that does not come to an end leaves nothing behind that looks like now. */
 function callOldStale() {
   const { readAt, staleSince, overview } = state;
@@ -124,17 +150,17 @@ function callOldStale() {
 
 function shownWords() {
   const { overview, fault, staleSince } = state;
-  return JSON.stringify([overview?.rows, overview?.node, fault?.message, staleSince]);
+  const { rows, open, node } = overview ?? {};
+  return JSON.stringify([rows, open, node, fault?.message, staleSince]);
 }
 
 function take(overview) {
-  const settled = overview.rows.filter(({ state: of }) => of !== "assembled");
   if (state.staleSince !== undefined) say("The chain answers again.");
-  if (state.overview !== undefined && settled.length > state.overview.settledCount) {
-    say(`Batch ${settled.length} is settled.`);
+  if (state.overview !== undefined && overview.settledCount > state.overview.settledCount) {
+    say(`Batch ${overview.settledCount} is settled.`);
   }
   forgetReplaced(overview.rows);
-  state.overview = { ...overview, settledCount: settled.length };
+  state.overview = overview;
   Object.assign(state, { readAt: Date.now(), staleSince: undefined, fault: undefined });
   loadCosts();
   loadPeers();
@@ -201,22 +227,38 @@ async function loadDetail(number) {
 
 async function verify(number) {
   if (state.checks.get(number)?.outcome === "running") return;
-  const check = { outcome: "running" };
+  const cancel = new AbortController();
+  const check = { outcome: "running", cancel: () => cancel.abort() };
   state.checks.set(number, check);
   show();
+  const tell = (progress) => {
+    check.progress = progress;
+    if (numberOf(location.hash) === number) showProgress(byId("view"), progress);
+  };
   try {
-    const report = await asker.ask("verify", { number }, (progress) => {
-      check.progress = progress;
-      show();
-    });
+    const report = await asker.ask("verify", { number }, tell, cancel.signal);
     const found = conclude(report, state.overview?.rows[number - 1]);
     keepCheck(number, check, found);
   } catch (fault) {
+    // Already said, and the batch is one that was not checked.
+    if (fault.name === "Cancelled") return;
     const outcome = fault.name === "Broken" ? "broken" : "away";
     keepCheck(number, check, { outcome, fault });
     if (fault.kind === "stopped") state.fault = fault;
   }
   show();
+}
+
+/** Somebody has waited long enough: of the check nothing is kept, whatever it still comes to. */
+function cancel(number) {
+  const check = state.checks.get(number);
+  if (check?.outcome !== "running") return;
+  check.cancel();
+  state.checks.delete(number);
+  say(text.CANCELLED);
+  show();
+  // Where the check is begun again, for whoever came by the keyboard.
+  byId("view").querySelector("[data-key=check]")?.focus();
 }
 
 /** Of a check that was forgotten while it ran nothing is kept. */
@@ -257,6 +299,31 @@ async function compare(number) {
   show();
 }
 
+/** Gives a checked batch as a file of its own to whoever reads here. */
+async function save(number) {
+  const check = state.checks.get(number);
+  if (check === undefined || check.saving !== undefined) return;
+  const end = new AbortController();
+  const saving = { cancel: () => end.abort() };
+  Object.assign(check, { saving, saved: undefined, saveFault: undefined });
+  show();
+  const tell = (progress) => {
+    saving.progress = progress;
+    if (numberOf(location.hash) === number) showProgress(byId("view"), progress, "save");
+  };
+  try {
+    const row = state.overview.rows[number - 1];
+    check.saved = await saveFile({ asker, tell, signal: end.signal }, row);
+    say(text.savedAs(check.saved));
+  } catch (fault) {
+    const isEnded = fault.name === "Cancelled";
+    check.saveFault = isEnded ? undefined : fault;
+    say(isEnded ? text.NOT_SAVED : fault.message);
+  }
+  check.saving = undefined;
+  show();
+}
+
 function turn(page) {
   state.page = page;
   show();
@@ -287,6 +354,15 @@ function showFreshness() {
   const stale = staleSince === undefined ? "" : "stale, ";
   byId("freshness").textContent =
     read === undefined ? "" : `${stale}read from the chain at ${text.clock(read)}`;
+}
+
+/** A node's page has a desk beside it, whether or not the chain answers. */
+async function showPages() {
+  try {
+    byId("pages").hidden = (await fetchJson("/page.json"))?.desk !== true;
+  } catch {
+    // Opening the page says what is wrong with its server.
+  }
 }
 
 function showTrust() {
@@ -337,11 +413,7 @@ function faultView(fault) {
 
 function listView() {
   const { overview } = state;
-  const final = overview.rows.filter(({ state: of }) => of === "final").length;
-  const waiting = overview.rows.length - overview.settledCount;
-  const lead =
-    `${text.count(overview.settledCount)} settled, ${text.count(final)} of them final` +
-    (waiting > 0 ? `; ${text.count(waiting)} assembled and not on the chain yet.` : ".");
+  const lead = text.batchesLead(overview);
   const all =
     overview.settledCount > 0 ? [button("Verify all", verifyAll, { class: "quiet" })] : [];
   return [
@@ -367,6 +439,11 @@ function detailView(number) {
       ),
     ];
   }
+  const row = overview.rows[number - 1];
+  const notYet = isSettled(row) ? undefined : text.notSettled(row);
+  if (!hasFile(row)) {
+    return [back, heading(`Batch ${number}`), ...warnings(state, acts), noticeOf(notYet)];
+  }
   loadDetail(number);
   const detail = state.details.get(number);
   const cards = detail.isLoading
@@ -378,26 +455,23 @@ function detailView(number) {
             el("p", {}, text.sentence(detail.fault.message)),
           ),
         ]
-      : detailCards(detail, state.costs.get(number), state.checks.get(number));
-  const isSettled = number <= overview.settledCount;
+      : detailCards(detail, {
+          cost: state.costs.get(number),
+          check: state.checks.get(number),
+          trust: overview.trust,
+        });
   return [
     back,
     heading(`Batch ${number}`),
     ...warnings(state, acts),
     insecureNotice(),
-    isSettled
-      ? checkCard(number, state, acts)
-      : notice(
-          { title: "Not on the chain yet" },
-          el(
-            "p",
-            {},
-            "The node has assembled it. What it says can be checked when the chain has its " +
-              "header.",
-          ),
-        ),
+    notYet === undefined ? checkCard(number, state, acts) : noticeOf(notYet),
     ...cards,
   ];
+}
+
+function noticeOf({ title, words }) {
+  return notice({ title }, el("p", {}, words));
 }
 
 function heading(title, { lead, actions = [] } = {}) {

@@ -28,7 +28,8 @@ export class Asker {
     this.#begin();
   }
 
-  ask(act, given, tell = () => {}) {
+  /** `signal` ends it: with a fault named Cancelled, as soon as the worker hears of it. */
+  ask(act, given, tell = () => {}, signal = undefined) {
     // A worker of its own knows nothing: only what reads everything anew may begin with one.
     if (this.#stopped !== undefined && act === "open") this.#begin();
     if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
@@ -37,7 +38,12 @@ export class Asker {
       if (this.#open.size === 0) this.#silent = 0;
       this.#open.set(id, { done, fail, tell });
       this.#worker.postMessage({ id, act, given });
+      signal?.addEventListener("abort", () => this.#cancel(id));
     });
+  }
+
+  #cancel(id) {
+    if (this.#open.has(id)) this.#worker.postMessage({ cancel: id });
   }
 
   /** To be called every `ALIVE_MS`: counted, because clocks go on while a machine sleeps. */

@@ -1,6 +1,7 @@
 // How much happened, batch by batch. The same numbers stand in the table: the drawing is for a
 // glance, and hidden from screen readers.
 
+import { isSettled } from "./checks.js";
 import { el } from "./dom.js";
 import { count } from "./text.js";
 
@@ -17,7 +18,7 @@ const SERIES = [
 
 /** A card with the drawing; `undefined` of too few batches. */
 export function chartCard({ rows }) {
-  const drawn = rows.filter(({ state }) => state !== "assembled").slice(-BATCHES_MAX);
+  const drawn = rows.filter(isSettled).slice(-BATCHES_MAX);
   if (drawn.length < BATCHES_MIN) return undefined;
   const place = el("div", { class: "chart", "aria-hidden": "true" });
   const most = Math.max(

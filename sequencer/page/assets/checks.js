@@ -4,6 +4,11 @@
 /** What tells a settled batch from another one in its place. */
 const IDENTITY = ["hash", "transaction", "blockHash"];
 
+/** Whether the chain has a row's batch: of any other row there is the node's word alone. */
+export function isSettled({ state }) {
+  return state === "mined" || state === "final";
+}
+
 /** Whether something was found of the batch that stands in this row now. */
 export function isOf(found, row) {
   return IDENTITY.every((name) => found[name] !== undefined && found[name] === row?.[name]);
@@ -17,8 +22,7 @@ export function compareRows(before, rows) {
   const found = { replaced: [], changed: [] };
   for (const row of before) {
     const now = rows[row.number - 1];
-    const isAssembled = row.state === "assembled";
-    const isSame = isAssembled ? now?.state === "assembled" : isOf(row, now);
+    const isSame = isSettled(row) ? isOf(row, now) : now !== undefined && !isSettled(now);
     if (!isSame) found.replaced.push(row.number);
     if (now?.state !== row.state || !isSame) found.changed.push(row.number);
   }

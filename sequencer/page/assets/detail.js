@@ -26,20 +26,31 @@ export function checkCard(number, state, acts) {
       verify,
     );
   }
-  if (check.outcome === "running") return runningCard(check);
-  if (check.outcome === "broken") return brokenCard(number, check, acts);
+  if (check.outcome === "running") return runningCard(check, () => acts.cancel(number));
+  if (check.outcome === "broken") return brokenCard(number, { check, overview }, acts);
   if (check.outcome === "away") {
     return notice(
       { kind: "warn", title: "Not checked: something is not available", key: "check" },
       el("p", {}, text.sentence(check.fault.message)),
-      el("p", {}, text.advice(check.fault)),
+      el("p", {}, text.advice(check.fault, overview.trust)),
       button("Try again", () => acts.verify(number), { class: "quiet" }),
     );
   }
   return goodCard(check, state, acts, overview);
 }
 
-function runningCard({ progress }) {
+/** Of a check that runs: what is there is changed, so that its button can be pressed meanwhile. */
+export function showProgress(view, progress, key = "check") {
+  const bar = view.querySelector(`.progress[data-key=${key}] progress`);
+  if (bar === null) return;
+  const label = text.step(progress);
+  bar.previousElementSibling.textContent = label;
+  bar.setAttribute("aria-label", label);
+  if (progress.of > 1) Object.assign(bar, { max: progress.of, value: progress.done });
+  else bar.removeAttribute("value");
+}
+
+function runningCard({ progress }, cancel) {
   const label = progress === undefined ? "Starting" : text.step(progress);
   const bar = el("progress", {
     "aria-label": label,
@@ -51,10 +62,12 @@ function runningCard({ progress }) {
     { class: "card progress", "aria-busy": "true", tabindex: "-1", ...KEY },
     el("p", {}, label),
     bar,
+    button("Cancel", cancel, { class: "quiet small" }),
   );
 }
 
-function brokenCard(number, { fault }, acts) {
+function brokenCard(number, { check, overview }, acts) {
+  const { fault } = check;
   return notice(
     { kind: "bad", title: `Broken: ${fault.item}`, key: "check" },
     el(
@@ -73,6 +86,7 @@ function brokenCard(number, { fault }, acts) {
       el("dd", {}, String(fault.found)),
     ),
     button("Check again", () => acts.verify(number), { class: "quiet" }),
+    saveLine(number, { check, overview }, acts),
   );
 }
 
@@ -91,6 +105,7 @@ function goodCard(check, state, acts, overview) {
         `${text.length(report.ms)}; ${trust.badge}.`,
     ),
     comparison(check, { number, overview }, acts),
+    saveLine(number, { check, overview }, acts),
     el(
       "div",
       { class: "report" },
@@ -130,8 +145,39 @@ function goodCard(check, state, acts, overview) {
   );
 }
 
+/** Saves what was checked, where the reader serves the page: an operator could change that, too. */
+function saveLine(number, { check, overview }, acts) {
+  if (overview.trust !== "verifier") return undefined;
+  const { saving, saved, saveFault } = check;
+  if (saving !== undefined) return savingLine(saving);
+  const done = saved === undefined ? el("p", {}, text.SAVE) : outcome("", text.savedAs(saved));
+  return el(
+    "div",
+    { class: "save" },
+    button("Save as one file", () => acts.save(number), { class: "quiet small" }),
+    saveFault === undefined ? done : outcome("bad", text.notSaved(saveFault)),
+  );
+}
+
+const outcome = (kind, words) => el("p", { class: `outcome ${kind}` }, words);
+
+const SAVE_KEY = { "data-key": "save" };
+
+function savingLine({ progress, cancel }) {
+  const label = progress === undefined ? text.SAVING : text.step(progress);
+  return el(
+    "div",
+    { class: "save progress", "aria-busy": "true", ...SAVE_KEY },
+    el("p", {}, label),
+    el("progress", { "aria-label": label }),
+    button("Do not save", cancel, { class: "quiet small" }),
+  );
+}
+
 /** The other nodes of the chain: asked, agreeing, differing or away. */
 function comparison({ compared, isComparing }, { number, overview }, acts) {
+  const isSaved = overview.trust === "saved";
+  if (overview.chains < 2 && isSaved) return undefined;
   if (overview.chains < 2) {
     return el(
       "p",
@@ -144,45 +190,42 @@ function comparison({ compared, isComparing }, { number, overview }, acts) {
   return el(
     "div",
     {},
-    isComparing
-      ? el("p", {}, "Asking the other nodes of the chain ...")
-      : button("Ask the other nodes again", again, { class: "quiet small" }),
-    compared.map(({ chain, outcome, why }) => {
-      const words = {
-        agrees: `Node ${chain} of the chain agrees: contract, keys, event and block are the same.`,
-        differs:
-          `Node ${chain} of the chain disagrees: ${why}. One of the two is wrong; ` +
-          "trust neither before you know which.",
-        away: `Node ${chain} of the chain was not compared: ${text.sentence(why)}`,
-      };
-      const kinds = { agrees: "good", differs: "bad", away: "" };
-      return el("p", { class: `outcome ${kinds[outcome]}` }, words[outcome]);
+    isSaved ? undefined : askAgain(isComparing, again),
+    compared.map((one) => {
+      const { kind, words } = text.comparedOf(one, overview);
+      return outcome(kind, words);
     }),
   );
 }
 
+function askAgain(isComparing, again) {
+  return isComparing
+    ? el("p", {}, "Asking the other nodes of the chain ...")
+    : button("Ask the other nodes again", again, { class: "quiet small" });
+}
+
 /** Counts, chunks, file and header words. */
-export function detailCards(detail, cost, check) {
+export function detailCards(detail, { cost, check, trust }) {
   const { row } = detail;
   // What was checked replaces what the node served before or after: it may serve one thing to each.
   const checked = check?.report?.file;
   const file = checked ?? detail.file;
-  const title = text.fileTitle(checked !== undefined);
+  const title = text.fileTitle(checked !== undefined, trust);
   return [
-    row === undefined ? undefined : summaryCard(detail, cost),
+    row === undefined ? undefined : summaryCard(detail, { cost, trust }),
     file.fault === undefined
       ? fileCard(file, title)
       : notice(
           { kind: "warn", title: "The public file cannot be shown" },
           el("p", {}, text.sentence(file.fault)),
         ),
-    detail.words === undefined ? undefined : wordsCard(detail),
+    detail.words === undefined ? undefined : wordsCard(detail, trust),
   ];
 }
 
-function summaryCard({ row, transaction, block, hash }, cost) {
+function summaryCard({ row, transaction, block, hash }, { cost, trust }) {
   const { day, times } = text.span(row.from, row.until);
-  const [word, meaning] = text.STATES[row.state];
+  const [word, meaning] = text.stateOf(row.state, trust);
   const gas =
     cost === undefined
       ? "..."
@@ -192,7 +235,7 @@ function summaryCard({ row, transaction, block, hash }, cost) {
   return el(
     "section",
     { class: "card" },
-    el("h2", {}, "On the chain"),
+    el("h2", {}, text.chainTitle(trust)),
     facts([
       ["Window", `${day}, ${times}`],
       ["State", `${word}: ${meaning}`],
@@ -295,7 +338,7 @@ function chunkTable(title, chunks, say) {
   );
 }
 
-function wordsCard({ words, row }) {
+function wordsCard({ words, row }, trust) {
   const times = { "begin of the window": row.from, "end of the window": row.until };
   return el(
     "section",
@@ -303,7 +346,7 @@ function wordsCard({ words, row }) {
     el("h2", {}, "Header words"),
     table(
       { class: "words" },
-      el("caption", {}, "As the contract emitted them. Times are milliseconds since 1900."),
+      el("caption", {}, text.wordsCaption(trust)),
       el(
         "tbody",
         {},

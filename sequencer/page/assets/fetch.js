@@ -6,6 +6,8 @@ const TIMEOUT_MS = 30_000;
 const BUSY_TRIES = 4;
 const BUSY_WAIT_MAX_S = 20;
 const BUSY = [429, 503];
+/** How this page's server says that there is an answer, which is too large for it. */
+const TOO_LARGE = "chain-answer-large";
 
 /** Why there are no bytes: `kind` is unreachable, timeout, status or too-large. */
 export class FetchError extends Error {
@@ -59,7 +61,7 @@ function waitOf(answer, tried) {
 }
 
 /** Bytes are counted as they come: the length that a server declares is not believed. */
-async function readBody(answer, bytesMax, abort) {
+export async function readBody(answer, bytesMax, abort) {
   const parts = [];
   let length = 0;
   const reader = answer.body.getReader();
@@ -85,20 +87,21 @@ async function readBody(answer, bytesMax, abort) {
 /** With the server's own code of what is wrong and its words, if it says any. */
 async function wrongStatus(answer, bytesMax, abort) {
   const text = new TextDecoder().decode(await readBody(answer, Math.min(bytesMax, 65_536), abort));
-  const said = wordsOf(text);
-  const message = `expected status 200, found ${answer.status}${said}`;
-  return new FetchError("status", message, answer.status);
+  const { code, words } = saidIn(text);
+  const message = `expected status 200, found ${answer.status}${words}`;
+  return new FetchError(code === TOO_LARGE ? "too-large" : "status", message, answer.status);
 }
 
-function wordsOf(text) {
+function saidIn(text) {
   let body;
   try {
     body = JSON.parse(text);
   } catch {
     // A page of a proxy, or nothing: the status says enough.
-    return "";
+    return { words: "" };
   }
-  const { error, detail } = body ?? {};
-  if (typeof error !== "string" || !/^[a-z0-9_-]{1,40}$/.test(error)) return "";
-  return typeof detail === "string" ? ` (${error}: ${escape(detail)})` : ` (${error})`;
+  const { error: code, detail } = body ?? {};
+  if (typeof code !== "string" || !/^[a-z0-9_-]{1,40}$/.test(code)) return { words: "" };
+  const words = typeof detail === "string" ? ` (${code}: ${escape(detail)})` : ` (${code})`;
+  return { code, words };
 }

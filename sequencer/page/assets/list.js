@@ -1,5 +1,6 @@
 // The list of batches, and what the deployment is.
 
+import { isSettled } from "./checks.js";
 import { button, el, facts, notice, table } from "./dom.js";
 import * as text from "./text.js";
 
@@ -8,7 +9,7 @@ const ROWS = 25;
 /** The deployment: its fingerprint first, because that is what people compare. */
 export function deploymentCard(state) {
   const { overview } = state;
-  const { chainId, contract, fingerprint, keys, setup, head, roles } = overview;
+  const { chainId, contract, fingerprint, keys, setup, head, roles, trust } = overview;
   return el(
     "section",
     { class: "card", "aria-labelledby": "deployment" },
@@ -18,7 +19,7 @@ export function deploymentCard(state) {
       ["Contract", el("code", {}, contract), true],
       ["Settles", el("code", {}, roles.sequencer), true],
       ["Signs receipts", el("code", {}, roles.receiptSigner), true],
-      ["Chain", `id ${chainId}, read up to block ${text.count(head.block)}`],
+      ["Chain", text.readUpTo({ chainId, head, trust })],
       ["Keys", `${keys.map(({ shape }) => shape).join(", ")}`],
       ["Setup", text.setupOf(setup)],
     ]),
@@ -29,7 +30,8 @@ export function deploymentCard(state) {
 
 /** A field for the fingerprint that somebody was told, and whether it is this one. */
 function toldField(state) {
-  const { kind, words } = text.compareTold(state.told, state.overview.fingerprint);
+  const { fingerprint, trust } = state.overview;
+  const { kind, words } = text.compareTold(state.told, fingerprint, trust);
   const outcome = el("p", { class: `outcome ${kind}`, role: "status" }, words);
   const field = el("input", {
     id: "told",
@@ -40,7 +42,7 @@ function toldField(state) {
     oninput: () => {
       // Written into what is there: a view made anew would lose the place in the field.
       state.told = field.value;
-      const found = text.compareTold(state.told, state.overview.fingerprint);
+      const found = text.compareTold(state.told, fingerprint, trust);
       outcome.className = `outcome ${found.kind}`;
       outcome.textContent = found.words;
     },
@@ -53,7 +55,7 @@ function toldField(state) {
 export function batchesCard(state, acts) {
   const { overview, costs, page } = state;
   const rows = overview.rows.toReversed();
-  if (rows.length === 0) {
+  if (rows.length === 0 && overview.open === undefined) {
     return el(
       "section",
       { class: "card empty" },
@@ -66,7 +68,7 @@ export function batchesCard(state, acts) {
       ),
     );
   }
-  const pages = Math.ceil(rows.length / ROWS);
+  const pages = Math.max(1, Math.ceil(rows.length / ROWS));
   const shown = rows.slice(page * ROWS, (page + 1) * ROWS);
   return el(
     "section",
@@ -79,8 +81,7 @@ export function batchesCard(state, acts) {
         el(
           "caption",
           {},
-          `Newest first. ${text.STATES.final[0]}: ${text.STATES.final[1]}; ` +
-            `${text.STATES.mined[0]}: ${text.STATES.mined[1]}.`,
+          text.listCaption(overview),
         ),
         el(
           "thead",
@@ -94,6 +95,7 @@ export function batchesCard(state, acts) {
         el(
           "tbody",
           {},
+          page === 0 && overview.open !== undefined ? underWayRow(overview.open) : undefined,
           shown.map((row) => rowOf(row, state, acts, costs.get(row.number))),
         ),
       ),
@@ -105,7 +107,7 @@ export function batchesCard(state, acts) {
 /** The numbers of the batches that are shown, as far as they are settled. */
 export function shownNumbers({ overview, page }) {
   const rows = overview.rows.toReversed().slice(page * ROWS, (page + 1) * ROWS);
-  return rows.filter(({ state }) => state !== "assembled").map(({ number }) => number);
+  return rows.filter(isSettled).map(({ number }) => number);
 }
 
 const COLUMNS = [
@@ -123,26 +125,42 @@ const COLUMNS = [
   ["", "last"],
 ];
 
+/** Whether the node has a file of it, which a view of its own shows. */
+export function hasFile({ state }) {
+  return !["open", "closed", "proving"].includes(state);
+}
+
+function numberCellOf(row) {
+  const number = String(row.number);
+  const shown = hasFile(row) ? el("a", { href: `#/batch/${row.number}` }, number) : number;
+  return el("th", { scope: "row", "data-label": "Batch" }, shown);
+}
+
+function stateCellOf({ state }) {
+  const [word, title] = text.STATES[state];
+  return cell("State", "", el("span", { class: `state ${state}`, title }, word));
+}
+
+/** A row of what the chain does not have: the node's word. */
+function underWayRow(row) {
+  return el(
+    "tr",
+    {},
+    numberCellOf(row),
+    el("td", { class: "window" }, text.underWay(row)),
+    COLUMNS.slice(2, 10).map(() => el("td", { class: "absent" })),
+    stateCellOf(row),
+    el("td", { class: "last" }),
+  );
+}
+
 function rowOf(row, state, acts, cost) {
-  const link = el("a", { href: `#/batch/${row.number}` }, String(row.number));
-  const [word, title] = text.STATES[row.state];
-  const stateCell = cell("State", "", el("span", { class: `state ${row.state}`, title }, word));
-  if (row.state === "assembled") {
-    return el(
-      "tr",
-      {},
-      el("th", { scope: "row", "data-label": "Batch" }, link),
-      el("td", { class: "window" }, "not on the chain yet"),
-      COLUMNS.slice(2, 10).map(() => el("td", { class: "absent" })),
-      stateCell,
-      el("td", { class: "last" }),
-    );
-  }
+  if (!isSettled(row)) return underWayRow(row);
   const { day, times } = text.span(row.from, row.until);
   return el(
     "tr",
     {},
-    el("th", { scope: "row", "data-label": "Batch" }, link),
+    numberCellOf(row),
     el("td", { class: "window" }, times, el("span", { class: "sub" }, day)),
     numberCell("Operations", row.operations),
     numberCell("Collected", row.collect),
@@ -152,7 +170,7 @@ function rowOf(row, state, acts, cost) {
     cell("Proofs", "number", proofsOf(cost)),
     cell("Late by", "number", text.length(row.latenessMs)),
     cell("Gas", "number", gasOf(cost)),
-    stateCell,
+    stateCellOf(row),
     el("td", { class: "last" }, checkOf(row, state, acts)),
   );
 }

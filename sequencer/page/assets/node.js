@@ -34,15 +34,36 @@ function textOf(bytes, path) {
   }
 }
 
-/** Numbers of the last assembled and the last settled batch, by the node's word. */
+/** How far a window is before the chain has it, by the node's word. */
+const UNDER_WAY = ["open", "closed", "proving", "assembled", "sent"];
+const UNDER_WAY_MAX = 64;
+const isCount = (n) => Number.isSafeInteger(n) && n >= 0 && n < BATCHES_MAX;
+
+/**
+ * Numbers of the last assembled and the last settled batch, and what is under way behind them, by
+ * the node's word: of a node that tells nothing of it, nothing.
+ */
 export async function fetchBatches(options = {}) {
   const list = await fetchJson("/batches", { bytesMax: LIST_BYTES_MAX, ...options });
   const { schema, assembled, settled } = list ?? {};
-  const isCount = (n) => Number.isSafeInteger(n) && n >= 0 && n < BATCHES_MAX;
   if (schema !== "vitals-batches-1" || !isCount(assembled) || !isCount(settled)) {
     throw new NodeError("malformed", "/batches: expected schema vitals-batches-1 with two numbers");
   }
-  return { assembled, settled };
+  return { assembled, settled, underWay: readUnderWay(list.under_way) };
+}
+
+/** What has another form, or is of a state that a later release added, is passed over. */
+function readUnderWay(told) {
+  if (!Array.isArray(told)) return [];
+  return told.slice(0, UNDER_WAY_MAX).flatMap((one) => {
+    const { batch, state, since_unix_ms: since, proofs_done: proofsDone, proofs } = one ?? {};
+    if (!isCount(batch) || !UNDER_WAY.includes(state)) return [];
+    if (state === "open") return isCount(since) ? [{ number: batch, state, since }] : [];
+    if (state !== "proving") return [{ number: batch, state }];
+    // How many there will be is not known before the whole window is laid out.
+    if (!isCount(proofsDone) || !(proofs === null || isCount(proofs))) return [];
+    return [{ number: batch, state, proofsDone, proofs: proofs ?? undefined }];
+  });
 }
 
 /** The public file of a batch, at most one byte longer than any may be: the decoder names that. */

@@ -11,14 +11,14 @@ import {
 } from "./chain.js";
 import { NodeError, fetchBatches, fetchFile, fetchJson } from "./node.js";
 import { Peers } from "./peers.js";
-import { after, checkBatch } from "./statement/batch.js";
+import { after, batchSteps } from "./statement/batch.js";
 import { DecodeError, areEqual, fromHex, toHex } from "./statement/bytes.js";
 import { equal, item } from "./statement/broken.js";
 import { checkDeployment, codeHash, readDeployment } from "./statement/deployment.js";
 import { FileError, decodeFile, headerBytesOf } from "./statement/file.js";
 import { HEADER_WORDS, encodeHeader, headerWords } from "./statement/header.js";
 import { checkHead, checkHeaders } from "./statement/headers.js";
-import { checkJournal } from "./statement/journal.js";
+import { journalSteps } from "./statement/journal.js";
 import { UNIX_EPOCH_MS } from "./statement/limits.js";
 
 const TRUSTS = ["operator", "verifier", "wallet"];
@@ -27,14 +27,16 @@ const OWN_HOSTS = ["127.0.0.1", "localhost", "[::1]"];
 const CHAINS_MAX = 8;
 /** A batch counts as late so much after its window ended, as for the auditor. */
 const LATE_AFTER_MS = 600_000n;
-/** Most batches that are shown before the chain has them. */
-const ASSEMBLED_MAX = 20;
+/** Most windows and batches that are shown before the chain has them. */
+const UNDER_WAY_MAX = 20;
 /** Most files that are read for the last journal group before a batch. */
 const TAIL_FILES_MAX = 4;
 /** Most chunks of a list that are described: a file that is not checked can hold any number. */
 const CHUNKS_SHOWN_MAX = 100;
 /** Most transactions whose gas is kept. */
 const TRANSACTIONS_MAX = 1000;
+/** Longest computation in one go, milliseconds: between two, what was asked meanwhile is heard. */
+const BREATH_MS = 50;
 
 export class Session {
   #served;
@@ -45,7 +47,8 @@ export class Session {
   #context;
   #history;
   #lateness;
-  #assembled = 0;
+  /** What the node said last of what the chain does not have yet. */
+  #told = { assembled: 0, underWay: [] };
   #tails = new Map();
   #transactions = new Map();
   /** Raised by whatever makes findings of before those of another past. */
@@ -55,7 +58,10 @@ export class Session {
   /** The reading of the chain that is under way, or was the last. */
   #reading = Promise.resolve();
 
-  /** `fetch`, `wait` and `hostname` are given by tests. */
+  /**
+   * `fetch`, `wait` and `hostname` are given by tests, and `fetch` by what saves a batch. A page
+   * that was opened from a file gives `trust`: whose it is then no server says.
+   */
   constructor(options = {}) {
     this.options = options;
   }
@@ -66,6 +72,8 @@ export class Session {
         return await this.open(tell);
       case "refresh":
         return await this.refresh(tell);
+      case "standing":
+        return await this.standing();
       case "costs":
         return await this.costs(given.numbers);
       case "detail":
@@ -108,7 +116,8 @@ export class Session {
     this.#tails.clear();
     this.#transactions.clear();
     const host = this.options.hostname ?? globalThis.location?.hostname;
-    this.#served = readServed(await fetchJson("/page.json", this.options), host);
+    const served = readServed(await fetchJson("/page.json", this.options), host);
+    this.#served = { ...served, trust: this.options.trust ?? served.trust };
     this.#file = readDeployment(await fetchJson("/deployment.json", this.options));
     this.#artefact = readArtefact(await fetchJson("/contract.json", this.options));
     this.#chains = Array.from(
@@ -140,14 +149,26 @@ export class Session {
       }
       throw error;
     }
+    return await this.#askNode();
+  }
+
+  /** Asks the node alone how far its windows are: the chain is as it was read last. */
+  async standing() {
+    if (this.#history === undefined || this.#isVoid) throw moved("the chain is being read");
+    return await this.#askNode();
+  }
+
+  async #askNode() {
     let node = {};
     try {
       node = await fetchBatches(this.options);
-      this.#assembled = node.assembled;
+      this.#told = node;
     } catch (error) {
-      // What the chain says stands without the node; the page says that its files are away.
+      // What the chain says stands without the node; the page says that its files are away. Where
+      // its windows are now nobody says.
       if (error.name !== "NodeError") throw error;
       node = { fault: error.message };
+      this.#told = { ...this.#told, underWay: [] };
     }
     return this.#overview(node);
   }
@@ -187,11 +208,8 @@ export class Session {
   #overview(node) {
     const { head, settled, finalBlock } = this.#history;
     const rows = settled.map((one) => rowOf(one, finalBlock));
-    // By the node's word alone: a large number must make no long list.
-    const end = Math.min(this.#assembled, settled.length + ASSEMBLED_MAX);
-    for (let number = settled.length + 1; number <= end; number++) {
-      rows.push({ number, state: "assembled" });
-    }
+    rows.push(...rowsUnderWay(settled.length, this.#told));
+    const open = this.#told.underWay.find(({ state }) => state === "open");
     const { scope, setup, keys } = this.#file;
     return {
       trust: this.#served.trust,
@@ -208,6 +226,10 @@ export class Session {
       head: { block: Number(head.number), time: unixMs(head.time) },
       lateness: { maxMs: Number(this.#lateness.maxMs), batches: this.#lateness.lateBatches },
       rows,
+      settledCount: settled.length,
+      // Only behind everything that the chain has.
+      open: open?.number > settled.length ? open : undefined,
+      beyond: Math.max(0, lastTold(this.#told) - rows.length),
       node,
     };
   }
@@ -253,6 +275,7 @@ export class Session {
       row: rowOf(one, finalBlock),
       ...identityOf(one),
       block: Number(one.block),
+      blockTime: unixMs(one.blockTime),
       words: headerWords(one.header).map((word, at) => {
         const { field, name, type } = HEADER_WORDS[at];
         const value = typeof type === "number" ? String(one.header[field]) : toHex(word);
@@ -290,12 +313,12 @@ export class Session {
     const [{ keys }, peers] = [this.#file, this.#peers];
     tell("fetch", 0, 1);
     const bytes = await fetchFile(number, this.options);
-    const { previous, unlinked } = await this.#previous({ context, settled }, number);
+    const { previous, unlinked } = await this.#previous({ context, settled }, number, tell);
     // Before a word about the file: of a batch that was replaced it is right to be another.
     this.#expectSame(generation);
     const begin = performance.now();
     const of = { context, previous, header: one.header };
-    const { tail, gaps, proofs, file } = checkBatch(of, bytes, tell);
+    const { tail, gaps, proofs, file } = await walk(batchSteps(of, bytes), tell);
     const ms = performance.now() - begin;
     // Without its predecessor's last group, a lost group before its own would not show: that is no
     // verified batch.
@@ -329,11 +352,12 @@ export class Session {
     throw moved("it was read anew meanwhile, and its past is another");
   }
 
-  async #previous({ context, settled }, number) {
+  async #previous(of, number, tell) {
+    const { context, settled } = of;
     if (number === 1) return { previous: context.genesis };
     const before = settled[number - 2];
     const known = this.#tails.get(number - 1);
-    const { tail, unlinked } = known ?? (await this.#findTail({ context, settled }, number - 1));
+    const { tail, unlinked } = known ?? (await this.#findTail(of, number - 1, tell));
     return { previous: after(before.header, tail), unlinked };
   }
 
@@ -342,13 +366,14 @@ export class Session {
    * which the two headers around them pin. Without any, a batch ends where the one before does.
    * Where there is none to be had, why: which file it is, whether it is broken, and in what words.
    */
-  async #findTail({ context, settled }, number) {
+  async #findTail({ context, settled }, number, tell) {
+    const toBefore = (_, done, of) => tell("before", done, of);
     for (let at = number; at > 0 && number - at < TAIL_FILES_MAX; at--) {
       const { header } = settled[at - 1];
       const before = at === 1 ? context.genesis : after(settled[at - 2].header);
       try {
         const { groups } = decodeFile(await fetchFile(at, this.options));
-        const { tail } = checkJournal({ previous: before, header }, groups);
+        const { tail } = await walk(journalSteps({ previous: before, header }, groups), toBefore);
         if (tail !== undefined) return { tail };
       } catch (error) {
         // That file is its own batch's matter; here the step from it is told as not checked.
@@ -374,6 +399,19 @@ export class Session {
   /** Asks them about the deployment alone. */
   async peers() {
     return (await this.#peers?.aboutDeployment()) ?? [];
+  }
+}
+
+/** Goes all steps, and rests between some of them: what computes must hear that it is cancelled. */
+async function walk(steps, tell) {
+  let rested = performance.now();
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    tell(value.name, value.done, value.of);
+    if (performance.now() - rested < BREATH_MS) continue;
+    await new Promise((go) => setTimeout(go, 0));
+    rested = performance.now();
   }
 }
 
@@ -440,6 +478,28 @@ function rowOf(one, finalBlock) {
     block: Number(block),
     state: block <= finalBlock ? "final" : "mined",
   };
+}
+
+/**
+ * Rows of what the chain does not have, by the node's word alone: a large number must make no long
+ * list, and a hole in what is told ends it.
+ */
+function rowsUnderWay(settledCount, { assembled, underWay }) {
+  const told = new Map(underWay.map((one) => [one.number, one]));
+  const rows = [];
+  for (let number = settledCount + 1; rows.length < UNDER_WAY_MAX; number++) {
+    const one = told.get(number);
+    if (one !== undefined && one.state !== "open") rows.push(one);
+    else if (number <= assembled) rows.push({ number, state: "assembled" });
+    else break;
+  }
+  return rows;
+}
+
+/** The last window that has ended, by the node's word. */
+function lastTold({ assembled, underWay }) {
+  const ended = underWay.map(({ number, state }) => (state === "open" ? number - 1 : number));
+  return Math.max(assembled, ...ended);
 }
 
 function shapesOf(keys) {

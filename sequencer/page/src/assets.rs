@@ -42,7 +42,7 @@ impl Asset {
 
 /// Every asset: the page, the contract's artefact, and the files that the page takes in.
 pub fn assets() -> impl Iterator<Item = &'static Asset> {
-    [&PAGE, &CONTRACT].into_iter().chain(FILES)
+    [&PAGE, &CONTRACT, &SAVED].into_iter().chain(FILES)
 }
 
 /// The asset at a path, if there is one.
@@ -80,20 +80,37 @@ const CONTRACT: Asset = Asset {
     bytes: include_bytes!("../../../l1-contracts/artifacts/Settlement.json"),
 };
 
+/// The page that a saved batch is put into: data follow its last line.
+pub const SAVED: Asset = Asset {
+    path: "/saved.html",
+    content_type: HTML,
+    bytes: include_bytes!("../assets/saved.html"),
+};
+
 const FILES: &[Asset] = files![
+    "/answering.js": JS,
     "/app.js": JS,
     "/ask.js": JS,
     "/chain.js": JS,
     "/chart.js": JS,
     "/checks.js": JS,
+    "/desk.html": HTML,
+    "/desk/app.js": JS,
+    "/desk/charts.js": JS,
+    "/desk/desk.css": CSS,
+    "/desk/model.js": JS,
+    "/desk/text.js": JS,
+    "/desk/view.js": JS,
     "/detail.js": JS,
     "/dom.js": JS,
+    "/download.js": JS,
     "/fetch.js": JS,
     "/icon.svg": SVG,
     "/list.js": JS,
     "/node.js": JS,
     "/peers.js": JS,
     "/ranges.js": JS,
+    "/saving.js": JS,
     "/session.js": JS,
     "/statement/abi.js": JS,
     "/statement/batch.js": JS,
@@ -117,6 +134,7 @@ const FILES: &[Asset] = files![
     "/statement/proof.js": JS,
     "/statement/scope.js": JS,
     "/statement/spelling.js": JS,
+    "/statement/steps.js": JS,
     "/statement/strict.js": JS,
     "/style.css": CSS,
     "/text.js": JS,

@@ -15,7 +15,7 @@
 mod assets;
 mod served;
 
-pub use assets::{Asset, assets, find};
+pub use assets::{Asset, SAVED, assets, find};
 pub use served::{Served, Trust};
 
 /// Headers of every answer of a server of this page, assets or not, in lower case.

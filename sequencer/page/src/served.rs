@@ -19,6 +19,8 @@ pub struct Served {
     /// How many nodes of the base chain are behind `/chain/1`, `/chain/2` and so on, 1 to 8. With
     /// two, the page compares what they say.
     pub chains: u8,
+    /// Whether an operator's desk is behind `/desk`.
+    pub desk: bool,
 }
 
 impl Served {
@@ -27,17 +29,19 @@ impl Served {
     /// ```
     /// use page::{Served, Trust};
     ///
-    /// let served = Served { trust: Trust::Verifier, chains: 2 };
+    /// let served = Served { trust: Trust::Verifier, chains: 2, desk: false };
     /// assert_eq!(served.to_json(), r#"{"schema":1,"trust":"verifier","chains":2}"#);
     /// ```
     pub fn to_json(self) -> String {
         // By hand: two fixed words and a number need no escaping, and this crate no serde.
-        let Served { trust, chains } = self;
+        let Served { trust, chains, desk } = self;
         let trust = match trust {
             Trust::Operator => "operator",
             Trust::Verifier => "verifier",
             Trust::Wallet => "wallet",
         };
-        format!("{{\"schema\":1,\"trust\":\"{trust}\",\"chains\":{chains}}}")
+        // Said where there is one, and else left out: pages of before know nothing of it.
+        let desk = if desk { ",\"desk\":true" } else { "" };
+        format!("{{\"schema\":1,\"trust\":\"{trust}\",\"chains\":{chains}{desk}}}")
     }
 }

@@ -25,6 +25,23 @@ function played() {
   return { asker: new Asker(start), started };
 }
 
+test("what is cancelled is told to the worker, and no more once it is answered", async () => {
+  const { asker, started } = played();
+  const [one, other] = [new AbortController(), new AbortController()];
+  const asked = [one, other].map(({ signal }) => asker.ask("verify", {}, () => {}, signal));
+  const [worker] = started;
+  const [first, second] = worker.asked.map(({ id }) => id);
+  one.abort();
+  assert.deepEqual(worker.asked.at(-1), { cancel: first });
+  worker.say({ id: first, fault: { name: "Cancelled", message: "it was cancelled" } });
+  await assert.rejects(asked[0], { name: "Cancelled" });
+  worker.say({ id: second, result: 7 });
+  assert.equal(await asked[1], 7);
+  const before = worker.asked.length;
+  other.abort();
+  assert.equal(worker.asked.length, before);
+});
+
 const stopped = { name: "Error", kind: "stopped" };
 
 test("a question has its own answer, and what is told meanwhile", async () => {

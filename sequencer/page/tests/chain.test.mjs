@@ -459,7 +459,8 @@ test("whoever is busy is asked again a few times, and never waited for too long"
 test("what the node says is read with its codes, and never more than was asked for", async () => {
   const serve = (body, init) => ({ fetch: async () => new Response(body, init) });
   const good = '{"schema":"vitals-batches-1","assembled":4,"settled":3}';
-  assert.deepEqual(await fetchBatches(serve(good)), { assembled: 4, settled: 3 });
+  const told = { assembled: 4, settled: 3, underWay: [] };
+  assert.deepEqual(await fetchBatches(serve(good)), told);
   const spoiled = [good.replace("4", "-4"), good.replace("-1", "-2")];
   for (const wrong of ["null", "7", "[]", "{}", ...spoiled, "x"]) {
     const error = await failure(() => fetchBatches(serve(wrong)));
@@ -475,8 +476,8 @@ test("what the node says is read with its codes, and never more than was asked f
   );
   assert.match(hostile.message, /found 404$/);
   const words = '{"error":"unavailable","detail":"no file\\u202e\\n"}';
-  const told = await failure(() => fetchFile(9, serve(words, { status: 502 })));
-  assert.match(told.message, /found 502 \(unavailable: no file\\u\{202e\}\\n\)$/);
+  const odd = await failure(() => fetchFile(9, serve(words, { status: 502 })));
+  assert.match(odd.message, /found 502 \(unavailable: no file\\u\{202e\}\\n\)$/);
   for (const body of ["null", "7", '{"error":5}', '{"error":"a","detail":{}}']) {
     const error = await failure(() => fetchFile(9, serve(body, { status: 502 })));
     assert.match(error.message, /found 502( \(a\))?$/);

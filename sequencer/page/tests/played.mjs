@@ -165,7 +165,7 @@ function logOf({ header, header_hash, lateness_ms }, at) {
 /** A server of the page; `change` answers instead where it gives something. */
 export function play(options = {}) {
   const { chains = 1, settled = 3, trust = "verifier", change = () => undefined } = options;
-  const state = { settled, assembled: options.assembled ?? 3 };
+  const state = { settled, assembled: options.assembled ?? 3, underWay: options.underWay };
   const fetch = async (path, init = {}) => {
     const question = init.body === undefined ? undefined : JSON.parse(init.body);
     const other = change(path, question);
@@ -179,12 +179,14 @@ export function play(options = {}) {
     if (batch !== null) return new Response(world[Number(batch[1]) - 1]);
     const documents = {
       "/page.json": { schema: 1, trust, chains },
+      "/nodes.json": { schema: 1, nodes: Array(chains).fill("http://127.0.0.1:8545") },
       "/deployment.json": deployment(),
       "/contract.json": contractJson,
       "/batches": {
         schema: "vitals-batches-1",
         assembled: state.assembled,
         settled: state.settled,
+        under_way: state.underWay,
       },
     };
     return Response.json(documents[path]);

@@ -45,8 +45,10 @@ fn every_file_of_the_folder_is_served_once_at_its_own_path() {
 #[test]
 fn types_are_those_of_the_endings_and_tags_those_of_the_contents() {
     let types = BTreeMap::from([
+        ("html", "text/html"),
         ("js", "text/javascript"),
         ("css", "text/css"),
+        ("html", "text/html"),
         ("svg", "image/svg+xml"),
         ("txt", "text/plain"),
         ("json", "application/json"),
@@ -85,9 +87,11 @@ fn the_policy_lets_nothing_in_but_files_of_the_server() {
                     frame-ancestors 'none'; require-trusted-types-for 'script'; \
                     trusted-types vitals";
     assert_eq!(*policy, expected);
-    let page = String::from_utf8(find("/").expect("the page").bytes.to_vec()).expect("text");
-    for inline in ["<style", "style=", "onclick", "http://", "https://", "<script>"] {
-        assert!(!page.contains(inline), "{inline}");
+    for path in ["/", "/desk.html"] {
+        let page = String::from_utf8(find(path).expect("a page").bytes.to_vec()).expect("text");
+        for inline in ["<style", "style=", "onclick", "http://", "https://", "<script>"] {
+            assert!(!page.contains(inline), "{path}: {inline}");
+        }
     }
 }
 
@@ -124,8 +128,11 @@ fn a_server_says_who_it_is_in_words_that_the_page_knows() {
     for (trust, word) in
         [(Trust::Operator, "operator"), (Trust::Verifier, "verifier"), (Trust::Wallet, "wallet")]
     {
-        let json = Served { trust, chains: 1 }.to_json();
-        assert_eq!(json, format!("{{\"schema\":1,\"trust\":\"{word}\",\"chains\":1}}"));
+        let served = Served { trust, chains: 1, desk: false };
+        let json = format!("{{\"schema\":1,\"trust\":\"{word}\",\"chains\":1}}");
+        assert_eq!(served.to_json(), json);
+        let with_desk = json.replace('}', ",\"desk\":true}");
+        assert_eq!(Served { desk: true, ..served }.to_json(), with_desk);
         assert!(session.contains(&format!("\"{word}\"")), "{word}");
     }
 }

@@ -99,6 +99,81 @@ test("what settles later is read on, and what is not settled yet is told as asse
   assert.equal((await session.verify(3, tell)).proofs, 0);
 });
 
+test("what is under way is told by the node's word, behind what the chain has", async () => {
+  const underWay = [
+    { batch: 2, state: "sent" },
+    { batch: 3, state: "assembled" },
+    { batch: 4, state: "proving", proofs_done: 1, proofs: 3 },
+    { batch: 5, state: "proving", proofs_done: 0, proofs: null },
+    { batch: 6, state: "closed" },
+    { batch: 7, state: "open", since_unix_ms: 1_800_000_000_000 },
+  ];
+  const { session, state } = serve({ settled: 1, underWay });
+  const states = ({ rows }) => rows.map(({ number, state: of }) => [number, of]);
+  const before = await session.open(tell);
+  assert.deepEqual(states(before), [
+    [1, "final"],
+    [2, "sent"],
+    [3, "assembled"],
+    [4, "proving"],
+    [5, "proving"],
+    [6, "closed"],
+  ]);
+  const { proofsDone, proofs } = before.rows[3];
+  assert.deepEqual([proofsDone, proofs, before.rows[4].proofs], [1, 3, undefined]);
+  assert.deepEqual([before.settledCount, before.open.number, before.beyond], [1, 7, 0]);
+  // The node alone is asked; that the chain has more by now is for the next reading of it.
+  Object.assign(state, { settled: 2, underWay: [{ batch: 4, state: "closed" }] });
+  const later = await session.standing();
+  assert.deepEqual(states(later), [
+    [1, "final"],
+    [2, "assembled"],
+    [3, "assembled"],
+    [4, "closed"],
+  ]);
+  assert.equal(later.open, undefined);
+  assert.deepEqual(states(await session.refresh(tell)).slice(0, 2), [
+    [1, "final"],
+    [2, "final"],
+  ]);
+});
+
+test("what a node says of itself that cannot be, or says no more, makes no row", async () => {
+  const open = { state: "open", since_unix_ms: 5 };
+  let isAway = false;
+  const change = (path) =>
+    path === "/batches" && isAway ? new Response("", { status: 500 }) : undefined;
+  const { session, state } = serve({ settled: 3, change });
+  const rowsOf = async (underWay) => {
+    Object.assign(state, { underWay });
+    const { rows, open: isOpen, beyond } = await session.refresh(tell);
+    const words = rows.slice(3).map(({ number, state: of }) => `${number} ${of}`);
+    return [words, isOpen?.number, beyond];
+  };
+  await session.open(tell);
+  for (const odd of [
+    "many",
+    [null, 7, {}, { batch: 4 }, { batch: "4", state: "closed" }, { batch: 4.5, state: "closed" }],
+    [{ batch: 4, state: "proving" }, { batch: 4, state: "verified" }, { batch: 5, state: "open" }],
+    // Of what the chain has the node's word counts for nothing.
+    [{ batch: 2, state: "proving", proofs_done: 0, proofs: 1 }, { ...open, batch: 3 }],
+  ]) {
+    assert.deepEqual(await rowsOf(odd), [[], undefined, 0], JSON.stringify(odd));
+  }
+  // A hole ends the list, and what is behind it is counted.
+  const closed = [4, 6].map((batch) => ({ batch, state: "closed" }));
+  const holed = [...closed, { ...open, batch: 9 }];
+  assert.deepEqual(await rowsOf(holed), [["4 closed"], 9, 4]);
+  const many = Array.from({ length: 1000 }, (_, at) => ({ batch: 4 + at, state: "closed" }));
+  const [rows, , beyond] = await rowsOf(many);
+  assert.deepEqual([rows.length, beyond], [20, 44]);
+  // A node that does not answer: nobody says where its windows are now.
+  isAway = true;
+  const away = await session.standing();
+  assert.match(away.node.fault, /found 500/);
+  assert.deepEqual([away.rows.length, away.open], [3, undefined]);
+});
+
 test("a report tells of the very bytes that were checked", async () => {
   let served = 0;
   const cut = world[0].subarray(0, 500);
@@ -309,6 +384,40 @@ test("what a server refuses is away, with its code, and never broken", async () 
     assert.equal(error.name, "ChainError");
     assert.match(error.message, new RegExp(`found ${status} \\(${code}\\)$`));
   }
+});
+
+test("a server that passes no such large answer on is asked for less, and says so at last", async () => {
+  let blocksMax = 1n;
+  const { session } = serve({
+    change: (_, question) => {
+      if (question?.method !== "eth_getLogs") return undefined;
+      const { fromBlock, toBlock } = question.params[0];
+      const isLarge = BigInt(toBlock) - BigInt(fromBlock) >= blocksMax;
+      const said = { error: "chain-answer-large", detail: "more than 16777216 bytes" };
+      return isLarge ? Response.json(said, { status: 502 }) : undefined;
+    },
+  });
+  assert.equal((await session.open(tell)).rows.length, 3);
+  blocksMax = 0n;
+  const error = await failure(() => session.open(tell));
+  assert.deepEqual([error.name, error.kind], ["ChainError", "too-large"]);
+  assert.match(error.message, /chain-answer-large: more than 16777216 bytes/);
+});
+
+test("a check that is cancelled ends where it is, and can be begun again", async () => {
+  const { session } = serve();
+  await session.open(tell);
+  const ended = new Error("cancelled");
+  const steps = [];
+  for (const at of ["fetch", "decode", "lists", "journal", "proofs"]) {
+    const cancel = (step) => {
+      steps.push(step);
+      if (step === at) throw ended;
+    };
+    assert.equal(await failure(() => session.verify(1, cancel)), ended, at);
+    assert.equal(steps.at(-1), at);
+  }
+  assert.equal((await session.verify(1, tell)).unlinked, undefined);
 });
 
 test("gas and proofs come from the transaction that settled a batch", async () => {

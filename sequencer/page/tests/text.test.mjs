@@ -7,6 +7,18 @@ import { escape } from "../assets/statement/escape.js";
 import { parseFingerprint } from "../assets/statement/spelling.js";
 import * as text from "../assets/text.js";
 
+const assets = new URL("../assets/", import.meta.url);
+
+/** Hand-written files of the page and of the saved one, from the assets on. What is made of them is
+ *  compared with them. */
+function own(endings) {
+  const all = ["", "../saved/"].flatMap((folder) =>
+    readdirSync(new URL(folder, assets), { recursive: true }).map((name) => folder + name),
+  );
+  const isMade = (name) => name === "saved.html" || name.startsWith("vendor/");
+  return all.filter((name) => endings.test(name) && !isMade(name)).sort();
+}
+
 const report = {
   number: 3,
   ms: 700,
@@ -85,12 +97,7 @@ test("under development keys nothing is green", () => {
 });
 
 test("no other file of the page says it", () => {
-  const assets = new URL("../assets/", import.meta.url);
-  const files = readdirSync(assets).filter(
-    (name) => /\.(js|html)$/.test(name) && name !== "text.js",
-  );
-  files.push(...readdirSync(new URL("statement/", assets)).map((name) => `statement/${name}`));
-  for (const name of files) {
+  for (const name of own(/\.(js|html)$/).filter((name) => name !== "text.js")) {
     // Lines that are comments: what stands behind code on its line is read with it.
     const text = readFileSync(new URL(name, assets), "utf8");
     const code = text.replace(/^\s*(?:\/\/|\/?\*).*$/gm, "");
@@ -99,17 +106,18 @@ test("no other file of the page says it", () => {
 });
 
 test("nothing is shown but as text, and nothing is fetched from another host", () => {
-  const assets = new URL("../assets/", import.meta.url);
-  const own = readdirSync(assets).filter((name) => /\.(js|html|css)$/.test(name));
-  const modules = readdirSync(new URL("statement/", assets)).map((name) => `statement/${name}`);
-  for (const name of [...own, ...modules]) {
-    const code = readFileSync(new URL(name, assets), "utf8");
+  for (const name of own(/\.(js|html|css)$/)) {
+    // Of a command to paste, where a reader's own node stands.
+    const code = readFileSync(new URL(name, assets), "utf8").replaceAll("https://YOUR-NODE", "");
     const banned =
       /innerHTML|outerHTML|insertAdjacent|document\.write|\beval\(|new Function|https?:\/\//;
     assert.doesNotMatch(code, banned, name);
   }
-  const page = readFileSync(new URL("index.html", assets), "utf8");
-  assert.doesNotMatch(page, /<style|<script(?![^>]*\bsrc=)|\son[a-z]+=|\sstyle=/);
+  // What a saved page holds inline is named in its policy by hashes.
+  for (const name of own(/\.html$/).filter((name) => !name.startsWith("../"))) {
+    const page = readFileSync(new URL(name, assets), "utf8");
+    assert.doesNotMatch(page, /<style|<script(?![^>]*\bsrc=)|\son[a-z]+=|\sstyle=/, name);
+  }
 });
 
 test("lengths, sizes and counts are in the unit that fits", () => {
@@ -210,6 +218,31 @@ test("a fingerprint is compared however it is typed, and another one is refused"
   }
   assert.deepEqual(text.compareTold("  ", own), { kind: "", words: "" });
   assert.equal(parseFingerprint(spaced), own);
+});
+
+test("what the chain does not have is told as the node's word, and never as checked", () => {
+  const proving = { number: 4, state: "proving", proofsDone: 1, proofs: 3 };
+  assert.equal(text.underWay(proving), "1 of 3 proofs made");
+  assert.equal(text.underWay({ ...proving, proofs: undefined }), "being laid out");
+  assert.match(text.underWay({ state: "open", since: 5 }), /^begun at \d\d:\d\d:\d\d$/);
+  const settled = [{ state: "final" }, { state: "mined" }];
+  const rows = [...settled, { state: "sent" }, proving, proving];
+  const open = { number: 6, state: "open", since: 5 };
+  const overview = { rows, settledCount: 2, open, beyond: 1 };
+  assert.equal(
+    text.batchesLead(overview),
+    "2 settled, 1 of them final; 1 sent, 2 proving, 1 more and not on the chain yet.",
+  );
+  const caption = /Other states are the node's word, .* Not shown: 1 window/;
+  assert.match(text.listCaption(overview), caption);
+  const done = { rows: settled, settledCount: 2, beyond: 0 };
+  assert.equal(text.batchesLead(done), "2 settled, 1 of them final.");
+  assert.doesNotMatch(text.listCaption(done), /node's word|Not shown/);
+  for (const state of ["sent", "assembled", "proving", "closed"]) {
+    const { title, words } = text.notSettled({ state });
+    assert.match(words, new RegExp(`^By the node's word it is ${state}: `));
+    assert.doesNotMatch(`${title} ${words}`, /verified|agrees/i);
+  }
 });
 
 test("a step says how far it is", () => {

@@ -1,321 +1,83 @@
-// Journeys of a reader through the page in a real browser, against a chain and a node that are
-// played (tests/played.mjs), served with the headers that programs serve. Whatever the browser
-// complains of, a report of the content policy included, fails the journey that did not expect it.
+// Journeys of readers through the pages in a real browser. Whatever the browser complains of, a
+// report of the content policy included, fails the journey that did not expect it.
 //
-//   npm ci --ignore-scripts && node journeys.mjs [--pictures FOLDER]
+//   npm ci --ignore-scripts && node journeys.mjs [--pictures FOLDER] [--only WORDS] [FILE..]
 //
-// Needs Debian's chromium, or the path of another one in CHROMIUM.
+// Without FILE all of `journeys/journeys-*.mjs`, one after the other in one browser; `--only` takes
+// the journeys whose name holds these words. `journeys/support.mjs` says what such a file exports.
+// Needs Debian's chromium, or the path of another one in CHROMIUM; some files start programs of
+// target/release.
 
-import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
-import { createServer } from "node:http";
+import { readdirSync } from "node:fs";
 import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
-import { play, world } from "../tests/played.mjs";
-import { headers, readAsset } from "./assets.mjs";
+import { keepPictures, launch, travel } from "./journeys/support.mjs";
 
-const { values } = parseArgs({ options: { pictures: { type: "string" } } });
-const WAIT_MS = 30_000;
-const DESK = { width: 1180, height: 860 };
-const PHONE = { width: 390, height: 844 };
-const HOSTILE = "<img src=x onerror=alert(1)>\u202e";
+const options = { pictures: { type: "string" }, only: { type: "string", default: "" } };
+const { values, positionals } = parseArgs({ options, allowPositionals: true });
+const folder = fileURLToPath(new URL("journeys/", import.meta.url));
+const all = () =>
+  readdirSync(folder)
+    .filter((name) => /^journeys-.*\.mjs$/.test(name))
+    .sort()
+    .map((name) => path.join(folder, name));
+const files = positionals.length === 0 ? all() : positionals;
+const seconds = (begin) => ((performance.now() - begin) / 1000).toFixed(1);
 
-/** A server of the page on a free port. */
-async function serve(options) {
-  const { fetch, state } = play(options);
-  const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, "http://127.0.0.1");
-    const asset = readAsset(pathname);
-    if (asset !== undefined) {
-      response.writeHead(200, [...headers, "content-type", asset.type]);
-      return void response.end(asset.body);
-    }
-    const parts = [];
-    for await (const part of request) parts.push(part);
-    const body = parts.length === 0 ? undefined : Buffer.concat(parts).toString();
-    const answer = await fetch(pathname, { body });
-    const type = answer.headers.get("content-type") ?? "application/octet-stream";
-    response.writeHead(answer.status, [...headers, "content-type", type]);
-    response.end(Buffer.from(await answer.arrayBuffer()));
-  });
-  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-  const url = `http://127.0.0.1:${server.address().port}/`;
-  return { url, state, close: () => server.close() };
+function failed(name, error) {
+  console.error(`FAILED: ${name}\n${error.stack}`);
+  process.exitCode = 1;
 }
 
-const text = async (page, selector = "main") => await page.innerText(selector);
-const seen = async (page, words) => await page.getByText(words).first().waitFor();
-const verify = async (page) => await page.getByRole("button", { name: "Verify here" }).click();
-const away = () => new Response("", { status: 502 });
-
-/** The page asks again at once when it is looked at again. */
-const lookAgain = async (page) =>
-  await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
-
-async function picture(page, name) {
-  if (values.pictures === undefined) return;
-  mkdirSync(values.pictures, { recursive: true });
-  await page.screenshot({ path: path.join(values.pictures, `${name}.png`), fullPage: false });
+/** A file of journeys, and what it begins with: nodes take a while, and no browser need wait. */
+async function load(file) {
+  const module = await import(pathToFileURL(path.resolve(file)));
+  const chosen = module.journeys.filter(({ name }) => name.includes(values.only));
+  const world = chosen.length === 0 ? undefined : module.begin?.();
+  // Whoever waits for it is told, and may do so late.
+  world?.catch(() => {});
+  return { title: module.title, chosen, world };
 }
 
-async function expectNoOverflow(page) {
-  const width = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.ok(width <= page.viewportSize().width, `the page is ${width} pixels wide`);
-}
-
-const changed = world[0].slice();
-changed[changed.length - 1] ^= 1;
-
-/** Name, what is played, what is done; `expects` are complaints of the browser that must come. */
-const JOURNEYS = [
-  {
-    name: "every batch is verified, and each report says against what",
-    async act(page) {
-      await seen(page, "3 settled, 3 of them final");
-      const own = await text(page, ".fingerprint");
-      await page.getByLabel("Compare with the fingerprint").fill(own.replaceAll("-", " "));
-      await seen(page, "It is the same");
-      await page.getByLabel("Compare with the fingerprint").fill("0".repeat(40));
-      await seen(page, "It is another");
-      await page.getByRole("button", { name: "Verify all" }).click();
-      await page.locator("a.outcome.warn").nth(2).waitFor();
-      const marks = await page.locator("a.outcome").allInnerTexts();
-      assert.deepEqual(marks, Array(3).fill("verified, dev keys"));
-      await picture(page, "batches");
-      await page.getByRole("link", { name: "1", exact: true }).click();
-      await seen(page, "Verified under development keys: batch 1 is what its header on the");
-      const report = await text(page, ".report");
-      for (const words of ["Contract", "3 verifying keys", "5 proofs", "linked from genesis"]) {
-        assert.ok(report.includes(words), words);
-      }
-      await picture(page, "verified");
-    },
-  },
-  {
-    name: "one changed byte is told by the auditor's name",
-    play: { change: (at) => (at === "/batches/1" ? new Response(changed) : undefined) },
-    at: "#/batch/1",
-    async act(page) {
-      await verify(page);
-      await seen(page, "Broken: journal, hash after the groups");
-      await picture(page, "broken");
-      assert.ok(!/verified/i.test(await text(page, "#view")));
-    },
-  },
-  {
-    name: "a chain that is away is said to be away, and asked again",
-    play: { change: (at) => (at === "/chain/1" && isAway ? away() : undefined) },
-    async act(page) {
-      await seen(page, "Nothing can be shown now");
-      assert.ok(!/broken/i.test(await text(page)));
-      isAway = false;
-      await lookAgain(page);
-      await seen(page, "3 settled");
-    },
-    before: () => {
-      isAway = true;
-    },
-  },
-  {
-    name: "what is shown is called stale when the chain goes away",
-    play: { change: (at) => (at === "/chain/1" && isAway ? away() : undefined) },
-    async act(page) {
-      await seen(page, "3 settled");
-      isAway = true;
-      await lookAgain(page);
-      await seen(page, "Stale: the chain does not answer now");
-      await seen(page, "stale, read from the chain at");
-      isAway = false;
-      await page.getByRole("button", { name: "Try again" }).click();
-      await page.locator(".notice", { hasText: "Stale" }).waitFor({ state: "detached" });
-      assert.equal(await text(page, "#live"), "The chain answers again.");
-    },
-    before: () => {
-      isAway = false;
-    },
-  },
-  {
-    name: "a second node that disagrees disputes what the first one led to",
-    play: {
-      chains: 2,
-      change: (at, question) =>
-        at === "/chain/2" && question.method === "eth_getLogs" ? [] : undefined,
-    },
-    at: "#/batch/2",
-    async act(page) {
-      await verify(page);
-      await seen(page, "Disputed: the nodes of the chain that were asked disagree");
-      assert.ok(!/verified/i.test(await text(page, "#view")));
-    },
-  },
-  {
-    name: "a second node that is away is said to be away, and one that agrees to agree",
-    play: { chains: 3, change: (at) => (at === "/chain/2" ? away() : undefined) },
-    at: "#/batch/2",
-    async act(page) {
-      await verify(page);
-      await seen(page, /Node 2 of the chain was not compared/);
-      await seen(page, /Node 3 of the chain agrees/);
-      await page.getByRole("button", { name: "Ask the other nodes again" }).click();
-      await seen(page, /Node 3 of the chain agrees/);
-    },
-  },
-  {
-    name: "an operator's page says by whom it is shown, and never verified",
-    play: { trust: "operator" },
-    async act(page) {
-      await seen(page, "shown by this operator");
-      await page.getByRole("button", { name: "Verify all" }).click();
-      await page.locator("a.outcome.warn").nth(2).waitFor();
-      assert.ok(!/verified/i.test(await text(page, "body")));
-      await page.getByRole("link", { name: "2", exact: true }).click();
-      await seen(page, "Agrees under development keys: batch 2");
-      await seen(page, /This operator, who serves this page and could have changed it/);
-      assert.ok(!/verified/i.test(await text(page, "body")));
-    },
-  },
-  {
-    name: "the keyboard alone leads to a report",
-    async act(page) {
-      await seen(page, "3 settled");
-      const focused = async () =>
-        await page.evaluate(
-          () => document.activeElement.ariaLabel ?? document.activeElement.innerText,
-        );
-      const tabTo = async (words) => {
-        for (let tries = 0; tries < 30; tries++) {
-          await page.keyboard.press("Tab");
-          if ((await focused()) === words) return await page.keyboard.press("Enter");
-        }
-        return assert.fail(`${words} is not reached`);
-      };
-      await tabTo("2");
-      await page.waitForFunction(() => document.activeElement.innerText === "Batch 2");
-      await tabTo("Verify here");
-      await seen(page, "Verified under development keys: batch 2");
-      assert.match(await focused(), /^Verified under development keys: batch 2/);
-      assert.match(await text(page, "#live"), /^Verified under development keys: batch 2/);
-    },
-  },
-  {
-    name: "a phone shows everything in its width, dark and light",
-    viewport: PHONE,
-    scheme: "dark",
-    async act(page) {
-      await seen(page, "3 settled");
-      await expectNoOverflow(page);
-      const dark = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-      await picture(page, "phone");
-      await page.getByRole("link", { name: "1", exact: true }).click();
-      await verify(page);
-      await seen(page, "Verified under development keys: batch 1");
-      await seen(page, "ciphertext hash");
-      await seen(page, "Public file, as it was checked here");
-      await expectNoOverflow(page);
-      await page.getByRole("button", { name: "Theme: system" }).click();
-      await page.getByRole("button", { name: "Theme: light" }).waitFor();
-      const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-      assert.notEqual(dark, light);
-      await page.reload();
-      await page.getByRole("button", { name: "Theme: light" }).waitFor();
-    },
-  },
-  {
-    name: "a deployment that has settled nothing says so, and shows what comes",
-    play: { settled: 0, assembled: 0 },
-    async act(page, { state }) {
-      await seen(page, "No batch is settled yet");
-      Object.assign(state, { settled: 1, assembled: 2 });
-      await lookAgain(page);
-      await seen(page, "1 settled, 1 of them final; 1 assembled and not on the chain yet");
-      await page.getByRole("link", { name: "2", exact: true }).click();
-      await seen(page, "Not on the chain yet");
-    },
-  },
-  {
-    name: "another contract under the hospital's name shows no batch",
-    play: {
-      change: (_, question) => (question?.method === "eth_getCode" ? "0x6001" : undefined),
-    },
-    async act(page) {
-      await seen(page, "Broken: deployment, contract code");
-      assert.equal(await page.locator("table").count(), 0);
-    },
-  },
-  {
-    name: "words of strangers are shown and do nothing",
-    play: {
-      change: (at, question) =>
-        question?.method === "eth_chainId"
-          ? Response.json({ id: question.id, error: { code: HOSTILE, message: HOSTILE } })
-          : undefined,
-    },
-    async act(page) {
-      await seen(page, "<img src=x onerror=alert(1)>\\u{202e}");
-      assert.equal(await page.locator("img").count(), 0);
-      const made = await page.evaluate(() => {
-        try {
-          document.createElement("div").innerHTML = "<b>text</b>";
-          return "made";
-        } catch (error) {
-          return error.name;
-        }
-      });
-      assert.equal(made, "TypeError");
-    },
-    expects: [/TrustedHTML/],
-  },
-];
-
-let isAway = false;
-
-async function travel(browser, journey) {
-  const { play: options, at = "", expects = [], viewport = DESK, scheme = "light" } = journey;
-  journey.before?.();
-  const server = await serve(options);
-  const context = await browser.newContext({ viewport, colorScheme: scheme });
-  context.setDefaultTimeout(WAIT_MS);
-  const page = await context.newPage();
-  const complaints = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("dialog", (dialog) => complaints.push(`a dialog: ${dialog.message()}`));
-  context.on("request", (request) => {
-    if (!request.url().startsWith(server.url)) complaints.push(`asked ${request.url()}`);
-  });
+async function runFile(browser, { title, chosen, world: begun }) {
+  const begin = performance.now();
+  if (chosen.length === 0) return;
+  let world;
   try {
-    await page.goto(server.url + at);
-    await journey.act(page, server);
-    const unexpected = complaints.filter((words) => !expects.some((one) => one.test(words)));
-    assert.deepEqual(unexpected, []);
-    const missing = expects.filter((one) => !complaints.some((words) => one.test(words)));
-    assert.deepEqual(missing, []);
+    world = await begun;
+    for (const journey of chosen) await runJourney(browser, journey, world);
+  } catch (error) {
+    failed(`${title}, before its journeys`, error);
   } finally {
-    await context.close();
-    server.close();
+    await world?.stop?.();
   }
+  console.log(`${title}: ${chosen.length} journeys in ${seconds(begin)} s`);
 }
 
-const candidates = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser"];
-const executablePath = candidates.find((candidate) => candidate && existsSync(candidate));
-if (executablePath === undefined) {
-  console.error("journeys: expected chromium (apt-get install chromium), or its path in CHROMIUM");
-  process.exit(2);
-}
-// As root the browser has no sandbox of its own; it opens nothing but the page served here.
-const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-const browser = await chromium.launch({ executablePath, args });
-for (const journey of JOURNEYS) {
+async function runJourney(browser, journey, world) {
   const begin = performance.now();
   try {
-    await travel(browser, journey);
+    await travel(browser, journey, world);
     console.log(`ok: ${journey.name} (${Math.round(performance.now() - begin)} ms)`);
   } catch (error) {
-    console.error(`FAILED: ${journey.name}\n${error.stack}`);
-    process.exitCode = 1;
+    failed(journey.name, error);
   }
 }
-await browser.close();
+
+let browser;
+try {
+  keepPictures(values.pictures);
+  browser = await launch();
+  let next = files.length > 0 ? load(files[0]) : undefined;
+  for (let at = 1; next !== undefined; at++) {
+    const file = await next;
+    next = at < files.length ? load(files[at]) : undefined;
+    next?.catch(() => {});
+    await runFile(browser, file);
+  }
+} catch (error) {
+  failed("journeys", error);
+} finally {
+  await browser?.close();
+}

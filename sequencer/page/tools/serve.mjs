@@ -38,14 +38,20 @@ createServer(async (request, response) => {
 });
 
 async function answer(request) {
-  const { pathname } = new URL(request.url, "http://127.0.0.1");
+  const { pathname, search } = new URL(request.url, "http://127.0.0.1");
   if (pathname === "/page.json") {
-    const served = { schema: 1, trust: values.trust, chains: values.rpc.length };
+    const desk = values.trust === "operator" ? { desk: true } : {};
+    const served = { schema: 1, trust: values.trust, chains: values.rpc.length, ...desk };
     return { type: json, body: JSON.stringify(served) };
+  }
+  if (pathname === "/nodes.json") {
+    const nodes = values.rpc.map((rpc) => new URL(rpc).origin);
+    return { type: json, body: JSON.stringify({ schema: 1, nodes }) };
   }
   if (pathname === "/deployment.json") return { type: json, body: readFileSync(values.deployment) };
   if (pathname.startsWith("/chain/")) return await proxyChain(request, Number(pathname.slice(7)));
   if (pathname.startsWith("/batches")) return await proxyData(pathname);
+  if (pathname === "/desk") return await proxyData(pathname + search);
   const missing = { status: 404, type: json, body: JSON.stringify({ error: "path-unknown" }) };
   return readAsset(pathname) ?? missing;
 }

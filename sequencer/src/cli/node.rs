@@ -48,12 +48,14 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "fingerprint")]
     dev: bool,
     /// Patients of a development node, each with a device; devices are dealt to gateways in turn.
+    /// 10,000 take minutes to enrol, and the proofs of it much longer.
     #[arg(long, value_name = "N", default_value_t = 4, requires = "dev",
-        value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     patients: u32,
-    /// Gateways of a development node.
+    /// Gateways of a development node; with more than 800 it takes up to 12,500 connections, and
+    /// closes windows after 10 minutes instead of 20 seconds.
     #[arg(long, value_name = "N", default_value_t = 2, requires = "dev",
-        value_parser = clap::value_parser!(u32).range(1..=800))]
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     gateways: u32,
     #[command(flatten)]
     expected: Expected,
@@ -222,14 +224,16 @@ async fn run_until_stopped(
     signals: &mut Signals,
     manager: &ServiceManager,
 ) -> Outcome {
+    // Before it says that it runs: whoever reads that may stop it at once, in order.
+    signals.catch_stops()?;
     let at = node.endpoints();
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     if let Some(page) = at.page {
         println!("page   http://{page}/ shows batches, as this operator shows them");
+        println!("desk   http://{page}/desk.html shows the operator how the node stands");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
     node.log_by(Arc::new(again.log.clone()));
-    signals.catch_stops()?;
     manager.tell(Notice::Ready).await;
     let outcome = loop {
         let wish = tokio::select! {

@@ -122,12 +122,14 @@ impl ServiceManager {
         }
     }
 
-    /// Waits for a start, and tells how far it is meanwhile.
+    /// Waits for a start, and tells how far it is meanwhile: once at least, however short it is.
     pub(super) async fn told_of<T>(
         &self,
-        progress: watch::Receiver<Option<Starting>>,
+        mut progress: watch::Receiver<Option<Starting>>,
         start: impl Future<Output = T>,
     ) -> T {
+        let first = progress.borrow_and_update().unwrap_or_default();
+        self.tell(Notice::Starting(first)).await;
         tokio::select! {
             biased;
             started = start => started,
@@ -137,14 +139,14 @@ impl ServiceManager {
 
     async fn tell_progress(&self, mut progress: watch::Receiver<Option<Starting>>) -> Infallible {
         loop {
-            let found = *progress.borrow_and_update();
-            if let Some(starting) = found {
-                self.tell(Notice::Starting(starting)).await;
-            }
             sleep(TELL_EVERY).await;
             if progress.changed().await.is_err() {
                 // The node is gone, and whoever started it says why.
                 return std::future::pending().await;
+            }
+            let found = *progress.borrow_and_update();
+            if let Some(starting) = found {
+                self.tell(Notice::Starting(starting)).await;
             }
         }
     }

@@ -10,7 +10,7 @@ use sequencer::doors::admin::{AdminError, ask_within};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::validity;
 use sequencer::forecast::{Compared, PlanErrors};
-use sequencer::node::desk::Figures;
+use sequencer::node::desk::{Figures, RejectCount};
 use sequencer::node::orders::InForce;
 use sequencer::node::status::{Batches, Certificates, NodeStatus, StageStatus};
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ use super::outcome::{Asked, Expected, Failure, Outcome, failed, runtime, unavail
 
 /// How long the node may take to say how it stands: it has that in memory.
 const WAIT: Duration = Duration::from_secs(15);
+
+/// Reasons for rejects on the line that says them; `--json` has all.
+const REJECTS_SHOWN: usize = 3;
 
 /// Between two looks of `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -188,6 +191,7 @@ fn text(status: &NodeStatus) -> String {
     .chain(in_force(status))
     .chain(status.plan.as_ref().map(plan))
     .chain(figures(status.figures.as_ref()))
+    .chain([rejected(&status.rejects)])
     .collect::<Vec<_>>()
     .join("\n")
 }
@@ -253,6 +257,23 @@ fn figures(figures: Option<&Figures>) -> [String; 6] {
             mib(figures.machine_bytes)
         ),
     ]
+}
+
+/// What was rejected, by reason, most often first: the first ones on a line.
+fn rejected(rejects: &[RejectCount]) -> String {
+    let mut rejects: Vec<_> = rejects.iter().collect();
+    rejects.sort_by_key(|one| std::cmp::Reverse(one.count));
+    let one = |one: &&RejectCount| {
+        let RejectCount { code, meaning, count, per_second } = one;
+        format!("{count} of code {code} ({meaning}), {per_second:.1}/s")
+    };
+    let mut words: Vec<String> = rejects.iter().take(REJECTS_SHOWN).map(one).collect();
+    match rejects.len().saturating_sub(REJECTS_SHOWN) {
+        0 => {}
+        more => words.push(format!("and of {more} codes more")),
+    }
+    let words = if words.is_empty() { "nothing in this run".to_owned() } else { words.join("; ") };
+    format!("rejected     {words}")
 }
 
 fn queues(figures: &Figures) -> String {
@@ -331,6 +352,19 @@ mod tests {
         let lasting = Figures { balance_days: Some(6.94), ..counted };
         assert_eq!(lasts(Some(&lasting)), ", which lasts 6.9 days");
         assert_eq!((lasts(Some(&counted)), lasts(None)), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn rejects_are_a_line_with_what_came_most_often_first() {
+        assert_eq!(rejected(&[]), "rejected     nothing in this run");
+        let of = |code, count| {
+            let meaning = format!("m{code}");
+            RejectCount { code, meaning, count, per_second: 0.25 }
+        };
+        let said = rejected(&[of(3, 1), of(7, 9), of(11, 2), of(12, 40)]);
+        let expected = "rejected     40 of code 12 (m12), 0.2/s; 9 of code 7 (m7), 0.2/s; 2 of code \
+                        11 (m11), 0.2/s; and of 1 codes more";
+        assert_eq!(said, expected);
     }
 
     #[test]

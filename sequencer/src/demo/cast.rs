@@ -36,6 +36,7 @@ pub(super) struct Patient {
 pub(super) struct Cast {
     pub(super) world: World,
     pub(super) patients: Vec<Patient>,
+    /// Of the world, in its order; empty until they are connected.
     pub(super) gateways: Vec<Connection>,
     pub(super) practitioners: Vec<(Key, Connection)>,
     pub(super) wallet: Connection,
@@ -54,7 +55,7 @@ struct Doorman<'a> {
 }
 
 impl Cast {
-    /// Registers the world at the node and connects everybody.
+    /// Registers the world at the node and connects everybody but the gateways.
     pub(super) async fn assemble(
         node: &Node,
         dir: &Path,
@@ -69,9 +70,8 @@ impl Cast {
         // Organisations first: what is registered later names them. A gateway's certificate is
         // registered before it connects, otherwise it is turned away.
         doorman.register_organisations(&world).await?;
-        let mut gateways = Vec::new();
         for gateway in &world.gateways {
-            gateways.push(doorman.connect_gateway(gateway, now).await?);
+            doorman.register_gateway(gateway, now).await?;
         }
         doorman.register_devices(&world).await?;
         let mut practitioners = Vec::new();
@@ -87,8 +87,17 @@ impl Cast {
             device: patient.device,
         };
         let patients = world.patients.iter().map(patient).collect();
-        let identities = doorman.folder;
+        let (identities, gateways) = (doorman.folder, Vec::new());
         Ok(Cast { world, patients, gateways, practitioners, wallet, operator, identities, clock })
+    }
+
+    /// Connects every gateway.
+    pub(super) async fn connect_gateways(&mut self, node: &Node) -> Result<(), DemoError> {
+        let at = At { node, identities: &self.identities, clock: &self.clock };
+        for gateway in &self.world.gateways {
+            self.gateways.push(at.open(Step("gateways"), gateway.id.as_str()).await?);
+        }
+        Ok(())
     }
 
     /// Writes everybody's key, the patients' records, and who streams what.
@@ -179,11 +188,11 @@ impl Doorman<'_> {
         Ok(())
     }
 
-    async fn connect_gateway(
+    async fn register_gateway(
         &self,
         gateway: &world::Gateway,
         now: Millis,
-    ) -> Result<Connection, DemoError> {
+    ) -> Result<(), DemoError> {
         let (role, name) = (Role::Gateway, gateway.id.as_str());
         let fingerprint = self.issue(role, name, now)?;
         self.register(RegistryRecord::Gateway {
@@ -192,8 +201,7 @@ impl Doorman<'_> {
             fingerprint,
             valid: certificates_valid(now),
         })
-        .await?;
-        self.open(name).await
+        .await
     }
 
     async fn connect_practitioner(
@@ -239,12 +247,26 @@ impl Doorman<'_> {
     }
 
     async fn open(&self, name: &str) -> Result<Connection, DemoError> {
-        let folder = self.folder.join(name);
-        let identity = self.step.ok(Identity::load(&folder))?;
-        let deployment = self.step.ok(Deployment::load(&folder))?;
+        let at = At { node: self.node, identities: &self.folder, clock: &self.clock };
+        at.open(self.step, name).await
+    }
+}
+
+/// Where connections go, and what they are made with.
+struct At<'a> {
+    node: &'a Node,
+    identities: &'a Path,
+    clock: &'a Arc<ManualClock>,
+}
+
+impl At<'_> {
+    async fn open(&self, step: Step, name: &str) -> Result<Connection, DemoError> {
+        let folder = self.identities.join(name);
+        let identity = step.ok(Identity::load(&folder))?;
+        let deployment = step.ok(Deployment::load(&folder))?;
         let address = self.node.endpoints().ingest;
         let mut config = ConnectionConfig::new(address, "localhost", identity, deployment);
         config.clock = self.clock.clone();
-        self.step.ok(Connection::connect(config).await)
+        step.ok(Connection::connect(config).await)
     }
 }

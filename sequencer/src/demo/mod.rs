@@ -87,7 +87,8 @@ async fn play_on(
     let clock = Arc::new(ManualClock::running());
     let node = start(dir, config, clock.clone(), report).await?;
     let world = world::World::new(report.seed, size);
-    let cast = cast::Cast::assemble(&node, dir, world, clock.clone()).await?;
+    let mut cast = cast::Cast::assemble(&node, dir, world, clock.clone()).await?;
+    cast.connect_gateways(&node).await?;
     play::play(&node, &cast, &clock, report).await?;
     Ok((node, cast))
 }
@@ -111,8 +112,16 @@ pub async fn dev(dir: &Path, size: DevSize) -> Result<Node, DemoError> {
         },
         ..config(&dir)
     };
+    // Whoever tries it out may look at it.
+    config.web.listen = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
     // All are enrolled at once, and one wallet writes every permit.
     config.ingest.rates.operations_burst += 2 * size.patients;
+    if size.gateways > GATEWAYS_OF_ONE_WARD {
+        let limits = &mut config.ingest.limits;
+        // A part of them is the wallets' alone.
+        limits.connections_max = size.gateways as usize * 5 / 4;
+        config.batch.close_after_ms = DEV_HOSPITAL_CLOSE_AFTER_MS;
+    }
     let node = start(&dir, &config, clock.clone(), &mut report).await?;
     let DevSize { patients, gateways } = size;
     let size = world::Size { patients, gateways, practitioners: 2 };
@@ -130,16 +139,23 @@ pub async fn dev(dir: &Path, size: DevSize) -> Result<Node, DemoError> {
 /// How many a development node has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DevSize {
-    /// Patients, each with a device and permits; at most 1,000.
+    /// Patients, each with a device and permits; at most 10,000.
     pub patients: u32,
-    /// Gateways; devices are dealt to them in turn. At most 800, so that all of them have a
-    /// connection.
+    /// Gateways; devices are dealt to them in turn. At most 10,000: with more than 800 the node's
+    /// limits are those of a hospital, so that all of them have a connection.
     pub gateways: u32,
 }
 
 /// Windows of a development node: short and of a fixed cadence, so that batches can be watched
 /// although nobody streams.
 const DEV_CLOSE_AFTER_MS: u64 = 20_000;
+
+/// The same for the gateways of a hospital: each stream is a claim of each window, and thousands
+/// of them every 20 s are more than one machine proves.
+const DEV_HOSPITAL_CLOSE_AFTER_MS: u64 = 600_000;
+
+/// As many as find a connection under the limits of a node that nobody has set up.
+const GATEWAYS_OF_ONE_WARD: u32 = 800;
 
 fn config(dir: &Path) -> Config {
     let mut config = Config::default();

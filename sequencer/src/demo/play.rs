@@ -100,7 +100,7 @@ impl Ward<'_> {
         }
         bar.finish_and_clear();
         self.report.patients = self.cast.patients.len() as u64;
-        self.report.gateways = self.cast.gateways.len() as u64;
+        self.report.gateways = self.cast.world.gateways.len() as u64;
         let text = format!("{} patients enrolled, each with two permits", self.report.patients);
         self.report.line("consent", &text);
         Ok(())

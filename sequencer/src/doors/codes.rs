@@ -49,7 +49,8 @@ pub(crate) const DESK_TOKEN: Unserved = Unserved {
     status: 401,
     code: "desk-token",
     meaning: "The node's desk is shown to whoever has its token, and the request had none or another.",
-    what_to_do: "Send `Authorization: Bearer` with what stands in the file of `web.token_file`.",
+    what_to_do: "Send `Authorization: Bearer` with what stands in the file of `web.token_file`; in \
+                 a browser the page `/desk.html` asks for it.",
 };
 
 pub(crate) const DESK_ELSEWHERE: Unserved = Unserved {
@@ -58,7 +59,8 @@ pub(crate) const DESK_ELSEWHERE: Unserved = Unserved {
     code: "desk-elsewhere",
     meaning: "Without a token the node's desk is shown on its own machine alone; the request was \
               passed on by a proxy, or made for another name.",
-    what_to_do: "Ask `http://127.0.0.1` on the machine itself, or set `web.token_file`.",
+    what_to_do: "Ask `http://127.0.0.1` on the machine itself, or through `ssh -L`; or set \
+                 `web.token_file`.",
 };
 
 pub(crate) const PATH_UNKNOWN: Unserved = Unserved {

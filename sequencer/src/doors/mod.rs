@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod codes;
 pub mod config;
+mod desk_session;
 pub mod http;
 pub mod key_desk;
 pub mod log;
@@ -11,4 +12,5 @@ mod machine;
 pub mod memory;
 pub mod orders;
 pub mod page;
+pub mod reach;
 pub mod set;

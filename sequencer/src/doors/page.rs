@@ -1,19 +1,25 @@
 //! The operator's page: the batches of this node, shown by whoever runs it.
 //!
 //! It is the page that an auditor serves, and says less: who serves a page could change it, so here
-//! nothing is *verified*. It takes nothing, and shows what the HTTP service and the chain tell
-//! anybody.
+//! nothing is *verified*. It shows what the HTTP service and the chain tell anybody; and beside it
+//! the desk, which is for whoever is let in ([`Access`]).
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use files::Audience;
 use l1_contracts::{HttpUrl, HttpUrlError};
 use model::{BatchNumber, with_causes};
-use page_server::{Files, Found, PageError, PageServer, Reach, Shown, Trust};
+use page_server::{Closed, Desk, Files, Found, PageError, PageServer, Reach, Shown, Trust};
 use thiserror::Error;
 
+use crate::doors::codes::{self, Unserved};
+use crate::doors::desk_session::Sessions;
+use crate::doors::http::{Access, TellDesk, is_from_here, since};
+use crate::doors::reach::{TellWindows, reach};
 use crate::folder::store::{Store, StoreError};
 use crate::guard::panic_of_task;
 
@@ -29,9 +35,24 @@ pub enum OperatorPageError {
     /// The chain's address is none.
     #[error("expected the address of the base chain, for the page")]
     Chain(#[source] HttpUrlError),
+    /// The system gives no randomness.
+    #[error("the key of sessions at the desk cannot be drawn")]
+    Entropy(#[from] getrandom::Error),
     /// The server does not start.
     #[error("the page is not served")]
     Server(#[from] PageError),
+}
+
+/// What a node has for its page.
+pub struct Behind {
+    /// Batch files.
+    pub store: Arc<Store>,
+    /// What is under way behind them.
+    pub windows: Arc<dyn TellWindows>,
+    /// The figures of the last hours.
+    pub desk: Arc<dyn TellDesk>,
+    /// Who may see these.
+    pub access: Access,
 }
 
 /// Binds the page of a node.
@@ -42,25 +63,75 @@ pub async fn bind(
     listen: SocketAddr,
     deployment: &Path,
     chain: HttpUrl,
-    store: Arc<Store>,
+    behind: Behind,
 ) -> Result<PageServer, OperatorPageError> {
     let deployment = files::read(deployment, DEPLOYMENT_BYTES_MAX, Audience::Public)
         .map_err(OperatorPageError::Deployment)?;
-    let (chains, files) = (vec![chain], Box::new(OfStore(store)));
-    let shown = Shown { trust: Trust::Operator, deployment, chains, files };
+    let Behind { store, windows, desk, access } = behind;
+    let mut key = [0; blake3::KEY_LEN];
+    getrandom::fill(&mut key)?;
+    let sessions = Sessions::new(key, Instant::now());
+    let shown = Shown {
+        trust: Trust::Operator,
+        deployment,
+        chains: vec![chain],
+        files: Box::new(OfNode { store, windows }),
+        desk: Some(Box::new(OfDesk { desk, access, sessions })),
+    };
     Ok(PageServer::bind(listen, shown).await?)
 }
 
-/// Batch files of the node's store.
-struct OfStore(Arc<Store>);
+/// The desk, for whoever is let in: by the token or on this machine, as over HTTP, and in a browser
+/// by the cookie that it got for the token.
+struct OfDesk {
+    desk: Arc<dyn TellDesk>,
+    access: Access,
+    sessions: Sessions,
+}
 
-impl OfStore {
+impl Desk for OfDesk {
+    fn tell(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, Closed> {
+        let is_session = self.sessions.holds(headers, Instant::now());
+        if !is_session {
+            self.access.check(headers).map_err(closed)?;
+        }
+        let mut told = self.desk.desk(since(uri).map_err(closed)?);
+        // The page cannot see its cookie, and offers to give it back.
+        if is_session {
+            told["access"] = "session".into();
+        }
+        Ok(told.to_string())
+    }
+
+    fn begin(&self, token: &str, headers: &HeaderMap) -> Result<HeaderValue, Closed> {
+        match self.access.is_token(token.as_bytes()) {
+            true => Ok(self.sessions.begin(Instant::now(), !is_from_here(headers))),
+            false => Err(closed(&codes::DESK_TOKEN)),
+        }
+    }
+
+    fn end(&self, headers: &HeaderMap) -> HeaderValue {
+        self.sessions.end(!is_from_here(headers))
+    }
+}
+
+fn closed(&Unserved { status, code, .. }: &'static Unserved) -> Closed {
+    Closed { status, code }
+}
+
+/// Batch files of the node's store, and what is under way behind them.
+struct OfNode {
+    store: Arc<Store>,
+    windows: Arc<dyn TellWindows>,
+}
+
+impl OfNode {
     /// Reads off the runtime's threads. The cause is for the operator: it names paths.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, String> {
-        let store = Arc::clone(&self.0);
+        let store = Arc::clone(&self.store);
         let why = "the node's store cannot answer".to_owned();
         match tokio::task::spawn_blocking(move || read(&store)).await {
             Ok(Ok(found)) => Ok(found),
@@ -77,12 +148,11 @@ impl OfStore {
     }
 }
 
-impl Files for OfStore {
+impl Files for OfNode {
     fn reach(&self) -> Found<'_, Reach> {
-        Box::pin(self.read(|store| {
-            let assembled = store.last_assembled()?.map_or(BatchNumber(0), |(number, _)| number);
-            Ok(Reach { assembled, settled: store.last_settled()? })
-        }))
+        // Memory first: what was stored since is told as that.
+        let windows = self.windows.windows();
+        Box::pin(self.read(move |store| reach(store, &windows)))
     }
 
     fn public_file(&self, number: BatchNumber) -> Found<'_, Option<Vec<u8>>> {
@@ -97,7 +167,29 @@ mod tests {
     use model::{Millis, Window, Word};
 
     use super::*;
+    use crate::doors::reach::{OpenWindow, Windows};
     use crate::folder::store::tests::empty_batch;
+
+    /// A node with a window open behind its batches, whose desk shows which points are asked for.
+    struct Told;
+
+    impl TellWindows for Told {
+        fn windows(&self) -> Windows {
+            let open = Some(OpenWindow { number: 2, since_unix_ms: 7 });
+            Windows { closed: 1, open, ..Windows::default() }
+        }
+    }
+
+    impl TellDesk for Told {
+        fn desk(&self, since_unix_ms: u64) -> serde_json::Value {
+            serde_json::json!({ "since": since_unix_ms })
+        }
+    }
+
+    fn behind(store: &Arc<Store>) -> Behind {
+        let (windows, desk, store) = (Arc::new(Told), Arc::new(Told), Arc::clone(store));
+        Behind { store, windows, desk, access: Access::read(None).unwrap() }
+    }
 
     #[tokio::test]
     async fn the_page_shows_what_the_store_has() {
@@ -107,9 +199,11 @@ mod tests {
         let window = Window::new(at(1000), at(2000)).unwrap();
         let batch = empty_batch(1, [0; 32], Word::from_u64(7), window);
         store.save_batch(&batch, at(2000)).unwrap();
-        let files = OfStore(store.clone());
+        let files = OfNode { store: store.clone(), windows: Arc::new(Told) };
         let reach = files.reach().await.unwrap();
-        assert_eq!(reach, Reach { assembled: BatchNumber(1), settled: BatchNumber(0) });
+        assert_eq!((reach.assembled, reach.settled), (BatchNumber(1), BatchNumber(0)));
+        let states: Vec<_> = reach.under_way.iter().map(|one| one.state.name()).collect();
+        assert_eq!(states, ["assembled", "open"]);
         let found = files.public_file(BatchNumber(1)).await.unwrap();
         assert_eq!(found, Some(batch.public.to_bytes()));
         assert_eq!(files.public_file(BatchNumber(2)).await.unwrap(), None);
@@ -120,9 +214,69 @@ mod tests {
         let missing = folder.path().join("deployment.json");
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let chain: HttpUrl = "http://127.0.0.1:1".parse().unwrap();
-        let refused = bind(listen, &missing, chain.clone(), store.clone()).await.unwrap_err();
+        let refused = bind(listen, &missing, chain.clone(), behind(&store)).await.unwrap_err();
         assert!(matches!(refused, OperatorPageError::Deployment(_)), "{refused}");
         std::fs::write(&missing, r#"{"settlement":"0x00"}"#).unwrap();
-        assert!(bind(listen, &missing, chain, store).await.is_ok());
+        assert!(bind(listen, &missing, chain, behind(&store)).await.is_ok());
+    }
+
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    /// A desk with this token's file, or without one.
+    fn desk(token: Option<&str>) -> OfDesk {
+        let folder = tempfile::tempdir().unwrap();
+        let path = token.map(|token| {
+            let path = folder.path().join("token");
+            files::replace(&path, &[token.as_bytes()], Audience::Owner).unwrap();
+            path
+        });
+        let access = Access::read(path.as_deref()).unwrap();
+        OfDesk { desk: Arc::new(Told), access, sessions: Sessions::new([7; 32], Instant::now()) }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_browser_gives_the_token_once_and_is_let_in_by_its_cookie() {
+        let desk = desk(Some(TOKEN));
+        let uri = Uri::from_static("/desk?since=5");
+        let host = ("host", "node.example.org");
+        let tell = |pairs: &[_]| desk.tell(&uri, &headers(pairs)).map_err(|why| why.code);
+        assert_eq!(tell(&[host]), Err("desk-token"));
+        for wrong in ["", "0123456789abcdef0123456789abcdeF", &format!("{TOKEN} ")] {
+            let refused = desk.begin(wrong, &headers(&[host])).unwrap_err();
+            assert_eq!((refused.status, refused.code), (401, "desk-token"), "{wrong}");
+        }
+        let set = desk.begin(TOKEN, &headers(&[host])).unwrap();
+        let set = set.to_str().unwrap();
+        assert!(set.ends_with("; Secure") && !set.contains(TOKEN), "{set}");
+        let cookie = ("cookie", set.split(';').next().unwrap());
+        assert_eq!(tell(&[host, cookie]).as_deref(), Ok(r#"{"access":"session","since":5}"#));
+        let bearer = format!("Bearer {TOKEN}");
+        let told = tell(&[host, ("authorization", &bearer)]);
+        assert_eq!(told.as_deref(), Ok(r#"{"since":5}"#));
+        // By an ssh tunnel there is no TLS, and none is asked for.
+        let near = desk.begin(TOKEN, &headers(&[("host", "localhost:9090")])).unwrap();
+        assert!(!near.to_str().unwrap().contains("Secure"));
+        let odd = desk.tell(&Uri::from_static("/desk?since=x"), &headers(&[host, cookie]));
+        assert_eq!(odd.unwrap_err().code, "since-malformed");
+    }
+
+    #[test]
+    fn without_a_token_the_desk_is_for_this_machine_and_no_word_opens_it() {
+        let desk = desk(None);
+        let uri = Uri::from_static("/desk");
+        let here = headers(&[("host", "127.0.0.1:9090")]);
+        assert_eq!(desk.tell(&uri, &here).as_deref(), Ok(r#"{"since":0}"#));
+        let elsewhere = headers(&[("host", "node.example.org")]);
+        assert_eq!(desk.tell(&uri, &elsewhere).unwrap_err().code, "desk-elsewhere");
+        for word in ["", TOKEN] {
+            assert_eq!(desk.begin(word, &here).unwrap_err().code, "desk-token");
+        }
     }
 }

@@ -258,6 +258,7 @@ const BACKLOG: Row = Row {
         panel!("Batches", Count, [
             "vitals_batch_closed" => "closed",
             "vitals_batch_assembled" => "assembled",
+            "vitals_batch_sent" => "sent",
             "vitals_batch_settled" => "settled",
         ], alerts: ["VitalsProvingBehind", "VitalsSettlementLags"]),
         panel!("Oldest that waits for the chain", Seconds, [

@@ -175,18 +175,25 @@ impl Metrics {
         self.own_certificate_seconds.with_label_values(&[certificate]).set(seconds);
     }
 
+    /// Until the first of these ends; none before they were looked at.
+    pub fn own_certificates_seconds(&self) -> Option<f64> {
+        use prometheus::core::Collector as _;
+        let families = self.own_certificate_seconds.collect();
+        let series = families.iter().flat_map(|family| family.get_metric());
+        series.map(|one| one.get_gauge().get_value()).reduce(f64::min)
+    }
+
     /// Says whether a stage failed.
     pub fn set_failed(&self, stage: &str, failed: bool) {
         self.stage_failed.with_label_values(&[stage]).set(i64::from(failed));
     }
 
-    /// Frames, operations, requests and connections rejected so far, whatever the code.
-    pub fn rejects(&self) -> u64 {
-        RejectCode::ALL
-            .iter()
-            .map(|code| self.ingest_rejects_total.with_label_values(&[code.number().to_string()]))
-            .map(|counter| counter.get())
-            .sum()
+    /// Frames, operations, requests and connections rejected so far, by code, in its order.
+    pub fn rejects(&self) -> impl Iterator<Item = (RejectCode, u64)> + '_ {
+        RejectCode::ALL.iter().map(|code| {
+            let number = code.number().to_string();
+            (*code, self.ingest_rejects_total.with_label_values(&[number]).get())
+        })
     }
 
     /// Times of all proofs, of whichever circuit.

@@ -88,13 +88,23 @@ fn at(ms: u64) -> Millis {
 }
 
 #[test]
-fn rejects_of_all_codes_are_added_up() {
+fn rejects_are_counted_by_their_code_and_every_code_is_told() {
     let metrics = Metrics::new();
-    assert_eq!(metrics.rejects(), 0);
-    for code in [RejectCode::Gap, RejectCode::Busy, RejectCode::Gap] {
+    let counted = || metrics.rejects().filter(|(_, count)| *count > 0).collect::<Vec<_>>();
+    assert_eq!((metrics.rejects().count(), counted()), (RejectCode::ALL.len(), vec![]));
+    for code in [RejectCode::Busy, RejectCode::Gap, RejectCode::Busy] {
         metrics.count_reject(code);
     }
-    assert_eq!(metrics.rejects(), 3);
+    assert_eq!(counted(), [(RejectCode::Gap, 1), (RejectCode::Busy, 2)]);
+}
+
+#[test]
+fn own_certificates_end_when_the_first_of_them_does() {
+    let metrics = Metrics::new();
+    assert_eq!(metrics.own_certificates_seconds(), None);
+    metrics.set_own_certificate("authority", 900);
+    metrics.set_own_certificate("server", -3);
+    assert_eq!(metrics.own_certificates_seconds(), Some(-3.0));
 }
 
 #[test]

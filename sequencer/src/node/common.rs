@@ -19,6 +19,7 @@ use crate::doors::memory::Memory;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::stages::settle::last_sent;
 
 /// What every stage is given.
 pub(super) struct Common {
@@ -71,11 +72,12 @@ pub(super) fn watched(opened: &Opened) -> Watched {
     let (metrics, store) = (Metrics::new(), &opened.store);
     tell_limits(&metrics, &opened.config);
     metrics.batch_assembled.set(opened.last.number.0 as i64);
-    let under_way = store.outbox_pending().map(|rows| rows.len());
-    match store.last_settled().and_then(|settled| Ok((settled, under_way?))) {
-        Ok((settled, under_way)) => {
+    let pending = store.outbox_pending();
+    match store.last_settled().and_then(|settled| Ok((settled, pending?))) {
+        Ok((settled, pending)) => {
             metrics.batch_settled.set(settled.0 as i64);
-            metrics.outbox_pending.set(under_way as i64);
+            metrics.outbox_pending.set(pending.len() as i64);
+            metrics.batch_sent.set(last_sent(settled.0, &pending) as i64);
         }
         // Whoever needs the rows says so in its own words; the numbers alone keep no node down.
         Err(error) => tracing::warn!(%error, "how far batches are settled is not known yet"),

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::Millis;
+use model::{Millis, RejectCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -81,6 +81,8 @@ figures! {
     receipt_p99_seconds: Option<f64>,
     /// Age of the open window.
     window_age_seconds: f64,
+    /// Operations whose row is evaluated before the journal.
+    evaluations_waiting: i64,
     /// Windows that are closed and not proven.
     windows_to_prove: i64,
     /// Batches that are assembled and not settled.
@@ -91,6 +93,8 @@ figures! {
     batch_closed: i64,
     /// The last batch that is proven.
     batch_assembled: i64,
+    /// The last whose transaction was given to the chain's node.
+    batch_sent: i64,
     /// The last that is settled.
     batch_settled: i64,
     /// Mean time of a proof.
@@ -127,6 +131,8 @@ figures! {
     certificates_ending: i64,
     /// Those that were asked for and wait for the operator.
     certificates_waiting: i64,
+    /// Until the first of the node's own certificates ends; none until they were looked at.
+    own_certificates_seconds: Option<f64>,
     /// Sealed files that are not archived yet.
     archive_files_waiting: i64,
     /// 1 while the last round of the archive failed.
@@ -144,7 +150,7 @@ struct Counts {
     frames: u64,
     bytes: u64,
     duplicates: u64,
-    rejects: u64,
+    rejects: Vec<(RejectCode, u64)>,
     operations: u64,
     released: u64,
     gas: u64,
@@ -159,7 +165,7 @@ impl Counts {
             frames: metrics.ingest_frames_total.get(),
             bytes: metrics.ingest_bytes_total.get(),
             duplicates: metrics.ingest_duplicates_total.get(),
-            rejects: metrics.rejects(),
+            rejects: metrics.rejects().collect(),
             operations: metrics.operations_total.get(),
             released: metrics.released_frames_total.get(),
             gas: metrics.settle_gas_total.get(),
@@ -169,10 +175,25 @@ impl Counts {
     }
 }
 
+/// What was rejected for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RejectCount {
+    /// The code that peers are told ([codes](../../docs/codes.md)).
+    pub code: u16,
+    /// What it means.
+    pub meaning: String,
+    /// How often in this run.
+    pub count: u64,
+    /// How often a second, between the last two points.
+    pub per_second: f64,
+}
+
 /// The ring.
 #[derive(Debug, Default)]
 struct Ring {
     points: VecDeque<Figures>,
+    /// Between the last two points.
+    rejects: Vec<RejectCount>,
     /// At the last point: when, by a clock that nobody sets, and what was counted.
     before: Option<(u64, Counts)>,
 }
@@ -196,6 +217,7 @@ impl Desk {
         let seconds = passed_ms(then_ms) as f64 / 1000.0;
         let mut point = figures(metrics, &counts, &before, seconds);
         point.at_unix_ms = now.unix_ms();
+        ring.rejects = rejects(&counts, &before, seconds);
         if ring.points.len() >= POINTS_MAX {
             ring.points.pop_front();
         }
@@ -209,6 +231,12 @@ impl Desk {
     /// The last point.
     pub fn last(&self) -> Option<Figures> {
         self.ring().points.back().copied()
+    }
+
+    /// What was rejected in this run until the last point, by reason; reasons that never came are
+    /// left out.
+    pub fn rejects(&self) -> Vec<RejectCount> {
+        self.ring().rejects.clone()
     }
 
     /// The last point, and each figure of those later than `since_unix_ms` as a row.
@@ -253,7 +281,7 @@ fn figures(metrics: &Metrics, counts: &Counts, before: &Counts, seconds: f64) ->
         frames_per_second: rate(|counts| counts.frames),
         frame_bytes_per_second: rate(|counts| counts.bytes),
         duplicate_frames_per_second: rate(|counts| counts.duplicates),
-        rejects_per_second: rate(|counts| counts.rejects),
+        rejects_per_second: rate(|counts| counts.rejects.iter().map(|(_, count)| count).sum()),
         operations_per_second: rate(|counts| counts.operations),
         released_frames_per_second: rate(|counts| counts.released),
         connections: metrics.ingest_connections.get(),
@@ -272,17 +300,30 @@ fn figures(metrics: &Metrics, counts: &Counts, before: &Counts, seconds: f64) ->
     }
 }
 
+fn rejects(counts: &Counts, before: &Counts, seconds: f64) -> Vec<RejectCount> {
+    // Both are of all codes, in one order.
+    let both = counts.rejects.iter().zip(&before.rejects);
+    let told = both.filter(|((_, count), _)| *count > 0).map(|((code, count), (_, earlier))| {
+        let (code, meaning) = (code.number(), code.meaning().to_owned());
+        let per_second = count.saturating_sub(*earlier) as f64 / seconds;
+        RejectCount { code, meaning, count: *count, per_second }
+    });
+    told.collect()
+}
+
 /// What is as it is, whatever was before.
 fn levels(metrics: &Metrics) -> Figures {
     let (closed, assembled) = (metrics.batch_closed.get(), metrics.batch_assembled.get());
     let balance_wei = metrics.settle_balance_wei.get();
     Figures {
         window_age_seconds: metrics.window_age_seconds.get(),
+        evaluations_waiting: metrics.evaluations_waiting.get(),
         windows_to_prove: closed.saturating_sub(assembled).max(0),
         batches_to_settle: metrics.settle_lag_batches.get(),
         oldest_to_settle_seconds: metrics.settle_lag_seconds.get(),
         batch_closed: closed,
         batch_assembled: assembled,
+        batch_sent: metrics.batch_sent.get(),
         batch_settled: metrics.batch_settled.get(),
         padding_ratio: metrics.prove_padding_ratio.get(),
         base_fee_wei: metrics.settle_base_fee_wei.get(),
@@ -296,6 +337,7 @@ fn levels(metrics: &Metrics) -> Figures {
         journal_ahead_seconds: metrics.journal_ahead_seconds.get(),
         certificates_ending: metrics.certificates_ending.get(),
         certificates_waiting: metrics.renewals_waiting.get(),
+        own_certificates_seconds: metrics.own_certificates_seconds(),
         archive_files_waiting: metrics.archive_waiting_files.get(),
         archive_failing: metrics.archive_failing.get(),
         keys_failing: metrics.body_keys_failing.get(),
@@ -346,6 +388,27 @@ mod tests {
         look(&desk, &metrics, 15);
         let second = desk.last().unwrap();
         assert_eq!((second.readings_per_second, second.receipt_p50_seconds), (0.0, None));
+    }
+
+    #[test]
+    fn rejects_are_told_by_reason_for_the_run_and_for_the_last_seconds() {
+        let (desk, metrics) = (Desk::default(), Metrics::new());
+        let told = || {
+            let rejects = desk.rejects().into_iter();
+            rejects.map(|one| (one.code, one.count, one.per_second)).collect::<Vec<_>>()
+        };
+        metrics.count_reject(RejectCode::Gap);
+        look(&desk, &metrics, 0);
+        assert_eq!(told(), [], "a rate needs two looks");
+        for _ in 0..10 {
+            metrics.count_reject(RejectCode::Busy);
+        }
+        look(&desk, &metrics, 5);
+        assert_eq!(told(), [(7, 1, 0.0), (12, 10, 2.0)]);
+        assert_eq!(desk.rejects()[0].meaning, RejectCode::Gap.meaning());
+        assert_eq!(desk.last().unwrap().rejects_per_second, 2.0);
+        look(&desk, &metrics, 10);
+        assert_eq!(told(), [(7, 1, 0.0), (12, 10, 0.0)]);
     }
 
     #[test]
@@ -433,7 +496,9 @@ mod tests {
             "batches_to_settle",
             "batch_closed",
             "batch_assembled",
+            "batch_sent",
             "batch_settled",
+            "evaluations_waiting",
             "certificates_ending",
             "certificates_waiting",
             "archive_files_waiting",

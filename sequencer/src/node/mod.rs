@@ -53,7 +53,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod told;
 mod tuning;
+mod under_way;
 mod upkeep;
 mod watched;
 mod windows;

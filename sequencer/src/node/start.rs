@@ -32,7 +32,7 @@ use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::http::{Access, HttpService, Shown};
-use crate::doors::page::{self, OperatorPageError};
+use crate::doors::page::{self, Behind, OperatorPageError};
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
@@ -50,8 +50,8 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     let (operations, forwarded) = (common.operations.clone(), opened.config.http.forwarded);
     let watched = Arc::new(common.watched.clone());
     let access = Access::read(opened.config.web.token_file.as_deref())?;
-    let (health, desk) = (watched.clone(), watched);
-    let shown = Shown { store, metrics, health, desk, access, operations, forwarded };
+    let (health, desk, windows) = (watched.clone(), watched.clone(), watched);
+    let shown = Shown { store, metrics, health, desk, access, windows, operations, forwarded };
     Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
 }
 
@@ -366,7 +366,11 @@ pub(super) async fn serve_page(
         setup::Reach::Embedded(_) => chain.parse().map_err(OperatorPageError::Chain)?,
     };
     let deployment = opened.layout.deployment();
-    let server = page::bind(listen, &deployment, chain, opened.store.clone()).await?;
+    let watched = Arc::new(common.watched.clone());
+    let access = Access::read(opened.config.web.token_file.as_deref())?;
+    let (store, windows, desk) = (opened.store.clone(), watched.clone(), watched);
+    let behind = Behind { store, windows, desk, access };
+    let server = page::bind(listen, &deployment, chain, behind).await?;
     let (address, mut stop) = (server.local_addr(), common.stop.subscribe());
     let work = async move {
         server.serve(async { drop(stop.wait_for(|stop| *stop).await) }).await;

@@ -4,7 +4,7 @@ use model::{Clock as _, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::desk::Figures;
+use super::desk::{Figures, RejectCount};
 use super::endpoints::Endpoints;
 use super::orders::InForce;
 use super::upkeep::Around;
@@ -65,6 +65,9 @@ pub struct NodeStatus {
     /// What an operator watches, as `GET /desk` tells it; none in the first seconds.
     #[serde(default)]
     pub figures: Option<Figures>,
+    /// What was rejected in this run, by reason; none in the first seconds.
+    #[serde(default)]
+    pub rejects: Vec<RejectCount>,
 }
 
 /// How one stage stands.
@@ -194,6 +197,7 @@ impl Teller {
             in_force: self.watched.orders().in_force(),
             withdrawals_unsettled: metrics.withdrawals_unsettled.get(),
             figures: self.watched.desk().last(),
+            rejects: self.watched.desk().rejects(),
         }
     }
 

@@ -16,12 +16,13 @@ use super::watched::{Conditions, Watched};
 use crate::clock::{Disagreement, NodeClock, Tick, Trust};
 use crate::disk::Reserve;
 use crate::doors::memory::resident_bytes;
+use crate::doors::reach::OpenWindow;
 use crate::folder::believed::Believed;
 use crate::folder::layout::Layout;
 use crate::guard::{Guard, GuardedThread, Stage};
 use crate::stages::deliver::ReceiptHub;
 use crate::stages::ingest::Admit;
-use crate::stages::ledger::{Gate, LedgerView, Surroundings};
+use crate::stages::ledger::{Gate, LedgerView, Status, Surroundings};
 
 /// How often it is looked. Two clocks and one call of the file system: some microseconds.
 const POLL: Duration = Duration::from_millis(100);
@@ -223,7 +224,8 @@ impl Watch {
 
     fn look_at_queues(&self) {
         let Some(Queues { admit, hub }) = &self.queues else { return };
-        let (metrics, closed) = (self.watched.metrics(), self.view.status().window.0);
+        let Status { window, t0, .. } = self.view.status();
+        let (metrics, closed) = (self.watched.metrics(), window.0);
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         metrics.journal_queue_items.set(gauge(admit.waiting()));
         metrics.receipt_groups_waiting.set(gauge(hub.groups_waiting()));
@@ -231,6 +233,8 @@ impl Watch {
         let settled = BatchNumber(u64::try_from(metrics.batch_settled.get()).unwrap_or(0));
         let waiting = self.view.withdrawals_after(settled);
         metrics.withdrawals_unsettled.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        let open = OpenWindow { number: window.0, since_unix_ms: t0.unix_ms() };
+        self.watched.under_way().set_open(open);
     }
 
     fn look_at_memory(&mut self) {

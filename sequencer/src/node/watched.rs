@@ -12,9 +12,10 @@ use super::degraded::Degraded;
 use super::desk::Desk;
 use super::orders::{InForce, Orders, Since};
 use super::pulse::Pulse;
+use super::under_way::UnderWay;
 use crate::clock::Disagreement;
 use crate::doors::codes::{self, Unserved};
-use crate::doors::http::{Health, StageHealth, TellDesk, Unready};
+use crate::doors::http::{Health, StageHealth, Unready};
 use crate::forecast::{Compared, PlanErrors};
 use crate::guard::{Failures, Stage, StageFailure};
 use crate::history::{Contradiction, Hold};
@@ -39,6 +40,7 @@ pub struct Watched {
     /// Looks of the upkeep at the stages.
     looks: watch::Sender<u64>,
     pulse: Pulse,
+    under_way: UnderWay,
     desk: Desk,
     orders: Orders,
 }
@@ -99,6 +101,7 @@ impl Watched {
             plan_errors,
             looks,
             pulse: Pulse::default(),
+            under_way: UnderWay::default(),
             desk: Desk::default(),
             orders,
         }
@@ -170,6 +173,7 @@ impl Watched {
             totals.proofs += 1;
             totals.prove_ms += millis;
         }
+        self.under_way.step(&progress);
         self.progress.send_replace(Some(progress));
     }
 
@@ -223,6 +227,11 @@ impl Watched {
     /// What operators ordered that is in force.
     pub fn orders(&self) -> &Orders {
         &self.orders
+    }
+
+    /// The open window, and the proofs of those behind it.
+    pub(super) fn under_way(&self) -> &UnderWay {
+        &self.under_way
     }
 
     /// The metrics.
@@ -428,17 +437,6 @@ impl Conditions {
             reasons.push(Unready::new(&codes::NO_NEW_KEYS, json!({})));
         }
         reasons
-    }
-}
-
-impl TellDesk for Watched {
-    fn desk(&self, since_unix_ms: u64) -> Value {
-        let mut told = self.desk.tell(since_unix_ms);
-        let InForce { paused, draining, tuned } = self.orders.in_force();
-        told["paused"] = json!(paused);
-        told["draining"] = json!(draining);
-        told["tuned"] = json!(tuned);
-        told
     }
 }
 

@@ -5,11 +5,12 @@ import { Broken, equal, equalWords, item } from "./broken.js";
 import { FileError, decodeFile } from "./file.js";
 import { HEADER_WORDS, headerHash, headerWords } from "./header.js";
 import { C1_INPUTS, C2_INPUTS, inOrder } from "./inputs.js";
-import { checkJournal } from "./journal.js";
+import { journalSteps } from "./journal.js";
 import { BATCH_FILE_BYTES_MAX, MILLIS_END } from "./limits.js";
-import { LISTS, checkLists, findKey } from "./lists.js";
+import { LISTS, findKey, listSteps } from "./lists.js";
 import { PointError, VerifyError, decodeProof, verifyProof } from "./proof.js";
 import { EMPTY_ROOT, genesisHash, journalGenesis, proofDomain } from "./scope.js";
+import { finish, step } from "./steps.js";
 
 /** What stands before the first batch of a deployment. */
 export function genesis(scope, time) {
@@ -46,23 +47,27 @@ export function after(header, tail) {
  * chain's word. `tell` is called with a step's name, how much of it is done, and of how much.
  * Throws `Broken` that names the first item that does not hold.
  */
-export function checkBatch({ context, previous, header }, bytes, tell = () => {}) {
-  tell("decode", 0, 1);
+export function checkBatch(of, bytes, tell = () => {}) {
+  return finish(batchSteps(of, bytes), tell);
+}
+
+/** The same, step by step. */
+export function* batchSteps({ context, previous, header }, bytes) {
+  yield step("decode", 0, 1);
   const file = decode(header, bytes);
   // From here on the chain's header is the measure, and the file's is not used again.
   compareHeaders(header, file.header);
-  checkLists(context.keys, { header, file }, tell);
+  yield* listSteps(context.keys, { header, file });
   const proofs = foldOperations({ context, header }, file.operations);
   proofs.push(...foldClaims({ context, previous, header }, file.claims));
-  tell("journal", 0, 1);
-  const { tail, gaps } = checkJournal({ previous, header }, file.groups);
+  const { tail, gaps } = yield* journalSteps({ previous, header }, file.groups);
   // A pairing costs more than all that stands above together, and a file that fails there needs
   // none.
-  proofs.forEach((proof, at) => {
-    tell("proofs", at, proofs.length);
+  for (const [at, proof] of proofs.entries()) {
+    yield step("proofs", at, proofs.length);
     verify(header, proof);
-  });
-  tell("proofs", proofs.length, proofs.length);
+  }
+  yield step("proofs", proofs.length, proofs.length);
   return { file, tail, gaps, proofs: proofs.length };
 }
 

@@ -4,20 +4,29 @@
 import { Broken, equal, item } from "./broken.js";
 import { BATCH_ENTRIES_MAX } from "./limits.js";
 import { journalHash } from "./scope.js";
+import { finish, step } from "./steps.js";
 
 const U64_MAX = (1n << 64n) - 1n;
+/** Groups between two steps: some tens of milliseconds. A file can hold a million. */
+const GROUPS_A_STEP = 2048;
 
 /** Gives the last group (`undefined` if the file before was not read) and the number of gaps. */
-export function checkJournal({ previous, header }, groups) {
+export function checkJournal(of, groups) {
+  return finish(journalSteps(of, groups));
+}
+
+/** The same, step by step. */
+export function* journalSteps({ previous, header }, groups) {
   const batch = header.number;
   let tail = previous.tail;
   let gaps = 0;
   let hash = previous.journalHash;
-  groups.forEach((group, index) => {
+  for (const [index, group] of groups.entries()) {
+    if (index % GROUPS_A_STEP === 0) yield step("journal", index, groups.length);
     gaps += checkPlace({ batch, tail, index, group }) ? 1 : 0;
     hash = journalHash(hash, group);
     tail = { group: group.number, last: group.last };
-  });
+  }
   equal(batch, item.journal("hash after the groups"), header.journalHash, hash);
   checkClose({ header, groups, tail });
   return { tail, gaps };

@@ -7,26 +7,27 @@ import { blake3 } from "./hashes.js";
 import { Circuit } from "./layout.js";
 import { Domain, root16 } from "./poseidon.js";
 import { chunkRoots } from "./scope.js";
+import { step } from "./steps.js";
 
 const OPERATIONS = { name: "operations", circuit: Circuit.C1, node: Domain.OperationsNode };
 const CLAIMS = { name: "claims", circuit: Circuit.C2, node: Domain.ClaimsNode };
 
 /**
- * Throws `Broken` that names the first thing that does not agree. `tell` is called with each chunk,
- * because hashing them takes the longest but for the proofs.
+ * Throws `Broken` that names the first thing that does not agree. Each chunk is a step, because
+ * hashing them takes the longest but for the proofs.
  */
-export function checkLists(keys, { header, file }, tell = () => {}) {
+export function* listSteps(keys, { header, file }) {
   const batch = header.number;
   const of = file.operations.length + file.claims.length;
-  file.operations.forEach((chunk, at) => {
-    tell("lists", at, of);
+  for (const [at, chunk] of file.operations.entries()) {
+    yield step("lists", at, of);
     checkOperations({ keys, batch, chunk, at });
-  });
+  }
   checkOperationTotals(header, file.operations);
-  file.claims.forEach((chunk, at) => {
-    tell("lists", file.operations.length + at, of);
+  for (const [at, chunk] of file.claims.entries()) {
+    yield step("lists", file.operations.length + at, of);
     checkClaims({ keys, batch, chunk, at });
-  });
+  }
   checkClaimTotals(header, file.claims);
   equal(batch, item.file("segments"), header.dataRoot, dataRoot(file.segments));
 }

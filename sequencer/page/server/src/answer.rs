@@ -1,27 +1,24 @@
 //! What is answered to each path.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use alloy::rpc::client::RpcClient;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use l1_contracts::RPC_ANSWER_BYTES_MAX;
 use model::{BatchNumber, escape};
 use page::{Asset, CACHE_CONTROL, HEADERS, Served, Trust};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
 
 use crate::chain::{QUESTION_BYTES_MAX, Question, Unasked};
+use crate::desk::{DeskAnswers, is_of_desk};
+use crate::reply::{Failed, JSON, failed, held, read_question, take_place, with_type};
 use crate::shown::{ANSWERS_MAX, CHAINS_MAX, Files, PageError, Shown};
 
-/// How long a request for a file or the chain waits for a place.
-const PLACE_WAIT: Duration = Duration::from_secs(10);
-
-const JSON: &str = "application/json";
 const OCTETS: &str = "application/octet-stream";
 
 /// All that answers are made of.
@@ -29,40 +26,24 @@ pub(crate) struct Answers {
     served: Served,
     deployment: Bytes,
     chains: Vec<RpcClient>,
+    /// Their addresses as they may be shown, as JSON.
+    nodes: Bytes,
     files: Box<dyn Files>,
     /// Lower case or mixed, as the deployment file has it.
     contract: String,
     file_places: Arc<Semaphore>,
     chain_places: Arc<Semaphore>,
-}
-
-/// Bytes with their place: both are given up when the last byte is with the system.
-struct Held {
-    bytes: Vec<u8>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// An answer without a body of its own: status, and the word that says why.
-#[derive(Debug)]
-struct Failed(StatusCode, &'static str, Option<String>);
-
-const fn failed(status: StatusCode, code: &'static str) -> Failed {
-    Failed(status, code, None)
+    desk: Option<DeskAnswers>,
 }
 
 impl Answers {
     pub(crate) fn new(shown: Shown) -> Result<Answers, PageError> {
-        let Shown { trust, deployment, chains, files } = shown;
+        let Shown { trust, deployment, chains, files, desk } = shown;
         if chains.is_empty() || chains.len() > CHAINS_MAX {
             return Err(PageError::Chains(chains.len()));
         }
-        let served = Served { trust, chains: chains.len() as u8 };
+        let served = Served { trust, chains: chains.len() as u8, desk: desk.is_some() };
+        let nodes = json!({ "schema": 1, "nodes": chains }).to_string().into();
         let chains = chains.into_iter().map(l1_contracts::rpc_client).collect::<Result<_, _>>()?;
         let file: serde_json::Value =
             serde_json::from_slice(&deployment).map_err(PageError::Deployment)?;
@@ -73,10 +54,12 @@ impl Answers {
             served,
             deployment: deployment.into(),
             chains,
+            nodes,
             files,
             contract,
             file_places,
             chain_places,
+            desk: desk.map(DeskAnswers::new),
         })
     }
 
@@ -84,7 +67,7 @@ impl Answers {
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.find(request).await {
             Ok(response) => response,
-            Err(Failed(status, code, detail)) => {
+            Err(Failed { status, code, detail }) => {
                 let body = json!({ "error": code, "detail": detail });
                 with_type(status, JSON, body.to_string().into())
             }
@@ -93,7 +76,9 @@ impl Answers {
         for (name, value) in HEADERS {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL));
+        // What is not for everybody has said so.
+        let cache = HeaderValue::from_static(CACHE_CONTROL);
+        headers.entry(header::CACHE_CONTROL).or_insert(cache);
         if is_head {
             *response.body_mut() = Full::default();
         }
@@ -106,6 +91,9 @@ impl Answers {
         if let Some(chain) = path.strip_prefix("/chain/") {
             return self.ask_chain(chain, request).await;
         }
+        if let Some(desk) = self.desk.as_ref().filter(|_| is_of_desk(&path)) {
+            return desk.find(request).await;
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(failed(StatusCode::METHOD_NOT_ALLOWED, "method-not-served"));
         }
@@ -116,6 +104,8 @@ impl Answers {
         match path.as_str() {
             "/page.json" => ok(JSON, self.served.to_json().into()),
             "/deployment.json" => ok(JSON, self.deployment.clone()),
+            // For whoever saves what was read from them. An operator's are nobody's business.
+            "/nodes.json" if self.served.trust != Trust::Operator => ok(JSON, self.nodes.clone()),
             "/batches" => ok(JSON, self.reach().await?),
             _ => match path.strip_prefix("/batches/") {
                 Some(number) => ok(OCTETS, self.public_file(number).await?),
@@ -144,12 +134,7 @@ impl Answers {
 
     async fn reach(&self) -> Result<Bytes, Failed> {
         let reach = self.files.reach().await.map_err(unavailable)?;
-        let body = json!({
-            "schema": "vitals-batches-1",
-            "assembled": reach.assembled.0,
-            "settled": reach.settled.0,
-        });
-        Ok(body.to_string().into())
+        Ok(reach.to_json().to_string().into())
     }
 
     async fn public_file(&self, number: &str) -> Result<Bytes, Failed> {
@@ -158,7 +143,7 @@ impl Answers {
         let place = take_place(&self.file_places).await?;
         let found = self.files.public_file(number).await.map_err(unavailable)?;
         let bytes = found.ok_or(failed(StatusCode::NOT_FOUND, "batch-unknown"))?;
-        Ok(Bytes::from_owner(Held { bytes, _place: place }))
+        Ok(held(bytes, place))
     }
 
     async fn ask_chain(
@@ -169,31 +154,16 @@ impl Answers {
         if request.method() != Method::POST {
             return Err(failed(StatusCode::METHOD_NOT_ALLOWED, "method-not-served"));
         }
-        // No page of another site may send this without asking here first, which is not answered.
-        if request.headers().get(header::CONTENT_TYPE).is_none_or(|found| found != JSON) {
-            return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, "question-type"));
-        }
         let unknown = || failed(StatusCode::NOT_FOUND, "chain-unknown");
         let index = chain.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         let node = index.and_then(|index| self.chains.get(index)).ok_or_else(unknown)?;
-        let body = Limited::new(request.into_body(), QUESTION_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => failed(StatusCode::PAYLOAD_TOO_LARGE, "question-long"),
-            false => failed(StatusCode::BAD_REQUEST, "question-malformed"),
-        })?;
-        let question = Question::read(&body.to_bytes(), &self.contract)?;
+        let (head, body) = request.into_parts();
+        let body = read_question(&head.headers, body, QUESTION_BYTES_MAX).await?;
+        let question = Question::read(&body, &self.contract)?;
         let place = take_place(&self.chain_places).await?;
         let bytes = question.ask(node).await?.into_bytes();
-        let bytes = Bytes::from_owner(Held { bytes, _place: place });
-        Ok(with_type(StatusCode::OK, JSON, bytes))
+        Ok(with_type(StatusCode::OK, JSON, held(bytes, place)))
     }
-}
-
-/// Before anything large is in memory.
-async fn take_place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failed> {
-    let busy = || failed(StatusCode::SERVICE_UNAVAILABLE, "page-busy");
-    let place = timeout(PLACE_WAIT, Arc::clone(places).acquire_owned()).await;
-    place.ok().and_then(Result::ok).ok_or_else(busy)
 }
 
 impl From<Unasked> for Failed {
@@ -202,19 +172,19 @@ impl From<Unasked> for Failed {
             Unasked::Malformed => failed(StatusCode::BAD_REQUEST, "question-malformed"),
             Unasked::Method => failed(StatusCode::FORBIDDEN, "question-not-served"),
             Unasked::Unreachable => failed(StatusCode::BAD_GATEWAY, "chain-unreachable"),
+            // A page that asked for many blocks asks for fewer, as it does of a node itself.
+            Unasked::TooLarge => {
+                let why = format!("the node answers with more than {RPC_ANSWER_BYTES_MAX} bytes");
+                let large = failed(StatusCode::BAD_GATEWAY, "chain-answer-large");
+                Failed { detail: Some(why), ..large }
+            }
         }
     }
 }
 
 fn unavailable(why: String) -> Failed {
-    Failed(StatusCode::SERVICE_UNAVAILABLE, "files-unavailable", Some(escape(&why).to_string()))
-}
-
-fn with_type(status: StatusCode, kind: &'static str, bytes: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(bytes));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
+    let detail = Some(escape(&why).to_string());
+    Failed { detail, ..failed(StatusCode::SERVICE_UNAVAILABLE, "files-unavailable") }
 }
 
 fn file_of_page(asset: &'static Asset, headers: &HeaderMap) -> Response<Full<Bytes>> {

@@ -2,6 +2,7 @@
 
 use alloy::rpc::client::RpcClient;
 use alloy::transports::RpcError;
+use l1_contracts::is_answer_too_large;
 use serde_json::{Value, json};
 
 /// Methods of JSON-RPC that are passed on: they read, and are all that the page asks. A node may
@@ -34,6 +35,8 @@ pub(crate) enum Unasked {
     Method,
     /// The node does not answer.
     Unreachable,
+    /// It answers with more than is read.
+    TooLarge,
 }
 
 /// One question of the page.
@@ -78,6 +81,7 @@ impl Question {
                 let error = json!({ "code": error.code, "message": message });
                 json!({ "jsonrpc": "2.0", "id": id, "error": error })
             }
+            Err(error) if is_answer_too_large(&error) => return Err(Unasked::TooLarge),
             // The address may hold a key, so that nothing of the cause is told.
             Err(_) => return Err(Unasked::Unreachable),
         };

@@ -10,6 +10,9 @@ use model::BatchNumber;
 use page::Trust;
 use thiserror::Error;
 
+use crate::desk::Desk;
+use crate::reach::Reach;
+
 /// What a page shows.
 pub struct Shown {
     /// Who serves it.
@@ -20,6 +23,8 @@ pub struct Shown {
     pub chains: Vec<HttpUrl>,
     /// Where batch files come from.
     pub files: Box<dyn Files>,
+    /// The operator's desk; a node alone has one.
+    pub desk: Option<Box<dyn Desk>>,
 }
 
 /// Most nodes of the base chain behind one page.
@@ -28,15 +33,6 @@ pub const CHAINS_MAX: usize = 4;
 /// Files that are in memory at once, of up to 64 MiB each, and as many answers of the chain, of up
 /// to 16 MiB of text, which takes several times as much while it is read.
 pub const ANSWERS_MAX: usize = 4;
-
-/// How far batches are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reach {
-    /// The last one that is there.
-    pub assembled: BatchNumber,
-    /// The last one that settled, as far as the source knows.
-    pub settled: BatchNumber,
-}
 
 /// Where batch files come from. Nothing it gives is believed by the page.
 pub trait Files: Send + Sync {

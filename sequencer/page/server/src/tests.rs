@@ -2,6 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use hyper::Uri;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use l1_contracts::RPC_ANSWER_BYTES_MAX;
 use model::BatchNumber;
 use page::{HEADERS, assets};
 use serde_json::{Value, json};
@@ -9,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::{CHAINS_MAX, Files, Found, PageError, PageServer, Reach, Shown, Trust};
+use crate::{CHAINS_MAX, Closed, Desk, Files, Found, PageError, PageServer, Reach, Shown, Trust};
 
 const DEPLOYMENT: &[u8] = br#"{"settlement":"0x5FbDB2315678afecb367f032d93F642f64180aa3"}"#;
 
@@ -18,7 +21,7 @@ struct OneBatch;
 
 impl Files for OneBatch {
     fn reach(&self) -> Found<'_, Reach> {
-        Box::pin(async { Ok(Reach { assembled: BatchNumber(2), settled: BatchNumber(1) }) })
+        Box::pin(async { Ok(Reach::of(BatchNumber(2), BatchNumber(1))) })
     }
 
     fn public_file(&self, number: BatchNumber) -> Found<'_, Option<Vec<u8>>> {
@@ -34,16 +37,42 @@ impl Files for OneBatch {
 
 fn shown(trust: Trust, chains: &[SocketAddr]) -> Shown {
     let chains = chains.iter().map(|at| format!("http://{at}").parse().unwrap()).collect();
-    Shown { trust, deployment: DEPLOYMENT.to_vec(), chains, files: Box::new(OneBatch) }
+    Shown { trust, deployment: DEPLOYMENT.to_vec(), chains, files: Box::new(OneBatch), desk: None }
 }
 
-fn any() -> SocketAddr {
+/// A desk whose token is `open sesame`, and whose cookie says so.
+struct OneDesk;
+
+const REFUSED: Closed = Closed { status: 401, code: "desk-token" };
+
+impl Desk for OneDesk {
+    fn tell(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, Closed> {
+        let cookie = headers.get(header::COOKIE).is_some_and(|cookie| cookie == "desk=open");
+        let told = json!({ "asked": uri.query() }).to_string();
+        if cookie { Ok(told) } else { Err(REFUSED) }
+    }
+
+    fn begin(&self, token: &str, _: &HeaderMap) -> Result<HeaderValue, Closed> {
+        let cookie = HeaderValue::from_static("desk=open; Path=/desk; HttpOnly");
+        if token == "open sesame" { Ok(cookie) } else { Err(REFUSED) }
+    }
+
+    fn end(&self, _: &HeaderMap) -> HeaderValue {
+        HeaderValue::from_static("desk=; Path=/desk; Max-Age=0")
+    }
+}
+
+pub(crate) fn any() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
 /// Serves until the sender is dropped.
 async fn serve(trust: Trust, chains: &[SocketAddr]) -> (SocketAddr, oneshot::Sender<()>) {
-    let server = PageServer::bind(any(), shown(trust, chains)).await.unwrap();
+    serve_shown(shown(trust, chains)).await
+}
+
+async fn serve_shown(shown: Shown) -> (SocketAddr, oneshot::Sender<()>) {
+    let server = PageServer::bind(any(), shown).await.unwrap();
     let (stop, stopped) = oneshot::channel();
     let address = server.local_addr();
     tokio::spawn(server.serve(async { drop(stopped.await) }));
@@ -52,14 +81,19 @@ async fn serve(trust: Trust, chains: &[SocketAddr]) -> (SocketAddr, oneshot::Sen
 
 /// A node of the base chain that gives every question of its connections this answer.
 async fn node(answer: Value) -> SocketAddr {
+    node_that(move |_| answer.clone()).await
+}
+
+/// One that answers as it is told, by method, parameters and id.
+pub(crate) async fn node_that(
+    mut answer: impl FnMut(&Value) -> Value + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind(any()).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut question = vec![0; 8192];
-            drop(stream.read(&mut question).await);
-            let body = answer.to_string();
+            let body = answer(&read_question(&mut stream).await).to_string();
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
                  content-length: {}\r\n\r\n",
@@ -69,6 +103,21 @@ async fn node(answer: Value) -> SocketAddr {
         }
     });
     address
+}
+
+/// The JSON behind the head, which may come in parts.
+async fn read_question(stream: &mut TcpStream) -> Value {
+    let mut text = Vec::new();
+    loop {
+        let begin = text.windows(4).position(|four| four == b"\r\n\r\n").map(|end| end + 4);
+        let found = begin.and_then(|begin| serde_json::from_slice(&text[begin..]).ok());
+        if let Some(question) = found {
+            return question;
+        }
+        if stream.read_buf(&mut text).await.unwrap_or(0) == 0 {
+            return Value::Null;
+        }
+    }
 }
 
 /// Status, head in lower case, and body.
@@ -128,7 +177,7 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
     assert_eq!(body, br#"{"schema":1,"trust":"operator","chains":2}"#);
     assert_eq!(get(page, "/deployment.json", "").await.2, DEPLOYMENT);
     let (status, _, body) = get(page, "/batches", "").await;
-    let reach = json!({ "schema": "vitals-batches-1", "assembled": 2, "settled": 1 });
+    let reach = Reach::of(BatchNumber(2), BatchNumber(1)).to_json();
     assert_eq!((status, serde_json::from_slice::<Value>(&body).unwrap()), (200, reach));
     assert_eq!(get(page, "/batches/1", "").await.2, b"batch one");
     for (path, status, code) in [
@@ -139,6 +188,9 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
         ("/other", 404, "path-unknown"),
         ("/../Cargo.toml", 404, "path-unknown"),
         ("/chain/1", 405, "method-not-served"),
+        // This page has no desk.
+        ("/desk", 404, "path-unknown"),
+        ("/desk/session", 404, "path-unknown"),
     ] {
         let (found, head, body) = get(page, path, "").await;
         let body: Value = serde_json::from_slice(&body).unwrap();
@@ -148,6 +200,71 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
     }
     let (status, answer) = ask(page, "/batches", "application/json", "{}").await;
     assert_eq!((status, &answer["error"]), (405, &json!("method-not-served")));
+}
+
+#[tokio::test]
+async fn a_desk_is_told_to_whoever_is_let_in_and_kept_by_no_cache() {
+    let shown = Shown { desk: Some(Box::new(OneDesk)), ..shown(Trust::Operator, &[any()]) };
+    let (page, _stop) = serve_shown(shown).await;
+    let (_, _, body) = get(page, "/page.json", "").await;
+    assert_eq!(body, br#"{"schema":1,"trust":"operator","chains":1,"desk":true}"#);
+    let (status, head, body) = get(page, "/desk?since=5", "").await;
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &body["error"]), (401, &json!("desk-token")));
+    assert!(!head.contains("www-authenticate"), "the browser would ask in words of its own");
+
+    let json_type = "content-type: application/json\r\n";
+    let sent = async |method: &str, more: &str, body: &str| {
+        let length = body.len();
+        let head = format!("{method} /desk/session HTTP/1.1\r\nhost: {page}\r\n{more}");
+        send(page, &format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}"))
+            .await
+    };
+    let token = r#"{"token":"open sesame"}"#;
+    let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(1024));
+    for (method, more, body, status, code) in [
+        ("POST", json_type, r#"{"token":"sesame"}"#, 401, "desk-token"),
+        ("POST", json_type, r#"{"token":7}"#, 400, "question-malformed"),
+        ("POST", json_type, "open sesame", 400, "question-malformed"),
+        ("POST", json_type, &long, 413, "question-long"),
+        // As a form of another site would send it, which asks nobody before.
+        ("POST", "content-type: text/plain\r\n", token, 415, "question-type"),
+        ("POST", "", token, 415, "question-type"),
+        ("GET", json_type, "", 405, "method-not-served"),
+        ("OPTIONS", json_type, "", 405, "method-not-served"),
+    ] {
+        let (found, head, answer) = sent(method, more, body).await;
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let error = answer["error"].as_str();
+        assert_eq!((found, error), (status, Some(code)), "{method} {body}");
+        assert!(!head.contains("set-cookie") && !head.contains("access-control"), "{head}");
+    }
+    let (status, head, body) = sent("POST", json_type, token).await;
+    assert_eq!((status, body.len()), (204, 0), "{head}");
+    assert!(head.contains("set-cookie: desk=open; path=/desk; httponly"), "{head}");
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    let (status, head, body) = get(page, "/desk?since=5", "cookie: desk=open\r\n").await;
+    assert_eq!((status, body.as_slice()), (200, &br#"{"asked":"since=5"}"#[..]));
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    let (status, head, _) = sent("DELETE", "", "").await;
+    assert!(status == 204 && head.contains("set-cookie: desk=; path=/desk; max-age=0"), "{head}");
+    let (status, answer) = ask(page, "/desk", "application/json", "{}").await;
+    assert_eq!((status, &answer["error"]), (405, &json!("method-not-served")));
+}
+
+#[tokio::test]
+async fn the_nodes_of_a_readers_own_page_are_named_without_what_is_secret() {
+    let mut of_reader = shown(Trust::Verifier, &[]);
+    of_reader.chains = vec!["http://me:hunter2@127.0.0.1:8545/v2/key?token=1".parse().unwrap()];
+    let server = PageServer::bind(any(), of_reader).await.unwrap();
+    let page = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    let (status, _, body) = get(page, "/nodes.json", "").await;
+    let named = json!(["http://<hidden>@127.0.0.1:8545/<hidden>?<hidden>"]);
+    let expected = json!({ "schema": 1, "nodes": named });
+    assert_eq!((status, serde_json::from_slice::<Value>(&body).unwrap()), (200, expected));
+    let (operators, _stop) = serve(Trust::Operator, &[any()]).await;
+    assert_eq!(get(operators, "/nodes.json", "").await.0, 404);
 }
 
 #[tokio::test]
@@ -172,7 +289,9 @@ async fn questions_that_read_are_passed_on_and_no_others() {
     let error = json!({ "code": -32000, "message": "key hunter2 has used its credits" });
     let bad = node(json!({ "jsonrpc": "2.0", "id": 0, "error": error })).await;
     let away = TcpListener::bind(any()).await.unwrap().local_addr().unwrap();
-    let (page, _stop) = serve(Trust::Verifier, &[good, bad, away]).await;
+    let result = "0".repeat(RPC_ANSWER_BYTES_MAX);
+    let large = node(json!({ "jsonrpc": "2.0", "id": 0, "result": result })).await;
+    let (page, _stop) = serve(Trust::Verifier, &[good, bad, away, large]).await;
     let question =
         |method: &str| json!({ "jsonrpc": "2.0", "id": 7, "method": method }).to_string();
     let json_type = "application/json";
@@ -187,7 +306,8 @@ async fn questions_that_read_are_passed_on_and_no_others() {
     let long = format!("{}{}", question("eth_call"), " ".repeat(64 * 1024));
     for (path, kind, body, status, code) in [
         ("/chain/3", json_type, question("eth_chainId"), 502, "chain-unreachable"),
-        ("/chain/4", json_type, question("eth_chainId"), 404, "chain-unknown"),
+        ("/chain/4", json_type, question("eth_chainId"), 502, "chain-answer-large"),
+        ("/chain/5", json_type, question("eth_chainId"), 404, "chain-unknown"),
         ("/chain/0", json_type, question("eth_chainId"), 404, "chain-unknown"),
         ("/chain/1", "text/plain", question("eth_chainId"), 415, "question-type"),
         ("/chain/1", json_type, question("eth_sendRawTransaction"), 403, "question-not-served"),

@@ -348,14 +348,16 @@ settings! {
     pub struct WebSection in "web" {
         listen: Option<SocketAddr> = None; "address", Allowed::Words("a loopback address") => {
             sets: "Where the operator's page is served, which shows batches and checks them in the \
-                   browser; port 0 takes a free one. Without it there is no page.",
+                   browser, and beside it [the desk](watching.md#the-desk); port 0 takes a free \
+                   one. Without it there is no page.",
             memory: "512 MiB while four of the largest files and four answers of the chain are \
                      shown at once.",
         }
         token_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
             sets: "File with a token of 32 to 512 signs, closed to others: `GET /desk` is answered \
-                   to whoever sends it as `Authorization: Bearer`. Without one it is answered on \
-                   this machine alone ([the desk](watching.md#the-desk)).",
+                   to whoever sends it as `Authorization: Bearer`, and the page shows the desk in \
+                   a browser that was given it. Without one the desk is for this machine alone \
+                   ([the desk](watching.md#the-desk)).",
         }
     }
 }

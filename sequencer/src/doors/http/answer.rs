@@ -19,6 +19,7 @@ use super::operations;
 use super::places::{FetchPlace, FilePlace, Held, Kept, Place};
 use super::shown::{Failed, Shown};
 use crate::doors::codes;
+use crate::doors::reach::reach;
 use crate::folder::store::{BroughtPublic, Store};
 use crate::guard::panic_of_task;
 
@@ -59,11 +60,9 @@ async fn run_blocking<T: Send + 'static>(
 
 async fn batches(State(shown): State<Shown>) -> Result<Json<Value>, Failed> {
     run_blocking(move || {
-        let assembled = shown.store.last_assembled()?.map_or(0, |(number, _)| number.0);
-        let settled = shown.store.last_settled()?.0;
-        Ok(Json(json!({
-            "schema": "vitals-batches-1", "assembled": assembled, "settled": settled,
-        })))
+        // Memory first: what was stored since is told as that.
+        let windows = shown.windows.windows();
+        Ok(Json(reach(&shown.store, &windows)?.to_json()))
     })
     .await
 }

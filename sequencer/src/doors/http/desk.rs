@@ -74,7 +74,7 @@ impl Access {
     }
 
     /// Whether this request is let in; the answer if not.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), &'static Unserved> {
+    pub(in crate::doors) fn check(&self, headers: &HeaderMap) -> Result<(), &'static Unserved> {
         let Some(token) = self.token else { return check_here(headers) };
         let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let given = given.and_then(|given| given.strip_prefix(b"Bearer "));
@@ -83,6 +83,17 @@ impl Access {
             _ => Err(&codes::DESK_TOKEN),
         }
     }
+
+    /// Whether this is the token; false where there is none, and nobody is let in by one.
+    pub(in crate::doors) fn is_token(&self, given: &[u8]) -> bool {
+        // Hashes are compared in constant time.
+        self.token.is_some_and(|token| blake3::hash(given) == token)
+    }
+}
+
+/// Whether a request was made on the machine itself, for one of its own names.
+pub(in crate::doors) fn is_from_here(headers: &HeaderMap) -> bool {
+    check_here(headers).is_ok()
 }
 
 fn read_token(path: &Path) -> Result<blake3::Hash, TokenError> {
@@ -115,7 +126,7 @@ fn check_here(headers: &HeaderMap) -> Result<(), &'static Unserved> {
 }
 
 /// The number behind `since=`; everything without one.
-pub(super) fn since(uri: &Uri) -> Result<u64, &'static Unserved> {
+pub(in crate::doors) fn since(uri: &Uri) -> Result<u64, &'static Unserved> {
     let mut pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
     match pairs.find_map(|pair| pair.strip_prefix("since=")) {
         None => Ok(0),

@@ -113,6 +113,11 @@ impl Asked<'_> {
     }
 }
 
+/// How the node stands, as the long answer of `/readyz` says it.
+pub fn tell_health(health: &dyn Health, chain_reachable: bool) -> Value {
+    Asked { health, chain_reachable }.all()
+}
+
 /// The long answer: the status is that of the short one.
 pub(super) fn answer_all(asked: &Asked<'_>, is_good: bool) -> Response {
     let status = if is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -3,7 +3,7 @@
 //!
 //! | path | answer |
 //! | --- | --- |
-//! | `GET /batches` | JSON: numbers of the last assembled and the last settled batch |
+//! | `GET /batches` | JSON: the last assembled and the last settled batch, and what is under way |
 //! | `GET /batches/{n}` | the public file |
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
@@ -42,8 +42,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
+pub(super) use desk::{is_from_here, since};
 pub use door_place::DoorPlace;
-pub use health::{Health, StageHealth, Unready};
+pub use health::{Health, StageHealth, Unready, tell_health};
 pub(super) use places::FILES_MAX;
 pub use shown::Shown;
 

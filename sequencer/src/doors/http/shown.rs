@@ -11,6 +11,7 @@ use super::desk::{Access, TellDesk};
 use super::door_place::DoorPlace;
 use super::health::Health;
 use crate::doors::codes::{self, Unserved};
+use crate::doors::reach::TellWindows;
 use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
 
@@ -31,6 +32,8 @@ pub struct Shown {
     pub desk: Arc<dyn TellDesk>,
     /// Who may see these.
     pub access: Access,
+    /// What is under way behind the batches.
+    pub windows: Arc<dyn TellWindows>,
 }
 
 /// Not the answer asked for, and what else is to be said.

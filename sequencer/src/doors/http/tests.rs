@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::doors::codes;
+use crate::doors::reach::{OpenWindow, TellWindows, Windows};
 use crate::folder::store::tests::empty_batch;
 use crate::folder::store::{BatchArchive, BroughtBatch, FileDigest, NotBrought, Settled, Store};
 use crate::guard::Failures;
@@ -44,6 +45,13 @@ impl Health for Stages {
     }
 }
 
+impl TellWindows for Stages {
+    fn windows(&self) -> Windows {
+        let open = Some(OpenWindow { number: 3, since_unix_ms: 7 });
+        Windows { closed: 2, open, ..Windows::default() }
+    }
+}
+
 impl TellDesk for Stages {
     fn desk(&self, since_unix_ms: u64) -> serde_json::Value {
         serde_json::json!({ "since": since_unix_ms })
@@ -70,6 +78,7 @@ impl Bench {
         let (metrics, stages) = (Metrics::new(), Stages::default());
         let health = Arc::new(stages.clone());
         let (desk, access) = (Arc::new(stages.clone()), Access::read(None).unwrap());
+        let windows = desk.clone();
         let (operations, forwarded) = (DoorPlace::default(), false);
         let shown = Shown {
             store: store.clone(),
@@ -77,6 +86,7 @@ impl Bench {
             health,
             desk,
             access,
+            windows,
             operations,
             forwarded,
         };
@@ -134,12 +144,18 @@ async fn files_are_served_and_immutable_once_settled() {
     assert_eq!((status, body), (200, bench.batch.public.to_bytes()));
     assert!(head.contains("content-type: application/octet-stream"), "{head}");
     assert!(head.contains("cache-control: no-cache"), "{head}");
+    let under_way = r#"{"batch":2,"state":"closed"},{"batch":3,"since_unix_ms":7,"state":"open"}"#;
+    let told = |settled: u64, first: &str| {
+        let numbers = format!(r#""assembled":1,"schema":"vitals-batches-1","settled":{settled}"#);
+        format!("{{{numbers},\"under_way\":[{first}{under_way}],\"under_way_left_out\":0}}")
+    };
+    let assembled = r#"{"batch":1,"state":"assembled"},"#;
+    bench.check_json("/batches", 200, &told(0, assembled)).await;
     bench.settle();
     let (status, head, body) = bench.get("/batches/1/private").await;
     assert_eq!((status, body), (200, bench.batch.private.to_bytes()));
     assert!(head.contains("cache-control: public, max-age=31536000, immutable"), "{head}");
-    let both = r#"{"assembled":1,"schema":"vitals-batches-1","settled":1}"#;
-    bench.check_json("/batches", 200, both).await;
+    bench.check_json("/batches", 200, &told(1, "")).await;
 }
 
 #[tokio::test]

@@ -44,6 +44,13 @@ struct Pinned {
     settled: u64,
 }
 
+/// The last batch of which a transaction was given to the chain's node, or that is settled: of
+/// those rows of the outbox that are neither final nor void.
+pub fn last_sent(settled: u64, pending: &[(u64, OutboxRow)]) -> u64 {
+    let sent = pending.iter().filter(|(_, row)| !row.never_left());
+    sent.map(|(_, row)| row.last).fold(settled, u64::max)
+}
+
 impl Settler {
     pub(super) async fn look(&mut self) -> Result<View, SettleError> {
         let head = self.head().await?;
@@ -64,6 +71,7 @@ impl Settler {
         let open = pending.iter().find(|(_, row)| row.is_open()).map(|(nonce, _)| *nonce);
         self.metrics.outbox_pending.set(rows.len() as i64);
         self.metrics.batch_settled.set(settled as i64);
+        self.metrics.batch_sent.set(last_sent(settled, &pending) as i64);
         // Whatever failed before is behind, once the contract gets on.
         self.failed = self.failed.take().filter(|failed| failed.settled == settled);
         Ok(View {

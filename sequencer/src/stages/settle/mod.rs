@@ -47,6 +47,7 @@ mod weather;
 
 pub use config::SettleConfig;
 pub use error::SettleError;
+pub use look::last_sent;
 pub use plan::{Action, Doubt, Doubted, OnChain, Row, View, next_action};
 pub use settler::{Settler, SettlerParts, Step};
 pub use stock::{Open, carried_headers};

@@ -1,0 +1,41 @@
+// A batch as one file: the page that was published for it, and behind it, as its last line, what
+// the worker read. Whoever is given the file can so hash all of it but the data.
+
+import { fetchBytes } from "./fetch.js";
+
+const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
+/** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
+const TEMPLATE_SHA256 = "e762d34d7ee27492ddad93bf6e87a5062e74094e1e52bab9ef5d9619ed6628ba";
+/** How long the browser has to take the file from here. */
+const OFFERED_MS = 60_000;
+
+/**
+ * Has the batch of a row read for it, and hands the file to the browser. Gives its name and length,
+ * and whether the file of the batch before is not in it.
+ */
+export async function saveFile({ asker, tell, signal }, { number, hash }) {
+  const asked = { number, hash, savedAt: Date.now() };
+  const { text, isAlone } = await asker.ask("save", asked, tell, signal);
+  const template = await fetchBytes("/saved.html", { bytesMax: TEMPLATE_BYTES_MAX });
+  if ((await sha256(template)) !== TEMPLATE_SHA256) {
+    throw new Error("the server has another page for saved batches than this page: reload it");
+  }
+  const blob = new Blob([template, text, "\n"], { type: "text/html" });
+  const name = `vitals-batch-${number}-${hash.slice(2, 10)}.html`;
+  offer(blob, name);
+  return { name, length: blob.size, isAlone };
+}
+
+async function sha256(bytes) {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function offer(blob, name) {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  Object.assign(link, { href: url, download: name });
+  link.click();
+  // What it holds would stay until the page is left.
+  setTimeout(() => URL.revokeObjectURL(url), OFFERED_MS);
+}

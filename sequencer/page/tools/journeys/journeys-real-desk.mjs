@@ -1,0 +1,49 @@
+// The desk and the batches of a real node: `sequencer run --dev`, as somebody tries it out.
+
+import assert from "node:assert/strict";
+import { HEALTH } from "../../tests/played-desk.mjs";
+import { picture, program, seen, start, text } from "./support.mjs";
+
+export const title = "a real node, and its own pages";
+
+export async function begin() {
+  const node = start(program("sequencer"), ["run", "--dev"]);
+  try {
+    const [, url] = await node.line(/^page +(http:\S+) shows batches/);
+    return { url, stop: node.stop };
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+}
+
+const open = async ({ url }) => ({ url });
+
+export const journeys = [
+  {
+    name: "the desk is what the node says of itself, and its open window stands above its batches",
+    open,
+    at: "desk.html",
+    async act(page) {
+      await seen(page, /^Ready: all [0-9]+ stages run\.$/);
+      // Of the first points: a node counts nothing in its first ten seconds.
+      await page.locator('[title="free_bytes"] .value', { hasText: "MiB" }).waitFor();
+      const answer = await page.evaluate(async () => await (await fetch("/desk")).json());
+      // What is played in other journeys has the form of this.
+      assert.deepEqual(Object.keys(answer.health), Object.keys(HEALTH).sort());
+      const shown = await page.locator("dl.figures [title]").evaluateAll((all) =>
+        all.map(({ title }) => title),
+      );
+      const told = Object.keys(answer.now).filter((name) => !/_max$|^at_unix_ms$/.test(name));
+      assert.deepEqual(shown.toSorted(), told.toSorted());
+      await picture(page, "real-desk");
+      await page.getByRole("link", { name: "Batches" }).click();
+      await seen(page, "shown by this operator");
+      await page.locator("tbody .state.open").waitFor();
+      const [, number] = /^([0-9]+)/.exec(await text(page, "tbody tr"));
+      assert.ok(Number(number) >= 1);
+      assert.ok(!/verified/i.test(await text(page, "body")));
+      await picture(page, "real-batches");
+    },
+  },
+];
