@@ -219,7 +219,7 @@ fn dev(log: LogLevel, size: DevSize) -> Outcome {
 
 /// Runs until a signal or a failure, then stops gracefully.
 async fn run_until_stopped(
-    mut node: Node,
+    node: Node,
     again: &Again,
     signals: &mut Signals,
     manager: &ServiceManager,
@@ -233,6 +233,7 @@ async fn run_until_stopped(
         println!("desk   http://{page}/desk.html shows how it stands, with `web.token_file`");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
+    node.log_by(Arc::new(again.log.clone()));
     manager.tell(Notice::Ready).await;
     let outcome = loop {
         let wish = tokio::select! {
@@ -243,7 +244,7 @@ async fn run_until_stopped(
             Wish::Stop => break Ok(()),
             Wish::ReadAgain => {
                 manager.tell(Notice::Reloading).await;
-                again.read(&mut node);
+                again.read(&node);
                 // Also where the files were not accepted: all is as before.
                 manager.tell(Notice::Ready).await;
             }

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::orders::InForce;
 use super::watched::Watched;
 use crate::doors::http::{Health as _, TellDesk, tell_health};
 use crate::doors::reach::{TellWindows, Windows};
@@ -36,6 +37,10 @@ impl TellDesk for Watched {
         let mut told = self.desk().tell(since_unix_ms);
         told["health"] = tell_health(self, chain_reachable);
         told["rejects"] = json!(self.desk().rejects());
+        let InForce { paused, draining, tuned } = self.orders().in_force();
+        told["paused"] = json!(paused);
+        told["draining"] = json!(draining);
+        told["tuned"] = json!(tuned);
         told
     }
 }
