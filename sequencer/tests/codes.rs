@@ -174,13 +174,14 @@ const EXITS: [(&str, [&str; 5]); 24] = [
     (
         "`vitals`",
         [
-            "done; a check holds",
+            "done; a check holds; `vitals wallet`: closed, stopped or idle",
             "the node refuses or breaks the protocol; TLS refuses a certificate; a check does not \
              hold; a question was answered with no, or `--yes` given for a name that the registry \
-             does not know; `vitals stream` gave readings up, which it lists",
+             does not know; `vitals stream` gave readings up, which it lists; something in \
+             `vitals wallet` failed",
             "an argument is wrong; a file or folder named there is missing or malformed",
             "the node does not answer, was lost, or closed with a code to retry; a batch file is \
-             not there or not served",
+             not there or not served; another program signs with the key",
             "`vitals stream`: Ctrl-C or SIGTERM; it says what is kept",
         ],
     ),

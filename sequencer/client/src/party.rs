@@ -50,6 +50,11 @@ impl Names {
         }
     }
 
+    /// Every name that is remembered, as people write it.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(String::as_str)
+    }
+
     /// How to call a party: its name, or the begin of its word.
     pub fn of(&self, party: &Party) -> String {
         match party {

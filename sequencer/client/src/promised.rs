@@ -164,6 +164,17 @@ pub fn read_kept(folder: &Path, by: PromisedBy) -> Result<KeptReceipts, Promised
     Ok(kept)
 }
 
+/// Whether a folder holds anything that is a receipt by its name: one that nothing was kept in yet
+/// need not be there. Of a folder that cannot be looked into, [`read_kept`] says why.
+pub fn has_any(folder: &Path) -> bool {
+    match std::fs::read_dir(folder) {
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+        Ok(entries) => entries
+            .flatten()
+            .any(|entry| entry.path().extension().is_some_and(|end| end == "receipt")),
+    }
+}
+
 /// The operation that was kept; `None` if its bytes were not, or are another's.
 fn read_operation(folder: &Path, digest: &Digest) -> io::Result<Option<Operation>> {
     let path = operation_path(folder, digest);

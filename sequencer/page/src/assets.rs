@@ -40,14 +40,26 @@ impl Asset {
     }
 }
 
-/// Every asset: the page, the contract's artefact, and the files that the page takes in.
+/// Every asset of the page of batches: the page, the contract's artefact, and the files that the
+/// page takes in.
 pub fn assets() -> impl Iterator<Item = &'static Asset> {
-    [&PAGE, &CONTRACT, &SAVED].into_iter().chain(FILES)
+    [&PAGE, &CONTRACT, &SAVED].into_iter().chain(SHARED).chain(FILES)
 }
 
-/// The asset at a path, if there is one.
+/// The asset of the page of batches at a path, if there is one.
 pub fn find(path: &str) -> Option<&'static Asset> {
     assets().find(|asset| asset.path == path)
+}
+
+/// Every asset of the patient's page, which no server but the wallet's hands out: on another's it
+/// would ask for what only the wallet has.
+pub fn assets_of_wallet() -> impl Iterator<Item = &'static Asset> {
+    [&WALLET_PAGE].into_iter().chain(SHARED).chain(WALLET_FILES)
+}
+
+/// The asset of the patient's page at a path, if there is one.
+pub fn find_of_wallet(path: &str) -> Option<&'static Asset> {
+    assets_of_wallet().find(|asset| asset.path == path)
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -87,6 +99,31 @@ pub const SAVED: Asset = Asset {
     bytes: include_bytes!("../assets/saved.html"),
 };
 
+/// The patient's page at `/`.
+const WALLET_PAGE: Asset =
+    Asset { path: "/", content_type: HTML, bytes: include_bytes!("../assets/wallet/index.html") };
+
+/// What both pages take in.
+const SHARED: &[Asset] = files![
+    "/dom.js": JS,
+    "/fetch.js": JS,
+    "/icon.svg": SVG,
+    "/statement/escape.js": JS,
+    "/style.css": CSS,
+    "/theme.js": JS,
+];
+
+/// What the patient's page takes in besides.
+const WALLET_FILES: &[Asset] = files![
+    "/wallet/api.js": JS,
+    "/wallet/app.js": JS,
+    "/wallet/log.js": JS,
+    "/wallet/rules.js": JS,
+    "/wallet/sign.js": JS,
+    "/wallet/style.css": CSS,
+    "/wallet/text.js": JS,
+];
+
 const FILES: &[Asset] = files![
     "/answering.js": JS,
     "/app.js": JS,
@@ -102,10 +139,7 @@ const FILES: &[Asset] = files![
     "/desk/text.js": JS,
     "/desk/view.js": JS,
     "/detail.js": JS,
-    "/dom.js": JS,
     "/download.js": JS,
-    "/fetch.js": JS,
-    "/icon.svg": SVG,
     "/list.js": JS,
     "/node.js": JS,
     "/peers.js": JS,
@@ -117,7 +151,6 @@ const FILES: &[Asset] = files![
     "/statement/broken.js": JS,
     "/statement/bytes.js": JS,
     "/statement/deployment.js": JS,
-    "/statement/escape.js": JS,
     "/statement/field.js": JS,
     "/statement/file.js": JS,
     "/statement/fingerprint.js": JS,
@@ -136,9 +169,7 @@ const FILES: &[Asset] = files![
     "/statement/spelling.js": JS,
     "/statement/steps.js": JS,
     "/statement/strict.js": JS,
-    "/style.css": CSS,
     "/text.js": JS,
-    "/theme.js": JS,
     "/vendor/LICENSE-noble-curves.txt": TEXT,
     "/vendor/LICENSE-noble-hashes.txt": TEXT,
     "/vendor/LICENSE-uplot.txt": TEXT,

@@ -1,4 +1,5 @@
-//! The page that shows batches and verifies them in a browser, as files that a server hands out.
+//! The page that shows batches and verifies them in a browser, and the patient's page, as files that
+//! a server hands out.
 //!
 //! ```text
 //!   assets/index.html, app.js, ..        this crate            a server
@@ -15,7 +16,7 @@
 mod assets;
 mod served;
 
-pub use assets::{Asset, SAVED, assets, find};
+pub use assets::{Asset, SAVED, assets, assets_of_wallet, find, find_of_wallet};
 pub use served::{Served, Trust};
 
 /// Headers of every answer of a server of this page, assets or not, in lower case.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use page::{HEADERS, Served, Trust, assets, find};
+use page::{Asset, HEADERS, Served, Trust, assets, assets_of_wallet, find, find_of_wallet};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets");
 
@@ -33,6 +33,7 @@ fn every_file_of_the_folder_is_served_once_at_its_own_path() {
     let distinct: BTreeSet<String> = served.iter().map(|path| (*path).to_owned()).collect();
     assert_eq!(distinct.len(), served.len());
     let mut expected = files();
+    expected.retain(|path| !path.starts_with("/wallet/"));
     // The page has no name of its own, and the contract's artefact lies elsewhere.
     expected.remove("/index.html");
     expected.extend(["/".to_owned(), "/contract.json".to_owned()]);
@@ -40,6 +41,27 @@ fn every_file_of_the_folder_is_served_once_at_its_own_path() {
     let page = fs::read(format!("{ROOT}/index.html")).expect("the page");
     assert_eq!(find("/").map(|asset| asset.bytes), Some(&page[..]));
     assert_eq!(find("/index.html"), None);
+}
+
+#[test]
+fn the_patients_page_is_the_wallets_alone_and_takes_in_no_more_than_it_needs() {
+    let served: Vec<&str> = assets_of_wallet().map(|asset| asset.path).collect();
+    let distinct: BTreeSet<String> = served.iter().map(|path| (*path).to_owned()).collect();
+    assert_eq!(distinct.len(), served.len());
+    let mut own = files();
+    own.retain(|path| path.starts_with("/wallet/"));
+    own.remove("/wallet/index.html");
+    assert!(distinct.is_superset(&own), "{:?}", own.difference(&distinct));
+    let page = find_of_wallet("/").expect("the patient's page");
+    let words: String =
+        assets_of_wallet().map(|asset| std::str::from_utf8(asset.bytes).expect("text")).collect();
+    for shared in distinct.difference(&own).filter(|path| *path != "/") {
+        let (_, name) = shared.rsplit_once('/').expect("a slash");
+        assert!(words.contains(&format!("/{name}\"")), "{shared} is taken in by nothing");
+    }
+    assert_ne!(find("/").map(|other| other.bytes), Some(page.bytes));
+    assert!(own.iter().all(|path| find(path).is_none()), "another's server hands it out");
+    assert_eq!(find_of_wallet("/app.js"), None);
 }
 
 #[test]
@@ -54,7 +76,8 @@ fn types_are_those_of_the_endings_and_tags_those_of_the_contents() {
         ("json", "application/json"),
     ]);
     let mut tags = BTreeSet::new();
-    for asset in assets().filter(|asset| asset.path != "/") {
+    let of_wallet = assets_of_wallet().filter(|asset| asset.path.starts_with("/wallet/"));
+    for asset in assets().chain(of_wallet).filter(|asset| asset.path != "/") {
         let ending = asset.path.rsplit_once('.').map_or("txt", |(_, ending)| ending);
         assert!(asset.content_type.starts_with(types[ending]), "{asset:?}");
         let tag = asset.etag();
@@ -87,25 +110,32 @@ fn the_policy_lets_nothing_in_but_files_of_the_server() {
                     frame-ancestors 'none'; require-trusted-types-for 'script'; \
                     trusted-types vitals";
     assert_eq!(*policy, expected);
-    for path in ["/", "/desk.html"] {
-        let page = String::from_utf8(find(path).expect("a page").bytes.to_vec()).expect("text");
+    for page in [find("/"), find("/desk.html"), find_of_wallet("/")] {
+        let page = String::from_utf8(page.expect("a page").bytes.to_vec()).expect("text");
         for inline in ["<style", "style=", "onclick", "http://", "https://", "<script>"] {
-            assert!(!page.contains(inline), "{path}: {inline}");
+            assert!(!page.contains(inline), "{inline}");
         }
     }
 }
 
 #[test]
 fn what_a_page_takes_in_is_served() {
-    for asset in assets().filter(|asset| asset.path.ends_with(".js")) {
-        let text = std::str::from_utf8(asset.bytes).expect("text");
-        let imports =
-            text.lines().filter_map(|line| line.split_once(" from \"")?.1.split_once('"'));
-        for (import, _) in imports.filter(|(import, _)| import.starts_with('.')) {
-            let folder = asset.path.rsplit_once('/').expect("a slash").0;
-            let path = resolve(folder, import);
-            assert!(find(&path).is_some(), "{}: {import}", asset.path);
-        }
+    assets().for_each(|asset| check_imports(asset, find));
+    assets_of_wallet().for_each(|asset| check_imports(asset, find_of_wallet));
+}
+
+fn check_imports(asset: &Asset, find: fn(&str) -> Option<&'static Asset>) {
+    let text = std::str::from_utf8(asset.bytes).expect("text");
+    let imports = text.lines().filter_map(|line| line.split_once(" from \"")?.1.split_once('"'));
+    for (import, _) in imports.filter(|(import, _)| import.starts_with('.')) {
+        let folder = asset.path.rsplit_once('/').expect("a slash").0;
+        let path = resolve(folder, import);
+        assert!(find(&path).is_some(), "{}: {import}", asset.path);
+    }
+    // What a page names in its head.
+    let sources = text.split(['"', '\'']).filter(|_| asset.path == "/");
+    for source in sources.filter(|source| source.starts_with('/')) {
+        assert!(find(source).is_some(), "{}: {source}", asset.path);
     }
 }
 

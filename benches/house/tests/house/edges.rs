@@ -61,7 +61,8 @@ const OBSERVERS: &[&str] = &["benches", "hostile", "house", "sim"];
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
-const CLIENT: &[&str] = &["files", "machine", "model", "recordings", "statement", "udp", "wire"];
+const CLIENT: &[&str] =
+    &["files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
 
 /// The auditor reads chain and files, and nothing of the node.
 const AUDITOR: &[&str] = &["files", "l1-contracts", "model", "page-server", "statement", "wire"];

@@ -69,6 +69,7 @@ impl Findings {
                     format!("\n  {}  {says}", Utc(one.t_op))
                 };
                 let list: String = operations.iter().map(says).collect();
+                self.json.insert("copy_lacks".into(), operations.len().into());
                 let note = format!(
                     "the wallet's copy lacks what was signed with its key elsewhere (another \
                      device, or a restored wallet):{list}"

@@ -96,6 +96,12 @@ impl CheckedNames {
         CheckedNames(named.into_iter().zip(standings).collect())
     }
 
+    /// Of an operation that goes over HTTP.
+    pub(crate) fn not_asked(named: Vec<Named>) -> CheckedNames {
+        let why = "over HTTP no node is asked for names".to_owned();
+        CheckedNames::new(named, Answer::Nothing(why))
+    }
+
     /// The names that the registry does not know, for a sentence; `None` if there are none.
     pub(crate) fn unknown(&self) -> Option<String> {
         let unknown = self.of_standing(|one| matches!(one, Standing::Unknown));

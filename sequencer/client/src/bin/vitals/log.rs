@@ -15,13 +15,14 @@ use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rul
 use files::Audience;
 use model::calendar::Utc;
 use model::{
-    BatchHeader, BatchNumber, Category, ClaimKind, Party, PatientIndex, Record, with_causes,
+    BatchHeader, BatchNumber, Category, ClaimKind, Millis, Party, PatientIndex, Record, with_causes,
 };
 use serde_json::{Value, json};
 use statement::batch::{PublicFile, RefusedAccess, ReleasedFrames, Requester};
 
 use crate::compared::{Findings, FramesCheck, Opened};
 use crate::consent::parse_patient;
+use crate::handed_in::{self, KeyLock};
 use crate::node::{Expected, let_pass, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 
@@ -71,6 +72,34 @@ pub(crate) struct Log {
     rebuild: bool,
 }
 
+/// What a log is read from.
+pub(crate) struct Sources<'a> {
+    /// Batch files: a folder or an address.
+    pub(crate) data: &'a str,
+    /// Headers that an auditor saved.
+    pub(crate) headers: &'a Path,
+    /// Folder with the layouts of the deployment's keys.
+    pub(crate) identity: &'a Path,
+    /// Whose, if there is no copy of the record.
+    pub(crate) patient: Option<PatientIndex>,
+    /// Names to recognise besides those of the copy.
+    pub(crate) know: &'a [String],
+    /// Folder of receipts.
+    pub(crate) receipts: Option<&'a Path>,
+    /// Files of released frames.
+    pub(crate) frames: &'a [PathBuf],
+}
+
+/// A log that was read.
+pub(crate) struct LogRead {
+    pub(crate) report: Report,
+    /// A copy of the record as it was settled last; none of a log that does not hold, or whose
+    /// batches have no record of this key.
+    settled: Option<Wallet>,
+    /// Where the last batch ends.
+    until: Option<Millis>,
+}
+
 /// What everything is compared with.
 struct Reading<'a> {
     viewer: Viewer,
@@ -83,46 +112,108 @@ impl Log {
     pub(crate) fn run(self) -> Outcome {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
         let deployment = self.expected.load(&self.identity)?;
-        let (scope, fingerprint) = (deployment.scope, deployment.fingerprint);
-        let path = Wallet::path(&self.patient_key);
-        // A lost copy is no reason to stop: the log is what it is rebuilt from.
-        let wallet = match path.exists() {
-            true => Some(Wallet::read(&path, scope)?),
-            false => None,
+        let sources = Sources {
+            data: &self.data,
+            headers: &self.headers,
+            identity: &self.identity,
+            patient: self.patient,
+            know: &self.know,
+            receipts: self.receipts.as_deref(),
+            frames: &self.frames,
         };
+        // What is signed meanwhile would be lost from a copy that is made anew.
+        let _lock = self.rebuild.then(|| KeyLock::take(&self.patient_key)).transpose()?;
+        let wallet = read_copy(&self.patient_key, deployment)?;
+        let mut read = sources.read(deployment, &key, wallet)?;
+        if self.rebuild {
+            read.rebuild(&self.patient_key)?;
+        }
+        Ok(read.report)
+    }
+}
+
+/// The wallet's copy beside a key. A lost one is no reason to stop: the log is what it is rebuilt
+/// from.
+pub(crate) fn read_copy(key: &Path, of: Deployment) -> anyhow::Result<Option<Wallet>> {
+    let path = Wallet::path(key);
+    Ok(match path.exists() {
+        true => Some(Wallet::read(&path, of.scope)?),
+        false => None,
+    })
+}
+
+impl LogRead {
+    /// How many operations the settled record has seen; none where there is no record.
+    pub(crate) fn nonce(&self) -> Option<u32> {
+        Some(self.settled.as_ref()?.record.as_ref()?.nonce)
+    }
+
+    /// Writes the copy beside a key anew, if the log has one to give: only one that holds does.
+    pub(crate) fn rebuild(&mut self, key: &Path) -> anyhow::Result<()> {
+        let Some(wallet) = &self.settled else { return Ok(()) };
+        wallet.write(&Wallet::path(key))?;
+        self.report.text += "\nthe wallet's copy of the record is rebuilt";
+        self.report.json["rebuilt"] = true.into();
+        let (pending, says) = match settle_pending(key, wallet.record()?.nonce, self.until)? {
+            Waiting::None => return Ok(()),
+            Waiting::Settled => ("settled", "what was sent and not answered is in the log"),
+            Waiting::Over => ("over", "what was sent and not answered is over and had no effect"),
+            Waiting::Still => {
+                ("waiting", "what was sent and not answered may still take effect, and is kept")
+            }
+        };
+        self.report.text += &format!("\n{says}");
+        self.report.json["pending"] = pending.into();
+        Ok(())
+    }
+}
+
+impl Sources<'_> {
+    /// Reads every batch and compares what is given beside them.
+    pub(crate) fn read(
+        &self,
+        deployment: Deployment,
+        key: &Key,
+        wallet: Option<Wallet>,
+    ) -> anyhow::Result<LogRead> {
+        let (scope, fingerprint) = (deployment.scope, deployment.fingerprint);
         let missing = || Usage("expected --patient N, or the wallet's record file".to_owned());
-        let patient = self.patient.or(wallet.as_ref().map(|wallet| wallet.patient));
-        let patient = patient.ok_or_else(missing)?;
+        let of_copy = wallet.as_ref().map(|wallet| wallet.patient);
+        if self.patient.zip(of_copy).is_some_and(|(given, own)| given != own) {
+            let why = "expected --patient to be that of the wallet's copy, found another";
+            return Err(Usage(why.to_owned()).into());
+        }
+        let patient = self.patient.or(of_copy).ok_or_else(missing)?;
         let mut names = wallet.as_ref().map(|wallet| wallet.names.clone()).unwrap_or_default();
-        for text in &self.know {
+        for text in self.know {
             names.learn(text, &party::actor(text)?);
         }
-        let layouts = read_layouts(&self.identity)?;
+        let layouts = read_layouts(self.identity)?;
         let viewer = Viewer { scope, layouts, patient, view_key: key.view_key() };
-        let headers = headers::read(&self.headers, scope)?;
+        let headers = headers::read(self.headers, scope)?;
         let reading = Reading { viewer, deployment, headers, names: &names };
         let given = self.read_given(&reading)?;
         let (mut shown, last) = self.check_all(&reading, &given)?;
         let copy = wallet.and_then(|wallet| wallet.record);
         shown.compare(&reading, Beside { copy, last: &last, given });
-        let rebuild = self.rebuild && shown.failure.is_none();
+        let holds = shown.failure.is_none();
         let mut report = tell_deployment(fingerprint, shown.conclude(reading.headers.len()));
-        // Only from a log that holds: a failed one leaves the record unknown.
-        if let (Before::Known(Some(record)), true) = (last, rebuild) {
-            let (nonce, record) = (record.nonce, Some(*record));
-            Wallet { scope, patient, record, names }.write(&path)?;
-            report.text += "\nthe wallet's copy of the record is rebuilt";
-            report.json["rebuilt"] = true.into();
-            forget_pending(&self.patient_key, nonce)?;
-        }
-        Ok(report)
+        let until = reading.headers.last().map(|header| header.window.t1());
+        report.json["until"] = until.map(|at| Utc(at).to_string()).into();
+        let settled = match last {
+            Before::Known(Some(record)) if holds => Some(*record),
+            _ => None,
+        };
+        report.json["record_found"] = settled.is_some().into();
+        let settled = settled.map(|record| Wallet { scope, patient, record: Some(record), names });
+        Ok(LogRead { report, settled, until })
     }
 
     /// What is held against the batches, read before them: a wrong folder is told at once.
     fn read_given(&self, reading: &Reading<'_>) -> anyhow::Result<Given> {
         let Viewer { scope, .. } = reading.viewer;
         let by = PromisedBy { scope, signer: reading.deployment.receipt_signer };
-        let kept = self.receipts.as_deref().map(|folder| read_kept(folder, by)).transpose()?;
+        let kept = self.receipts.map(|folder| read_kept(folder, by)).transpose()?;
         Ok(Given { kept, frames: self.read_frames(reading)? })
     }
 
@@ -132,8 +223,8 @@ impl Log {
         reading: &Reading<'a>,
         given: &Given,
     ) -> anyhow::Result<(Shown<'a>, Before)> {
-        let batches = Batches::parse(&self.data)?;
-        let edges = headers::read_edges(&self.headers)?;
+        let batches = Batches::parse(self.data)?;
+        let edges = headers::read_edges(self.headers)?;
         let headers = reading.headers.as_slice();
         let mut before = before_first(headers);
         let mut shown = Shown::new(reading.names);
@@ -228,16 +319,33 @@ struct Shown<'a> {
     failure: Option<Failure>,
 }
 
-/// An operation that was sent and not answered, whose nonce is used: what became of it is in the
-/// log.
-fn forget_pending(key: &Path, next: u32) -> anyhow::Result<()> {
+/// What a log says of an operation that was sent and not answered.
+enum Waiting {
+    /// There is none.
+    None,
+    /// Its nonce is used: what became of it is in the log.
+    Settled,
+    /// Every batch up to the end of its signature is there, and it is in none: it had no effect and
+    /// can have none.
+    Over,
+    /// It may be later than the last batch.
+    Still,
+}
+
+/// Forgets an operation that was sent and not answered once the log says what became of it. Kept
+/// for ever, one that never came to the node would keep everything else from being signed.
+fn settle_pending(key: &Path, next: u32, until: Option<Millis>) -> anyhow::Result<Waiting> {
     let pending = Pending::of_key(key);
-    let file = || format!("the operation that is kept in {}", pending.path().display());
-    let kept = pending.read().with_context(file)?;
-    if kept.is_some_and(|signed| signed.operation.nonce < next) {
-        pending.forget().with_context(file)?;
-    }
-    Ok(())
+    let Some(signed) = handed_in::read(&pending)? else { return Ok(Waiting::None) };
+    let operation = signed.operation;
+    let waiting = match until {
+        _ if operation.nonce < next => Waiting::Settled,
+        // Whatever comes later takes effect later than the last batch ends.
+        Some(until) if operation.valid_until <= until => Waiting::Over,
+        _ => return Ok(Waiting::Still),
+    };
+    handed_in::forget(&pending)?;
+    Ok(waiting)
 }
 
 /// What is compared once all batches are opened.
@@ -321,32 +429,33 @@ impl<'a> Shown<'a> {
         let mut json = json!({
             "schema": "vitals-log-1", "batches": batches, "entries": entries,
             "refused": refused_entries, "refused_is_proven": false, "compared": compared,
-            "not_compared": not_compared, "holds": holds,
+            "notes": notes, "not_compared": not_compared, "holds": holds,
         });
-        let mut text = Vec::new();
-        if !refused.is_empty() {
-            text.push("refused (the operator's word: no proof shows that none is missing)".into());
-            text.extend(refused);
-        }
-        text.extend(lines);
-        text.extend(notes);
+        let mut verdict = Vec::new();
         match self.failure {
-            None => text.push(format!(
+            None => verdict.push(format!(
                 "{} entries in {batches} batches: all are included, and none is missing",
                 entries.len()
             )),
             Some(Failure { number, why }) => {
-                text.push(format!("the log does not hold at batch {number}"));
+                verdict.push(format!("the log does not hold at batch {number}"));
                 json["failed_batch"] = number.into();
                 json["why"] = why.into();
             }
         }
         if contradicted {
-            text.push("what was promised or released contradicts the batches: see above".into());
+            verdict.push("what was promised or released contradicts the batches: see above".into());
         }
         if !not_compared.is_empty() {
-            text.push(format!("NOT COMPARED: {}", not_compared.join("; ")));
+            verdict.push(format!("NOT COMPARED: {}", not_compared.join("; ")));
         }
+        json["verdict"] = verdict.clone().into();
+        let mut text = Vec::new();
+        if !refused.is_empty() {
+            text.push("refused (the operator's word: no proof shows that none is missing)".into());
+            text.extend(refused);
+        }
+        text.extend(lines.into_iter().chain(notes).chain(verdict));
         match (holds, not_compared.is_empty()) {
             (false, _) => Report::failure(text.join("\n"), json),
             (true, false) => Report::not_compared(text.join("\n"), json),

@@ -14,10 +14,13 @@ mod known;
 mod log;
 mod node;
 mod receipt;
+mod record;
 mod recording;
 mod report;
 mod rule;
+mod signing;
 mod stream;
+mod wallet;
 
 use std::process;
 
@@ -111,6 +114,7 @@ enum Command {
     Receipt(receipt::Command),
     Stream(Box<stream::Stream>),
     Inspect(inspect::Inspect),
+    Wallet(Box<wallet::Serve>),
 }
 
 fn main() {
@@ -134,6 +138,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Receipt(command) => command.run(),
         Command::Stream(stream) => stream.run(json),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Wallet(wallet) => wallet.run(json),
     }
 }
 

@@ -73,6 +73,18 @@ pub(crate) struct UnknownHost {
     pub(crate) source: std::io::Error,
 }
 
+/// Another program signs with the key: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "expected nobody else to sign with this key, found a program that does ({} is locked): try again \
+     when it has ended",
+    path.display()
+)]
+pub(crate) struct KeyInUse {
+    /// What is locked.
+    pub(crate) path: PathBuf,
+}
+
 /// The user stopped it: exit code 4.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted; {kept}")]
@@ -131,7 +143,8 @@ fn causes(error: &anyhow::Error) -> Vec<String> {
     error.chain().map(|cause| escape(&cause.to_string())).collect()
 }
 
-fn error_object(error: &anyhow::Error) -> Value {
+/// The object of an error, for programs.
+pub(crate) fn error_object(error: &anyhow::Error) -> Value {
     let exit = exit_code(error).number();
     let mut object = json!({ "schema": "vitals-error-1", "error": causes(error), "exit": exit });
     let interrupted = error.downcast_ref::<Interrupted>().map(|one| &one.kept);
@@ -166,7 +179,7 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         if cause.is::<Interrupted>() {
             return Some(ExitCode::Interrupted);
         }
-        if cause.is::<UnknownHost>() {
+        if cause.is::<UnknownHost>() || cause.is::<KeyInUse>() {
             return Some(ExitCode::Unavailable);
         }
         // A file that is there and not the header's is a finding, not a slip of the command line.

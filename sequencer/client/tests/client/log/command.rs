@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use client::batches::BatchFiles;
+use client::hand_in::Pending;
 use client::{Wallet, keep_operation};
 use files::Audience;
 use model::{
@@ -230,6 +231,46 @@ async fn the_wallets_copy_is_compared_or_the_log_says_that_it_was_not() {
     let logged = settled.log("").await;
     logged.expect(5, "the wallet's copy was not compared");
     assert_eq!(logged.report["compared"]["copy"], "not-compared");
+}
+
+#[tokio::test]
+async fn what_had_no_answer_is_forgotten_once_it_can_have_no_effect_any_more() {
+    let settled = Settled::new();
+    let pending = Pending::of_key(&settled.path("anna.key"));
+    let keep = |nonce, valid_until| {
+        let operation = Operation {
+            patient: patient(ANNA),
+            nonce,
+            signed_at: super::world::at(500),
+            valid_until,
+            action: Action::Stop,
+        };
+        let domain = scope::sig_domain(deployment());
+        pending.keep(&Signed::sign(operation, domain, &anna().signer())).unwrap();
+    };
+    // The batch ends at 1000, and its record has seen two operations.
+    for (nonce, valid_until, found, said) in [
+        (2, 1001, "waiting", "may still take effect, and is kept"),
+        (2, 1000, "over", "is over and had no effect"),
+        (1, 9000, "settled", "is in the log"),
+    ] {
+        keep(nonce, super::world::at(valid_until));
+        // Without being asked to make the copy anew it only reads.
+        settled.log("").await;
+        assert!(pending.path().exists());
+        let logged = settled.log("--rebuild").await;
+        logged.expect(0, said);
+        assert_eq!(pending.path().exists(), found == "waiting", "{found}");
+    }
+    assert!(pending.read().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn another_patient_than_that_of_the_copy_is_refused() {
+    let settled = Settled::new();
+    let wallet = Wallet::new(deployment(), patient(ANNA + 1));
+    wallet.write(&Wallet::path(&settled.path("anna.key"))).unwrap();
+    settled.log("").await.expect(2, "expected --patient to be that of the wallet's copy");
 }
 
 #[tokio::test]
