@@ -5,7 +5,7 @@ import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
-const TEMPLATE_SHA256 = "e762d34d7ee27492ddad93bf6e87a5062e74094e1e52bab9ef5d9619ed6628ba";
+const TEMPLATE_SHA256 = "9d10a268986bce7f063e66a7c8f84fcdf567bc4553a9b1b7b663eddd1a0e0f7b";
 /** How long the browser has to take the file from here. */
 const OFFERED_MS = 60_000;
 
