@@ -377,7 +377,7 @@ export function markOf({ report, compared }, { trust, peers }) {
 
 /** What stands over its report. */
 export function titleOf({ report, compared }, { trust, peers }) {
-  if (isDisputed(compared, peers)) return { kind: "bad", title: DISPUTED };
+  if (isDisputed(compared, peers)) return { kind: "bad", title: disputedTitle(trust) };
   const { number, unlinked } = report;
   if (unlinked !== undefined) return { kind: "warn", title: notLinked(number) };
   const { word } = trustOf(trust);
@@ -390,6 +390,11 @@ export function titleOf({ report, compared }, { trust, peers }) {
 
 /** What stands over a check when the nodes of the chain do not say the same. */
 export const DISPUTED = "Disputed: the nodes of the chain that were asked disagree";
+
+/** The same, of a file by the word of whoever saved it. */
+export function disputedTitle(trust) {
+  return trust === "saved" ? `${DISPUTED}, ${BY_SAVER}` : DISPUTED;
+}
 
 /** Whether another node of the chain says something else, of a batch or of the deployment. */
 export function isDisputed(...lists) {
