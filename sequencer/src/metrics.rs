@@ -407,6 +407,19 @@ metrics! {
         "Times that configuration and server certificate were read again and taken over (SIGHUP).";
     pub config_reload_failed: IntGauge [], "boolean",
         "1 if what was read again last was not accepted: the values before hold.";
+    pub paused: IntGauge [], "boolean",
+        "1 while an operator paused settling (`sequencer pause`): nothing is sent to the chain.";
+    pub draining: IntGauge [], "boolean",
+        "1 while an operator drains the node (`sequencer drain`): nothing new is taken in but what \
+         takes rights away.";
+    pub tuned_keys: IntGauge [], "keys",
+        "Keys of the configuration that an operator set otherwise (`sequencer tune set`).";
+    orders_total: IntCounterVec ["order"], "orders",
+        "Orders of operators that were carried out: set and reset of a key, pause, resume, seal, \
+         drain.";
+    pub withdrawals_unsettled: IntGauge [], "withdrawals",
+        "Stops, revocations and denials that are in force and not on the chain yet; of a batch that \
+         was assembled before the start every operation is counted.";
     pub outbox_pending: IntGauge [], "transactions",
         "Settling transactions that are not final yet.";
 }

@@ -44,8 +44,10 @@ pub enum Allowed {
 /// When a changed value takes effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Applies {
-    /// When the running node is sent SIGHUP.
+    /// When the running node is sent SIGHUP, or told by `sequencer tune set`.
     Live,
+    /// The same, with the window that begins next: the open one ends as it was begun.
+    Window,
     /// When a command of `sequencer identity` issues the next certificate.
     Issue,
     /// When the node is started again.

@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 22] = [
+const EXITS: [(&str, [&str; 5]); 24] = [
     (
         "`sequencer init`",
         [
@@ -125,6 +125,28 @@ const EXITS: [(&str, [&str; 5]); 22] = [
         ],
     ),
     (
+        "`sequencer tune`, `pause`, `resume`, `seal now`",
+        [
+            "done; listed; there was nothing to end",
+            "the node refuses: no key, not live, a value that the file may not hold, `operator.log` \
+             that cannot be written",
+            "an argument is wrong, or `--as` or `--reason` is none to print",
+            "no node runs in the folder, or its socket does not answer",
+            "",
+        ],
+    ),
+    (
+        "`sequencer drain`",
+        [
+            "nothing is left",
+            "something is left after `--wait`, which is said, and the node goes on draining; it is \
+             paused",
+            "an argument is wrong",
+            "no node runs in the folder, or its socket does not answer",
+            "",
+        ],
+    ),
+    (
         "`sequencer org`, `device`, `identity`",
         [
             "done",
@@ -169,7 +191,8 @@ const EXITS: [(&str, [&str; 5]); 22] = [
             "everything holds",
             "something is broken; the deployment has another fingerprint than was expected",
             "an argument is wrong; the deployment file, an opening or a receipt is missing, \
-             malformed or open to others; a folder given holds none of its kind; the saved headers are malformed or cannot be written",
+             malformed or open to others; a folder given holds none of its kind; the saved headers are malformed or cannot be written; \
+             `page`: the file is there already, the batch has not settled, or is too large for one",
             "the chain or a batch file is not reachable",
             "",
         ],
@@ -279,7 +302,7 @@ const MET: [(&str, &str, &[&str]); 8] = [
         &["Failed stages", "Degraded stages"],
     ),
     ("operator, auditor", "HTTP of the node", &["HTTP"]),
-    ("operator", "`sequencer org`, `device`, `identity`", &["Admin socket"]),
+    ("operator", "`sequencer org`, `device`, `identity`, `tune`, `drain`", &["Admin socket"]),
     ("operator", "`sequencer deploy`, the stage `settlement`", &["Contract"]),
     ("developer", "JSON-RPC", &["Embedded chain", "Refused transactions"]),
 ];

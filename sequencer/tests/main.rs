@@ -26,6 +26,7 @@ mod inspect;
 mod kill;
 mod loss;
 mod operate;
+mod orders;
 mod pages;
 mod plan;
 mod proxy;

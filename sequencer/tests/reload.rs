@@ -51,13 +51,19 @@ impl Program {
         assert!(sent.unwrap().success());
     }
 
+    /// Has it read the configuration again, as it stands at the site.
+    pub(crate) fn read_again(&self, site: &Site) {
+        write_config(site);
+        self.signal("-HUP");
+    }
+
     /// Waits for its end, which is to be a success.
     pub(crate) fn ended_well(&mut self) {
         assert!(self.child.wait().unwrap().success());
     }
 
     /// The next line of the log that says this.
-    fn line(&mut self, words: &str) -> String {
+    pub(crate) fn line(&mut self, words: &str) -> String {
         let mut line = String::new();
         loop {
             line.clear();
@@ -106,10 +112,13 @@ fn a_hangup_takes_over_what_is_live_names_what_is_not_and_ends_nothing() {
 
     site.config.ingest.rates.opens_burst = 7;
     site.config.batch.close_after_ms -= 1;
+    site.config.store.scrub_every_ms -= 1;
     write_config(&site);
     program.signal("-HUP");
-    assert!(program.line(again).contains("ingest.rates.opens_burst"));
-    assert!(program.line("needs a restart").contains("batch.close_after_ms"));
+    let taken = program.line(again);
+    assert!(taken.contains("taken=\"ingest.rates.opens_burst\""), "{taken}");
+    assert!(taken.contains("next_window=\"batch.close_after_ms\""), "{taken}");
+    assert!(program.line("needs a restart").contains("store.scrub_every_ms"));
     runtime.block_on(connect(&site, &program)).unwrap();
 
     std::fs::write(site.layout.config(), "[log]\nlevel = \"loud\"\n").unwrap();

@@ -5,7 +5,7 @@ import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
-const TEMPLATE_SHA256 = "e762d34d7ee27492ddad93bf6e87a5062e74094e1e52bab9ef5d9619ed6628ba";
+const TEMPLATE_SHA256 = "a82fcbbe497b6d52a3c546d35667e3d81224259300e77df323c92e8aee751165";
 /** How long the browser has to take the file from here. */
 const OFFERED_MS = 60_000;
 

@@ -89,11 +89,11 @@ export function trustOf(trust) {
 export const STATES = {
   final: ["final", "settled in a block that no reorganisation takes back"],
   mined: ["mined", "settled on the chain; its block is not final yet"],
-  sent: ["sent", "the node sent its transaction; it is not on the chain yet"],
+  sent: ["sent", "its transaction was given to the chain's node; the chain does not show it yet"],
   assembled: ["assembled", "the node has its file; it is not on the chain yet"],
-  proving: ["proving", "the node makes its proofs"],
+  proving: ["proving", "its proofs are being made"],
   closed: ["closed", "its window has ended; it waits to be proven"],
-  open: ["open", "the node takes in readings and operations of it"],
+  open: ["open", "what comes now goes into it"],
 };
 
 /** How far something is that the chain does not have. */
@@ -377,7 +377,7 @@ export function markOf({ report, compared }, { trust, peers }) {
 
 /** What stands over its report. */
 export function titleOf({ report, compared }, { trust, peers }) {
-  if (isDisputed(compared, peers)) return { kind: "bad", title: DISPUTED };
+  if (isDisputed(compared, peers)) return { kind: "bad", title: disputedTitle(trust) };
   const { number, unlinked } = report;
   if (unlinked !== undefined) return { kind: "warn", title: notLinked(number) };
   const { word } = trustOf(trust);
@@ -390,6 +390,11 @@ export function titleOf({ report, compared }, { trust, peers }) {
 
 /** What stands over a check when the nodes of the chain do not say the same. */
 export const DISPUTED = "Disputed: the nodes of the chain that were asked disagree";
+
+/** The same, of a file by the word of whoever saved it. */
+export function disputedTitle(trust) {
+  return trust === "saved" ? `${DISPUTED}, ${BY_SAVER}` : DISPUTED;
+}
 
 /** Whether another node of the chain says something else, of a batch or of the deployment. */
 export function isDisputed(...lists) {

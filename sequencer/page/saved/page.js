@@ -97,7 +97,7 @@ async function verify() {
       const outcome = fault.name === "Broken" ? "broken" : "away";
       state.checks.set(number, { outcome, fault });
     }
-    say(fault.message);
+    say(fault.name === "Cancelled" ? text.CANCELLED : fault.message);
   }
   show();
 }
@@ -110,7 +110,11 @@ function titleOf(number) {
 const acts = { verify, cancel: (number) => state.checks.get(number)?.cancel?.() };
 
 function show() {
-  byId("view").replaceChildren(...content().filter(Boolean));
+  const view = byId("view");
+  const hadFocus = view.contains(document.activeElement);
+  view.replaceChildren(...content().filter(Boolean));
+  // Whoever checks again from the keyboard stays at the check.
+  if (hadFocus) view.querySelector("[data-key=check]")?.focus();
   byId("trust").textContent = text.trustOf("saved").badge;
 }
 
@@ -126,7 +130,9 @@ function content() {
   return [
     heading,
     savedNotice(),
-    text.isDisputed(state.peers) ? notice({ kind: "bad", title: text.DISPUTED }) : undefined,
+    text.isDisputed(state.peers)
+      ? notice({ kind: "bad", title: text.disputedTitle(overview.trust) })
+      : undefined,
     checkCard(number, state, acts),
     ...detailCards(state.detail, { cost: state.cost, check, trust: overview.trust }),
     deploymentCard(state),

@@ -94,7 +94,10 @@ test("an answer is read as far as it is known, and what is no desk's is refused"
   const { tuned, paused, draining, access } = desk;
   assert.deepEqual([tuned, paused, draining, access], [[], undefined, undefined, undefined]);
   // A node of another release tells more or less.
-  const other = { ...deskAnswer({ points: 1 }), later: [1], health: undefined, rejects: null };
+  assert.deepEqual([desk.ageMs, desk.begunMs], [1200, 1_800_000_000_000]);
+  const known = deskAnswer({ points: 1 });
+  const other = { ...known, later: [1], health: undefined, rejects: null, age_ms: -1 };
+  assert.equal(readDesk(other).ageMs, undefined);
   assert.deepEqual([readDesk(other).health, readDesk(other).rejects], [undefined, []]);
   assert.equal(readDesk({ ...other, now: null }).now, undefined);
   const sound = deskAnswer({ points: 2 });
@@ -179,6 +182,11 @@ test("nothing is drawn across a hole, and a clock that was set back begins anew"
   // Nothing is told of points before the last one; that the last is another one says it.
   const behind = { ...deskAnswer({ points: 0 }), now: { at_unix_ms: ring.since - 1 } };
   assert.equal(ring.take(readDesk(behind)), false);
+  // Of another run, whose first points are still to come.
+  assert.ok(take({ from: 7, points: 2 }));
+  const begun = { ...deskAnswer({ points: 0 }), now: null, begun_unix_ms: 5 };
+  assert.equal(ring.take(readDesk(begun)), false);
+  assert.deepEqual([ring.take(readDesk(begun)), ring.times], [true, []]);
 });
 
 test("figures have the unit that their name ends in, and none is told as that", () => {
@@ -259,7 +267,7 @@ test("what is ordered is said with who and why, as far as that is known", () => 
 });
 
 test("why nothing is shown is said, and no word of it claims to have checked anything", () => {
-  const kinds = ["token", "elsewhere", "none", "malformed", "away", "anything else"];
+  const kinds = ["token", "plain", "unset", "none", "malformed", "away", "anything else"];
   for (const kind of kinds) {
     const { title, words } = text.closedWords(kind);
     assert.ok(title.length > 0 && words.length > 0, kind);

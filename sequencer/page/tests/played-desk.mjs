@@ -111,6 +111,8 @@ export function deskAnswer({ from = 0, points }) {
     points_max: 2160,
     now: taken.at(-1) ?? pointAt(Math.max(0, from - 1)),
     points: Object.fromEntries(rows),
+    age_ms: 1200,
+    begun_unix_ms: BEGUN_MS,
     health: HEALTH,
     rejects: [
       { code: 7, meaning: "a sequence number was skipped", count: 3, per_second: 0 },

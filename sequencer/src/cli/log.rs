@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use model::{SystemClock, escape_lines};
 use sequencer::doors::config::LogSection;
 use sequencer::doors::log::JsonLog;
+use sequencer::node::SetLevel;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -18,6 +19,7 @@ use super::outcome::{Outcome, failed, usage};
 static IS_JSON: OnceLock<bool> = OnceLock::new();
 
 /// What is logged, to be changed while the program runs.
+#[derive(Clone)]
 pub(super) struct LogLevel {
     filter: reload::Handle<Targets, Registry>,
     /// `RUST_LOG` is set: it is read before the configuration.
@@ -32,6 +34,19 @@ impl LogLevel {
             return Ok(());
         }
         self.filter.reload(targets(level)?).map_err(failed)
+    }
+}
+
+impl SetLevel for LogLevel {
+    fn refuses(&self) -> Option<&'static str> {
+        self.is_given.then_some("RUST_LOG is set, which is read before log.level")
+    }
+
+    fn set(&self, level: &str) {
+        if let Err(failure) = LogLevel::set(self, level) {
+            let error = escape_lines(&format!("{:#}", failure.error));
+            tracing::error!(error, "the log's level stays as it was");
+        }
     }
 }
 

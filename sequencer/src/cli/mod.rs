@@ -12,6 +12,7 @@ mod keys;
 mod listed;
 mod log;
 mod node;
+mod orders;
 mod outcome;
 mod plan;
 mod registry;
@@ -19,6 +20,7 @@ mod reload;
 mod renewals;
 mod service;
 mod status;
+mod tune;
 
 use std::path::PathBuf;
 use std::process;
@@ -96,6 +98,38 @@ enum Command {
     /// Where it is reached, its stages, how far batches are closed, proven and settled, the
     /// balance, the disk, the clock, and certificates that end soon. Ends with 3 if none answers.
     Status(status::StatusArgs),
+    /// What holds of a running node's configuration, and what is set by hand, for operators:
+    /// `sequencer tune list`, then `sequencer tune set KEY VALUE`.
+    ///
+    /// Three columns: what the configuration says, what holds, and when a change does: now, at the
+    /// next window, or after a restart. docs/operate.md says what becomes of a value that is set.
+    #[command(subcommand)]
+    Tune(tune::TuneCommand),
+    /// Pauses settling, for operators: `sequencer pause --as NAME --reason TEXT`, then `sequencer
+    /// resume`.
+    ///
+    /// Nothing is sent to the chain, over starts too. Readings, accesses and operations are taken
+    /// in and proven as ever; a withdrawal is in force at once, and late on the chain: metrics,
+    /// alerts and `sequencer status` say how many wait.
+    Pause(orders::OrderArgs),
+    /// Ends a pause or a drain, for operators: `sequencer resume`, and to see how it stands
+    /// `sequencer status`.
+    ///
+    /// What waited is settled in order, several batches in one transaction.
+    Resume(orders::OrderArgs),
+    /// Ends the open window now, for operators: `sequencer seal now`, and to see it settled
+    /// `sequencer status --watch`.
+    #[command(subcommand)]
+    Seal(orders::SealCommand),
+    /// Empties a node before it is stopped for good, for operators: `sequencer drain`, and to take
+    /// that back `sequencer resume`.
+    ///
+    /// Nothing new is taken in but what takes rights away and requests to read in an emergency:
+    /// frames, streams, other requests to read and operations that give rights are told to come
+    /// again. The open window is closed, all of it is proven and settled, and the command ends with
+    /// 0 once the last transaction is final and nothing is left. A stop without it loses nothing
+    /// either: what is not settled then is so after the next start.
+    Drain(orders::DrainArgs),
     /// Organisations that own gateways and devices and employ practitioners, for operators:
     /// `sequencer org add ID`, `sequencer org list`.
     #[command(subcommand)]
@@ -177,6 +211,11 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Deploy(args) => node::deploy(args),
         Command::Run(args) => node::run(args),
         Command::Status(args) => status::status(&args),
+        Command::Tune(command) => tune::run(command),
+        Command::Pause(args) => orders::pause(args),
+        Command::Resume(args) => orders::resume(args),
+        Command::Seal(command) => orders::seal(command),
+        Command::Drain(args) => orders::drain(args),
         Command::Org(command) => registry::run(command),
         Command::Identity(command) => identity::run(command),
         Command::Device(command) => registry::run(command),

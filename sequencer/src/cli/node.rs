@@ -219,7 +219,7 @@ fn dev(log: LogLevel, size: DevSize) -> Outcome {
 
 /// Runs until a signal or a failure, then stops gracefully.
 async fn run_until_stopped(
-    mut node: Node,
+    node: Node,
     again: &Again,
     signals: &mut Signals,
     manager: &ServiceManager,
@@ -230,9 +230,10 @@ async fn run_until_stopped(
     println!("ingest {} (QUIC)  http://{}  base chain {}", at.ingest, at.http, at.rpc);
     if let Some(page) = at.page {
         println!("page   http://{page}/ shows batches, as this operator shows them");
-        println!("desk   http://{page}/desk.html shows the operator how the node stands");
+        println!("desk   http://{page}/desk.html shows how it stands, with `web.token_file`");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
+    node.log_by(Arc::new(again.log.clone()));
     manager.tell(Notice::Ready).await;
     let outcome = loop {
         let wish = tokio::select! {
@@ -243,7 +244,7 @@ async fn run_until_stopped(
             Wish::Stop => break Ok(()),
             Wish::ReadAgain => {
                 manager.tell(Notice::Reloading).await;
-                again.read(&mut node);
+                again.read(&node);
                 // Also where the files were not accepted: all is as before.
                 manager.tell(Notice::Ready).await;
             }

@@ -81,7 +81,7 @@ pub(super) struct Again {
 
 impl Again {
     /// Reads, takes over, and says in the log what became of it. Nothing here ends the node.
-    pub(super) fn read(&self, node: &mut Node) {
+    pub(super) fn read(&self, node: &Node) {
         let Some(path) = &self.config else {
             return tracing::info!("a development node has no file that is read again");
         };
@@ -92,18 +92,25 @@ impl Again {
         }
     }
 
-    fn take_over(&self, path: &Path, node: &mut Node) -> Outcome {
+    fn take_over(&self, path: &Path, node: &Node) -> Outcome {
         let mut config = Config::read(path).map_err(usage)?;
         config.chain.rpc = rpc(self.rpc.clone(), config.chain.rpc)?;
         // As at the start, since rates take memory too.
         check_memory(&config)?;
-        let Reloaded { taken, needs_restart } = node.reload(&config).map_err(failed)?;
+        let reloaded = node.reload(&config).map_err(failed)?;
         // Before the level changes: a quieter one would swallow it.
-        let taken = taken.join(" ");
-        tracing::info!(taken, "configuration and server certificate are read again");
+        let Reloaded { taken, next_window, needs_restart, tuned } = reloaded;
+        let (taken, next_window) = (taken.join(" "), next_window.join(" "));
+        tracing::info!(taken, next_window, "configuration and server certificate are read again");
         for key in needs_restart {
             tracing::warn!(key, "the changed value needs a restart: the one before holds");
         }
-        self.log.set(&config.log.level)
+        for key in tuned {
+            tracing::warn!(
+                key,
+                "an operator set another value, which holds until `sequencer tune reset`"
+            );
+        }
+        self.log.set(&node.log_level())
     }
 }

@@ -11,6 +11,7 @@ use sequencer::folder::layout::Layout;
 use sequencer::folder::validity;
 use sequencer::forecast::{Compared, PlanErrors};
 use sequencer::node::desk::{Figures, RejectCount};
+use sequencer::node::orders::InForce;
 use sequencer::node::status::{Batches, Certificates, NodeStatus, StageStatus};
 use serde_json::{Value, json};
 
@@ -99,7 +100,7 @@ fn show(asked: &Asked, text: &str, json: &Value) {
 }
 
 /// Why there is no answer: a node that is gone is started again, one that is stuck is looked at.
-fn unanswered(error: AdminError, layout: &Layout) -> Failure {
+pub(super) fn unanswered(error: AdminError, layout: &Layout) -> Failure {
     let folder = layout.folder().display();
     let words = match &error {
         AdminError::Socket { .. } | AdminError::NoAnswer => format!(
@@ -187,11 +188,30 @@ fn text(status: &NodeStatus) -> String {
         format!("clock        {} ms ahead of the boot-time clock", status.clock_ahead_ms),
     ]
     .into_iter()
+    .chain(in_force(status))
     .chain(status.plan.as_ref().map(plan))
     .chain(figures(status.figures.as_ref()))
     .chain([rejected(&status.rejects)])
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+/// What operators ordered: lines where there is something.
+fn in_force(status: &NodeStatus) -> Vec<String> {
+    let InForce { paused, draining, tuned } = &status.in_force;
+    let waiting = status.withdrawals_unsettled;
+    let paused = paused.as_ref().map(|since| {
+        let since = since.words();
+        format!("paused       {since}: nothing is sent to the chain; {waiting} withdrawals wait")
+    });
+    let draining = draining
+        .as_ref()
+        .map(|since| format!("draining     {}: only withdrawals are taken in", since.words()));
+    let tuned = (!tuned.is_empty()).then(|| {
+        let keys: Vec<&str> = tuned.iter().map(|one| one.key.as_str()).collect();
+        format!("set by hand  {} (`sequencer tune list --changed`)", keys.join(", "))
+    });
+    paused.into_iter().chain(draining).chain(tuned).collect()
 }
 
 /// What the desk shows, of the last seconds: as many lines before the first point is taken.

@@ -112,10 +112,10 @@ impl Cast {
             step.ok(patient.key.write(&path))?;
             let mut wallet = patient.wallet.lock().await;
             // Records hold hashes; without names the printed rules would be hashes too.
-            self.introduce(&mut wallet);
+            let device = &self.world.devices[patient.device];
+            self.introduce(&mut wallet, device);
             step.ok(wallet.write(&Wallet::path(&path)))?;
             drop(wallet);
-            let device = &self.world.devices[patient.device];
             let gateway = self.world.gateways[device.gateway].id.as_str();
             let line = serde_json::json!({
                 "identity": self.identities.join(gateway),
@@ -132,8 +132,8 @@ impl Cast {
         step.io(&path, files::create(&path, assignments.as_bytes(), Audience::Owner))
     }
 
-    /// Tells a wallet everybody's name, so that it can print rules and claims in words.
-    fn introduce(&self, wallet: &mut Wallet) {
+    /// Tells a wallet the names that it may meet, so that it can print rules and claims in words.
+    fn introduce(&self, wallet: &mut Wallet, own: &world::Device) {
         let world = &self.world;
         let mut learn = |text: String, word| wallet.names.learn(&text, &Party::Named(word));
         for id in &world.organisations {
@@ -142,9 +142,7 @@ impl Cast {
         for one in &world.practitioners {
             learn(format!("practitioner:{}", one.id), scope::practitioner(&one.id));
         }
-        for one in &world.devices {
-            learn(format!("device:{}", one.id), scope::device(&one.id));
-        }
+        learn(format!("device:{}", own.id), scope::device(&own.id));
     }
 
     /// Everybody says goodbye.

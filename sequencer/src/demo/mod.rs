@@ -14,10 +14,11 @@ mod options;
 mod play;
 mod report;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use files::Audience;
 use model::{Clock, ManualClock};
 
 use crate::doors::config::{BatchSection, Config};
@@ -114,6 +115,7 @@ pub async fn dev(dir: &Path, size: DevSize) -> Result<Node, DemoError> {
     };
     // Whoever tries it out may look at it.
     config.web.listen = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
+    config.web.token_file = Some(draw_desk_token(&dir)?);
     // All are enrolled at once, and one wallet writes every permit.
     config.ingest.rates.operations_burst += 2 * size.patients;
     if size.gateways > GATEWAYS_OF_ONE_WARD {
@@ -134,6 +136,15 @@ pub async fn dev(dir: &Path, size: DevSize) -> Result<Node, DemoError> {
     }
     cast.leave().await;
     Ok(node)
+}
+
+/// A token for the desk, in a file beside the keys: whoever has these may see it.
+fn draw_desk_token(dir: &Path) -> Result<PathBuf, DemoError> {
+    let (step, path, mut token) = (Step("desk"), dir.join("desk.token"), [0; 32]);
+    step.ok(getrandom::fill(&mut token))?;
+    let token = hex::encode(token);
+    step.io(&path, files::replace(&path, &[token.as_bytes()], Audience::Owner))?;
+    Ok(path)
 }
 
 /// How many a development node has.

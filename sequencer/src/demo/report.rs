@@ -200,6 +200,7 @@ pub(super) fn dev_steps(node: &Node, dir: &Path, cast: &Cast) -> Vec<String> {
         node.endpoints().ingest
     ));
     lines.extend(audit_lines(node, dir, cast));
+    lines.push(format!("The token that its desk asks for stands in {}/desk.token.", dir.display()));
     lines
 }
 

@@ -5,8 +5,9 @@
 //! record or has one ([`Given`]), `list` prints the registry, `status` how the node stands.
 //! `renewals` prints the certificates that were asked for over their holders' connections, `issued
 //! ROLE NAME HEX` hands one of them back as DER, and `revoke HEX` ends a certificate by its
-//! fingerprint. Requests about keys of bodies stand in [`KeyDesk`]. `end` says where the journal
-//! ends, and `pin` where a backup does ([`PinBackup`]).
+//! fingerprint. Requests about keys of bodies stand in [`KeyDesk`], orders to the node (tuning,
+//! pause, drain) in [`orders`](super::orders). `end` says where the journal ends, and `pin` where a
+//! backup does ([`PinBackup`]).
 //! Threat note: whoever opens the socket is the operator; the file is made with mode 0600 in the
 //! node's folder, and nothing here can touch consent, which only signatures move.
 
@@ -25,9 +26,10 @@ use tokio::time::{sleep, timeout};
 use wire::{RegistryChange, Role};
 
 use crate::doors::codes::{
-    ANSWER_LATE, CHANGE_NOT_HEX, KEYS_PANICKED, PIN_PANICKED, REQUEST_UNKNOWN,
+    ANSWER_LATE, CHANGE_NOT_HEX, KEYS_PANICKED, PEER_UNKNOWN, PIN_PANICKED, REQUEST_UNKNOWN,
 };
 use crate::doors::key_desk::KeyDesk;
+use crate::doors::orders::{self, CarryOut, Ordered, Peer};
 use crate::guard::{Guard, GuardedTask, Stage, spawn_request};
 use crate::stages::ingest::{Issued, RegistryDesk, Renewals, Revoked, WaitingRenewal};
 use crate::stages::ledger::{Certificate, LedgerView, Registry};
@@ -115,6 +117,8 @@ pub struct Answers {
     pub pin: Arc<dyn PinBackup>,
     /// The keys that readings are sealed under.
     pub keys: KeyDesk,
+    /// Who carries orders out.
+    pub orders: Arc<dyn CarryOut>,
 }
 
 /// What must hold of the record that a change adds: looked at when the change is made and not when
@@ -216,12 +220,14 @@ async fn accept(listener: UnixListener, answers: Answers) -> Result<(), Infallib
 }
 
 async fn serve(stream: UnixStream, answers: &Answers) {
+    // Before the socket is taken apart.
+    let peer = stream.peer_cred().ok().map(|peer| Peer { uid: peer.uid(), pid: peer.pid() });
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     // One request a connection: an operator's command asks once and goes.
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     let Ok(Ok(_)) = timeout(TRANSFER_WAIT, reader.read_line(&mut line)).await else { return };
-    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), answers)).await;
+    let answer = timeout(ANSWER_WAIT, answer_request(line.trim(), peer, answers)).await;
     let answer = match answer.unwrap_or_else(|_| Err(ANSWER_LATE.code.into())) {
         Ok(value) => value,
         Err(detail) => json!({ "error": detail }),
@@ -231,8 +237,17 @@ async fn serve(stream: UnixStream, answers: &Answers) {
     drop(timeout(TRANSFER_WAIT, write.write_all(answer.as_bytes())).await);
 }
 
-async fn answer_request(request: &str, answers: &Answers) -> Result<Value, String> {
-    let Answers { desk, renewals, tell, pin, keys } = answers;
+async fn answer_request(
+    request: &str,
+    peer: Option<Peer>,
+    answers: &Answers,
+) -> Result<Value, String> {
+    let Answers { desk, renewals, tell, pin, keys, orders } = answers;
+    if let Some((orders::WORD, asked)) = request.split_once(' ') {
+        let peer = peer.ok_or(PEER_UNKNOWN.code)?;
+        let ordered = Ordered::read(asked, peer).map_err(|error| error.to_string())?;
+        return orders.carry_out(ordered).await;
+    }
     match request {
         "list" => return Ok(list(&desk.view().registry())),
         "status" => return Ok(tell.status()),

@@ -63,6 +63,16 @@ pub(crate) const DESK_ELSEWHERE: Unserved = Unserved {
                  `web.token_file`.",
 };
 
+pub(crate) const DESK_UNSET: Unserved = Unserved {
+    requests: &["/desk"],
+    status: 403,
+    code: "desk-unset",
+    meaning: "Beside the node's page, which is for everybody, its desk is for whoever has the token, \
+              and none is set.",
+    what_to_do: "Set `web.token_file` and start the node again; `sequencer status --watch` shows the \
+                 same meanwhile.",
+};
+
 pub(crate) const PATH_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 404,
@@ -235,6 +245,28 @@ pub(crate) const NO_NEW_KEYS: Unserved = Unserved {
                  tried again once a second with a frame that needs one, else once a minute.",
 };
 
+pub(crate) const DRAINING: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "draining",
+    meaning: "An operator drains the node, `since` then: frames, new streams, accesses and \
+              operations that give rights are refused as unavailable; stops, revocations, denials \
+              and accesses in an emergency are taken, and what is there is proven and settled.",
+    what_to_do: "Wait for `sequencer drain`, which says when nothing is left, and stop the node. \
+                 `sequencer resume` has it take in again; so does a start.",
+};
+
+pub(crate) const PAUSED: Unserved = Unserved {
+    requests: &["/readyz"],
+    status: 503,
+    code: "paused",
+    meaning: "An operator paused settling, `since` then: nothing is sent to the chain, over starts \
+              too. Everything is taken in and proven, and withdrawals are in force at once; on the \
+              chain they are late.",
+    what_to_do: "`sequencer status` says who and why; `sequencer resume` goes on, and all that waits \
+                 is settled in order.",
+};
+
 pub(crate) const FILES_DAMAGED: Unserved = Unserved {
     requests: &["/readyz"],
     status: 503,
@@ -354,8 +386,8 @@ pub(crate) const OPERATIONS_CLOSED: Unserved = Unserved {
     requests: OPERATIONS,
     status: 503,
     code: "operations-closed",
-    meaning: "The node starts, stops, is held, its journal failed, or its clocks disagree: this is not \
-              taken now, and did not take effect.",
+    meaning: "The node starts, stops, is drained or held, its journal failed, or its clocks disagree: \
+              this is not taken now, and did not take effect.",
     what_to_do: "Ask `GET /readyz` why, and send it again later.",
 };
 
@@ -377,6 +409,7 @@ pub const HTTP: &[Unserved] = &[
     SOURCE_HIDDEN,
     DESK_TOKEN,
     DESK_ELSEWHERE,
+    DESK_UNSET,
     OPERATION_ENROLMENT,
     OPERATION_NOT_TAKEN,
     PATH_UNKNOWN,
@@ -418,6 +451,8 @@ pub const HTTP: &[Unserved] = &[
     DISK_LOW,
     NO_NEW_KEYS,
     FILES_DAMAGED,
+    DRAINING,
+    PAUSED,
     OPERATIONS_BUSY,
     OPERATIONS_CLOSED,
     OPERATION_UNACKNOWLEDGED,
@@ -437,9 +472,10 @@ pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
     requests: ANY,
     status: 0,
     code: "expected `list`, `status`, `renewals`, `end`, `pin`, `change HEX`, `issue HEX`, `renew HEX`, `issued \
-           ROLE NAME HEX` or `revoke HEX`",
+           ROLE NAME HEX`, `revoke HEX` or `order JSON`",
     meaning: "The line is no request.",
-    what_to_do: "Use `sequencer org | device | identity | status | backup | journal inspect`.",
+    what_to_do: "Use `sequencer org | device | identity | status | backup | journal inspect | tune | \
+                 pause | resume | seal | drain`.",
 };
 
 pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {
@@ -455,7 +491,8 @@ pub(crate) const ANSWER_LATE: Unserved = Unserved {
     requests: ANY,
     status: 0,
     code: "the node did not decide within 30 s",
-    meaning: "The writer did not come to the request in time; a change may still be made.",
+    meaning: "The writer or the disk did not come to the request in time; a change may still be \
+              made, and an order carried out.",
     what_to_do: "Look with `sequencer KIND list` whether it was made; look after the disk and ask \
                  again.",
 };
@@ -477,6 +514,26 @@ pub(crate) const KEYS_PANICKED: Unserved = Unserved {
                  the node's log.",
 };
 
+pub(crate) const ORDER_PANICKED: Unserved = Unserved {
+    requests: ORDERS,
+    status: 0,
+    code: "the task that carries an order out panicked",
+    meaning: "What was ordered may be done or not; nothing else of the node is concerned.",
+    what_to_do: "Look with `sequencer status` and `sequencer tune list`; if it comes back, report it \
+                 with the node's log.",
+};
+
+pub(crate) const PEER_UNKNOWN: Unserved = Unserved {
+    requests: ORDERS,
+    status: 0,
+    code: "the system does not say who asks",
+    meaning: "Nothing is done: an order is written down with the user that it came from.",
+    what_to_do: "Order again; if it comes back, look at the machine.",
+};
+
+/// What operators order.
+const ORDERS: &[&str] = &["order JSON"];
+
 /// Requests about the keys of bodies.
 const KEYS: &[&str] = &["keys", "backup-keys", "destroy-keys"];
 
@@ -488,6 +545,33 @@ pub const ADMIN: &[Unserved] = &[
     ANSWER_LATE,
     PIN_PANICKED,
     KEYS_PANICKED,
+    ORDER_PANICKED,
+    PEER_UNKNOWN,
+    Unserved {
+        requests: ORDERS,
+        status: 0,
+        code: "[what was expected of the order, its key or its value, in the words of the file]",
+        meaning: "It is no order, or the node does not change the key while it runs, or the value is \
+                  none that the configuration may have; nothing is changed.",
+        what_to_do: "Look with `sequencer tune list` which keys are live; what each may be stands in \
+                     [configuration](configuration.md).",
+    },
+    Unserved {
+        requests: ORDERS,
+        status: 0,
+        code: "[that the node is paused]",
+        meaning: "A node that is paused is not drained: the one would wait for the other.",
+        what_to_do: "`sequencer resume`, and drain it then.",
+    },
+    Unserved {
+        requests: ORDERS,
+        status: 0,
+        code: "[what keeps `operator.log` from being written, or `paused.json` from being removed]",
+        meaning: "Nothing is done without a line that says by whom, but for a pause, a resume and a \
+                  reset; a pause holds as long as its note cannot be removed.",
+        what_to_do: "Make room in the node's folder, or move a full `operator.log` away and keep it; \
+                     then order again.",
+    },
     Unserved {
         requests: KEYS,
         status: 0,

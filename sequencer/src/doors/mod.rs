@@ -10,5 +10,7 @@ pub mod key_desk;
 pub mod log;
 mod machine;
 pub mod memory;
+pub mod orders;
 pub mod page;
 pub mod reach;
+pub mod set;

@@ -1,8 +1,11 @@
 //! The operator's page: the batches of this node, shown by whoever runs it.
 //!
 //! It is the page that an auditor serves, and says less: who serves a page could change it, so here
-//! nothing is *verified*. It shows what the HTTP service and the chain tell anybody; and beside it
-//! the desk, which is for whoever is let in ([`Access`]).
+//! nothing is *verified*. It shows what the HTTP service and the chain tell anybody.
+//!
+//! Beside it stands the desk, for whoever has the token ([`Access`]), and without one for nobody: a
+//! proxy that passes the page on to everybody may well ask for it by a name of this machine, and
+//! say nothing of whom it asks for.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,12 +16,14 @@ use axum::http::{HeaderMap, HeaderValue, Uri};
 use files::Audience;
 use l1_contracts::{HttpUrl, HttpUrlError};
 use model::{BatchNumber, with_causes};
-use page_server::{Closed, Desk, Files, Found, PageError, PageServer, Reach, Shown, Trust};
+use page_server::{
+    Admitted, Closed, Desk, Files, Found, PageError, PageServer, Reach, Shown, Trust,
+};
 use thiserror::Error;
 
 use crate::doors::codes::{self, Unserved};
 use crate::doors::desk_session::Sessions;
-use crate::doors::http::{Access, TellDesk, is_from_here, since};
+use crate::doors::http::{Access, TellDesk, since};
 use crate::doors::reach::{TellWindows, reach};
 use crate::folder::store::{Store, StoreError};
 use crate::guard::panic_of_task;
@@ -76,13 +81,12 @@ pub async fn bind(
         deployment,
         chains: vec![chain],
         files: Box::new(OfNode { store, windows }),
-        desk: Some(Box::new(OfDesk { desk, access, sessions })),
+        desk: Some(Arc::new(OfDesk { desk, access, sessions })),
     };
     Ok(PageServer::bind(listen, shown).await?)
 }
 
-/// The desk, for whoever is let in: by the token or on this machine, as over HTTP, and in a browser
-/// by the cookie that it got for the token.
+/// The desk, for whoever sends the token, and in a browser by the cookie that it got for it.
 struct OfDesk {
     desk: Arc<dyn TellDesk>,
     access: Access,
@@ -90,28 +94,41 @@ struct OfDesk {
 }
 
 impl Desk for OfDesk {
-    fn tell(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, Closed> {
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Closed> {
+        self.expect_token()?;
         let is_session = self.sessions.holds(headers, Instant::now());
         if !is_session {
             self.access.check(headers).map_err(closed)?;
         }
-        let mut told = self.desk.desk(since(uri).map_err(closed)?);
+        Ok(Admitted { since_unix_ms: since(uri).map_err(closed)?, is_session })
+    }
+
+    fn tell(&self, Admitted { since_unix_ms, is_session }: Admitted) -> String {
+        let mut told = self.desk.desk(since_unix_ms);
         // The page cannot see its cookie, and offers to give it back.
         if is_session {
             told["access"] = "session".into();
         }
-        Ok(told.to_string())
+        told.to_string()
     }
 
     fn begin(&self, token: &str, headers: &HeaderMap) -> Result<HeaderValue, Closed> {
+        self.expect_token()?;
         match self.access.is_token(token.as_bytes()) {
-            true => Ok(self.sessions.begin(Instant::now(), !is_from_here(headers))),
+            true => Ok(self.sessions.begin(Instant::now(), headers)),
             false => Err(closed(&codes::DESK_TOKEN)),
         }
     }
 
     fn end(&self, headers: &HeaderMap) -> HeaderValue {
-        self.sessions.end(!is_from_here(headers))
+        self.sessions.end(Instant::now(), headers)
+    }
+}
+
+impl OfDesk {
+    /// Whatever a request says of where it comes from: only that there is a token keeps others out.
+    fn expect_token(&self) -> Result<(), Closed> {
+        if self.access.has_token() { Ok(()) } else { Err(closed(&codes::DESK_UNSET)) }
     }
 }
 
@@ -246,8 +263,12 @@ mod tests {
         let desk = desk(Some(TOKEN));
         let uri = Uri::from_static("/desk?since=5");
         let host = ("host", "node.example.org");
-        let tell = |pairs: &[_]| desk.tell(&uri, &headers(pairs)).map_err(|why| why.code);
+        let tell = |pairs: &[_]| {
+            let admitted = desk.admit(&uri, &headers(pairs)).map_err(|why| why.code);
+            admitted.map(|admitted| desk.tell(admitted))
+        };
         assert_eq!(tell(&[host]), Err("desk-token"));
+        assert_eq!(tell(&[("host", "127.0.0.1:9090")]), Err("desk-token"));
         for wrong in ["", "0123456789abcdef0123456789abcdeF", &format!("{TOKEN} ")] {
             let refused = desk.begin(wrong, &headers(&[host])).unwrap_err();
             assert_eq!((refused.status, refused.code), (401, "desk-token"), "{wrong}");
@@ -261,22 +282,26 @@ mod tests {
         let told = tell(&[host, ("authorization", &bearer)]);
         assert_eq!(told.as_deref(), Ok(r#"{"since":5}"#));
         // By an ssh tunnel there is no TLS, and none is asked for.
-        let near = desk.begin(TOKEN, &headers(&[("host", "localhost:9090")])).unwrap();
+        let near = desk.begin(TOKEN, &headers(&[("origin", "http://localhost:9090")])).unwrap();
         assert!(!near.to_str().unwrap().contains("Secure"));
-        let odd = desk.tell(&Uri::from_static("/desk?since=x"), &headers(&[host, cookie]));
+        let odd = desk.admit(&Uri::from_static("/desk?since=x"), &headers(&[host, cookie]));
         assert_eq!(odd.unwrap_err().code, "since-malformed");
+        desk.end(&headers(&[cookie]));
+        assert_eq!(tell(&[host, cookie]), Err("desk-token"));
     }
 
     #[test]
-    fn without_a_token_the_desk_is_for_this_machine_and_no_word_opens_it() {
+    fn without_a_token_the_desk_beside_the_page_is_for_nobody_and_no_word_opens_it() {
         let desk = desk(None);
         let uri = Uri::from_static("/desk");
-        let here = headers(&[("host", "127.0.0.1:9090")]);
-        assert_eq!(desk.tell(&uri, &here).as_deref(), Ok(r#"{"since":0}"#));
-        let elsewhere = headers(&[("host", "node.example.org")]);
-        assert_eq!(desk.tell(&uri, &elsewhere).unwrap_err().code, "desk-elsewhere");
-        for word in ["", TOKEN] {
-            assert_eq!(desk.begin(word, &here).unwrap_err().code, "desk-token");
+        // As a proxy passes a stranger's request on that writes the host and nothing else.
+        for host in ["127.0.0.1:9090", "localhost", "node.example.org"] {
+            let headers = headers(&[("host", host)]);
+            let refused = desk.admit(&uri, &headers).unwrap_err();
+            assert_eq!((refused.status, refused.code), (403, "desk-unset"), "{host}");
+            for word in ["", TOKEN] {
+                assert_eq!(desk.begin(word, &headers).unwrap_err().code, "desk-unset");
+            }
         }
     }
 }

@@ -81,6 +81,10 @@ places! {
     witness = "head.witness";
     /// What the node believes of the machine's clocks: see `folder::believed`.
     believed = "clock.witness";
+    /// What operators told the running node to do: see `folder::operator_log`.
+    operator_log = "operator.log";
+    /// Says that settling is paused: see `folder::paused`.
+    paused = "paused.json";
     /// Says that the folder was restored from a backup: see `folder::backup`.
     restored = "restored.mark";
     /// Receipts that holders showed and the journal lacks.

@@ -1,14 +1,14 @@
 //! Settings that are compared: those of the node first, then every combination that was asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use prover::{Choice, Setup};
-use serde::Deserialize as _;
 use thiserror::Error;
-use toml::{Table, Value};
+use toml::Value;
 
 use super::layout::Shapes;
 use crate::doors::config::{Config, ConfigError};
+use crate::doors::set::{SetValueError, read_value};
 use crate::stages::prove::Wanted;
 use crate::window::Capacities;
 
@@ -49,12 +49,6 @@ pub enum SetError {
         /// What was found.
         found: String,
     },
-    /// No key of the configuration.
-    #[error("expected a key of the configuration (docs/configuration.md), found {found}")]
-    Key {
-        /// What was found.
-        found: String,
-    },
     /// A key that changes nothing here.
     #[error(
         "expected a key that a plan depends on, one of {}, found {found}",
@@ -64,17 +58,9 @@ pub enum SetError {
         /// What was found.
         found: String,
     },
-    /// A value of another kind.
-    #[error("expected a value that {key} can have: {reason}")]
-    Kind {
-        /// Which key.
-        key: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The configuration refuses it.
+    /// No key, or no value of it.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Value(#[from] SetValueError),
     /// So many combinations.
     #[error("expected at most {} combinations of values, found {found}", Candidates::MAX)]
     TooMany {
@@ -134,22 +120,7 @@ impl Candidates {
 
 impl Candidate {
     fn with(&self, key: &str, value: &Value) -> Result<Candidate, SetError> {
-        let kind = |reason: String| SetError::Kind { key: key.to_owned(), reason };
-        let mut table = Table::try_from(&self.config).map_err(|error| kind(error.to_string()))?;
-        let (section, name) = key.split_once('.').unwrap_or((key, ""));
-        let found = table.get_mut(section).and_then(Value::as_table_mut);
-        let Some(found) = found else { return Err(SetError::Key { found: key.to_owned() }) };
-        found.insert(name.to_owned(), value.clone());
-        // Addresses of others are written shortened: as they are read back they would be none.
-        for section in ["chain", "archive"] {
-            table.remove(section);
-        }
-        let config = Config::deserialize(table).map_err(|error| {
-            kind(error.to_string().split('\n').next().unwrap_or_default().to_owned())
-        })?;
-        let (chain, archive) = (self.config.chain.clone(), self.config.archive.clone());
-        let config = Config { chain, archive, ..config };
-        config.check()?;
+        let config = self.config.with(key, value)?;
         let mut set = self.set.clone();
         set.insert(key.to_owned(), value.to_string());
         Ok(Candidate { set, config })
@@ -181,14 +152,11 @@ fn read(set: &str) -> Result<(String, Vec<Value>), SetError> {
     let form = || SetError::Form { found: set.to_owned() };
     let (key, values) = set.split_once('=').ok_or_else(form)?;
     let key = key.trim();
-    let known: BTreeSet<&str> = Config::settings().iter().map(|setting| setting.path).collect();
-    if !known.contains(key) {
-        return Err(SetError::Key { found: key.to_owned() });
-    }
+    Config::setting(key)?;
     if !MODELLED.contains(&key) {
         return Err(SetError::NotModelled { found: key.to_owned() });
     }
-    let values: Vec<Value> = split(values).into_iter().map(value).collect();
+    let values: Vec<Value> = split(values).into_iter().map(read_value).collect();
     if values.iter().any(|value| value.as_str() == Some("")) {
         return Err(form());
     }
@@ -214,17 +182,10 @@ fn split(values: &str) -> Vec<&str> {
     all.into_iter().map(str::trim).collect()
 }
 
-/// As it stands in the file; a word without quotes is a word.
-fn value(text: &str) -> Value {
-    let parsed = format!("value = {text}").parse::<Table>().ok();
-    // One line and one key: what brings more along is a word, which nothing accepts.
-    let parsed = parsed.filter(|table| table.len() == 1);
-    let value = parsed.and_then(|mut table| table.remove("value"));
-    value.unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn candidates(sets: &[&str]) -> Result<Candidates, SetError> {

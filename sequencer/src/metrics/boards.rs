@@ -125,6 +125,12 @@ const STANDING: Row = Row {
             "vitals_batch_files_damaged > bool 0" => "batch files damaged",
             "vitals_frame_index_damaged > bool 0" => "index of frames damaged",
         ], alerts: ["VitalsHeld", "VitalsNoNewKeys", "VitalsFilesDamaged", "VitalsIndexDamaged"]),
+        panel!("Ordered by an operator", Count, [
+            "vitals_paused" => "settling paused",
+            "vitals_draining" => "drained",
+            "vitals_tuned_keys" => "keys set by hand",
+            "increase(vitals_orders_total[1h]) > 0" => "{{order}} in an hour",
+        ], alerts: ["VitalsPaused", "VitalsDraining"]),
     ],
 };
 
@@ -193,6 +199,9 @@ const CONSENT: Row = Row {
             "rate(vitals_accesses_total[5m]) > 0" => "{{kind}} {{outcome}}",
             "rate(vitals_released_frames_total[5m])" => "frames released",
         ]),
+        panel!("Withdrawals in force and not on the chain", Count, [
+            "vitals_withdrawals_unsettled" => "wait",
+        ], alerts: ["VitalsPausedWithdrawals"]),
         panel!("Refusals by rule", PerSecond, ["rate(vitals_refusals_total[5m]) > 0" => "{{rule}}"]),
     ],
 };

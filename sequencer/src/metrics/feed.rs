@@ -9,6 +9,7 @@ use statement::scope::Circuit;
 
 use super::quantile::Observations;
 use super::{AccessOutcome, Metrics, ProvingStep};
+use crate::doors::orders::Order;
 use crate::stages::ingest::RenewalStep;
 use crate::stages::standing::Cause;
 
@@ -36,6 +37,9 @@ impl Metrics {
         }
         for known in ["yes", "no"] {
             self.names_asked_total.with_label_values(&[known]);
+        }
+        for order in Order::WORDS {
+            self.orders_total.with_label_values(&[order]);
         }
         for is_local in [true, false] {
             self.prove_attempts_failed_total.with_label_values(&[worker(is_local)]);
@@ -159,6 +163,11 @@ impl Metrics {
         for time in self.withdrawals.take_before(end) {
             self.withdrawal_settled_seconds.observe(seconds(settled.since(time)));
         }
+    }
+
+    /// Counts an order of an operator that was carried out.
+    pub fn count_order(&self, order: &'static str) {
+        self.orders_total.with_label_values(&[order]).inc();
     }
 
     /// Says in how many seconds a certificate of the node's own ends, or ended.

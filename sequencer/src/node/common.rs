@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::error::NodeError;
 use super::open::Opened;
+use super::order_desk::recall_pause;
 use super::upkeep::{self, Around};
 use super::watched::Watched;
 use crate::clock::NodeClock;
@@ -48,8 +49,10 @@ pub(super) fn common(
     let clock = Arc::new(clock);
     let reserve = reserve(opened, space)?;
     let watched = watched(opened);
+    let orders = watched.orders().clone();
+    recall_pause(&opened.layout, &orders);
     let common = Common {
-        around: Around { clock: clock.clone(), reserve: Arc::new(reserve) },
+        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders },
         clock,
         wake: Arc::new(Notify::new()),
         stop: watch::Sender::new(false),

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use bodies::BodyKeys;
 use journal::{FileMedium, Log, Reader, Writer, WriterConfig};
+use model::BatchNumber;
 
 use super::batch_sink::StoringSink;
 use super::common::Common;
@@ -28,7 +29,8 @@ use crate::stages::deliver::{NodeDelivery, ReceiptHub};
 use crate::stages::ingest::{Admit, RegistryDesk, Renewals};
 use crate::stages::ledger::{BodySeal, FrameNodes, LedgerAdmission, LedgerView};
 use crate::stages::prove::{Batcher, LastBatch};
-use crate::stages::rows::{CircuitRows, RowPool};
+use crate::stages::rows::{CircuitRows, RowPool, count_protecting};
+use crate::window::NextTerms;
 
 /// The writer with admission, and the batcher that it feeds.
 pub(super) struct Core {
@@ -48,6 +50,8 @@ pub(super) struct Core {
     pub(super) witness: Option<WitnessThread>,
     /// Not there either: its state is of a journal that shall be mended.
     pub(super) snapshots: Option<SnapshotThread>,
+    /// What windows are made by from the next one on.
+    pub(super) next_terms: NextTerms,
     /// For whoever reads windows back.
     pub(super) replay: Replay,
     /// What opens readings.
@@ -62,6 +66,15 @@ pub(super) struct AbsorbedJournal {
     snapshots: Snapshots,
     /// None where the journal lacks something.
     writer: Option<SnapshotWriter>,
+}
+
+impl AbsorbedJournal {
+    /// What was withdrawn in windows that were closed before the start and are in no batch yet, as
+    /// far as they are in memory.
+    pub(super) fn withdrawals(&self) -> Vec<(BatchNumber, u64)> {
+        let contents = self.recovered.backlog.iter().map(|window| &window.contents);
+        contents.map(|one| (one.number, count_protecting(&one.operations))).collect()
+    }
 }
 
 /// Absorbs the journal from the last snapshot on, on a thread of its own: for a long one it takes a
@@ -200,7 +213,7 @@ pub(super) fn start_core(
     let keeper = snapshots.as_ref().map(|snapshots| snapshots.keeper(pace));
     let admission = LedgerAdmission::new(ledger, delivery, close_group).kept_by(keeper);
     let admission = admission.with_gate(Arc::new(common.around.clone()));
-    let view = admission.view();
+    let (view, next_terms) = (admission.view(), admission.next_terms());
     let writer = start_writer(opened, log, admission, common)?;
     let (metrics, circuit) = (common.watched.metrics().clone(), Arc::new(CircuitRows));
     let rows = RowPool::start(&opened.config.admission, circuit, metrics)?;
@@ -219,6 +232,7 @@ pub(super) fn start_core(
         carrier: None,
         witness,
         snapshots,
+        next_terms,
         replay,
         bodies: opened.bodies.clone(),
         body_keys: opened.body_keys.clone(),

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use model::{Millis, RejectCode};
 use serde::{Deserialize, Serialize};
@@ -194,6 +195,10 @@ struct Ring {
     points: VecDeque<Figures>,
     /// Between the last two points.
     rejects: Vec<RejectCount>,
+    /// When the last point was taken, by a clock that nobody sets.
+    taken: Option<Instant>,
+    /// When the first look was, milliseconds since 1970.
+    begun_unix_ms: Option<u64>,
     /// At the last point: when, by a clock that nobody sets, and what was counted.
     before: Option<(u64, Counts)>,
 }
@@ -210,6 +215,7 @@ impl Desk {
         if ring.before.as_ref().is_some_and(|(then, _)| passed_ms(*then) < EVERY_SECONDS * 1000) {
             return;
         }
+        ring.begun_unix_ms.get_or_insert(now.unix_ms());
         let counts = Counts::of(metrics);
         let before = ring.before.replace((running_ms, counts.clone()));
         // A rate needs two looks.
@@ -218,6 +224,7 @@ impl Desk {
         let mut point = figures(metrics, &counts, &before, seconds);
         point.at_unix_ms = now.unix_ms();
         ring.rejects = rejects(&counts, &before, seconds);
+        ring.taken = Some(Instant::now());
         if ring.points.len() >= POINTS_MAX {
             ring.points.pop_front();
         }
@@ -241,10 +248,11 @@ impl Desk {
 
     /// The last point, and each figure of those later than `since_unix_ms` as a row.
     pub fn tell(&self, since_unix_ms: u64) -> Value {
-        let (last, points): (_, Vec<Figures>) = {
+        let (last, points, taken, begun): (_, Vec<Figures>, _, _) = {
             let ring = self.ring();
             let later = ring.points.iter().filter(|point| point.at_unix_ms > since_unix_ms);
-            (ring.points.back().copied(), later.copied().collect())
+            let points = later.copied().collect();
+            (ring.points.back().copied(), points, ring.taken, ring.begun_unix_ms)
         };
         // Made outside of the lock: it is the watch that would wait.
         let mut rows: Map<String, Value> =
@@ -259,7 +267,9 @@ impl Desk {
         }
         json!({
             "schema": SCHEMA, "every_seconds": EVERY_SECONDS, "points_max": POINTS_MAX,
-            "now": last, "points": rows,
+            "now": last, "points": rows, "begun_unix_ms": begun,
+            // Not by the clocks of both ends: who asks may have another.
+            "age_ms": taken.map(|taken| taken.elapsed().as_millis() as u64),
         })
     }
 
@@ -437,6 +447,8 @@ mod tests {
         }
         let told = desk.tell(0);
         assert_eq!(told["schema"], SCHEMA);
+        assert_eq!(told["begun_unix_ms"], 1_800_000_000_000_u64);
+        assert!(told["age_ms"].is_u64(), "{}", told["age_ms"]);
         for name in Figures::NAMES {
             assert_eq!(told["points"][name].as_array().unwrap().len(), POINTS_MAX, "{name}");
             assert!(told["now"].get(name).is_some(), "{name}");
@@ -454,6 +466,7 @@ mod tests {
     fn before_the_first_point_there_is_none() {
         let told = Desk::default().tell(0);
         assert_eq!(told["now"], Value::Null);
+        assert_eq!((&told["age_ms"], &told["begun_unix_ms"]), (&Value::Null, &Value::Null));
         assert_eq!(told["points"]["connections"], serde_json::json!([]));
     }
 

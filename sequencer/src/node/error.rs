@@ -9,6 +9,7 @@ use super::archive::ArchiveSetupError;
 use super::head::HeadError;
 use super::recover::RecoverError;
 use super::setup::SetupError;
+use super::tuning::TuneError;
 use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
 use crate::doors::http::{HttpError, TokenError};
@@ -28,6 +29,9 @@ pub enum NodeError {
     /// The configuration is not accepted.
     #[error("the configuration is not accepted")]
     Config(#[from] ConfigError),
+    /// What is set by hand does not go with it, or it may take more memory than there is.
+    #[error("the configuration is not accepted")]
+    Tune(#[from] TuneError),
     /// The operator's page is not served.
     #[error(transparent)]
     Page(#[from] OperatorPageError),

@@ -32,6 +32,8 @@ pub mod inspect;
 mod keys_ahead;
 pub mod loss;
 mod open;
+mod order_desk;
+pub mod orders;
 mod proving;
 mod pulse;
 pub mod recorded;
@@ -52,6 +54,7 @@ mod tables;
 mod tests;
 mod timer;
 mod told;
+mod tuning;
 mod under_way;
 mod upkeep;
 mod watched;
@@ -74,7 +77,7 @@ pub use self::degraded::Degraded;
 pub use self::endpoints::Endpoints;
 pub use self::error::{EntryError, NodeError};
 pub use self::open::Provided;
-pub use self::reload::Reloaded;
+pub use self::tuning::{Reloaded, SetLevel};
 pub use self::watched::{Conditions, Starting, Totals, Watched};
 pub use crate::guard::{Stage, StageFailure};
 
@@ -85,8 +88,9 @@ use self::open::{Opened, open};
 use self::reload::Reach;
 use self::settle_limits::SettleLimits;
 use self::snapshotter::{Behind, Frozen};
-use self::start::{BaseChainDoor, EmbeddedChain};
+use self::start::{BaseChainDoor, EmbeddedChain, Live};
 use self::status::Teller;
+use self::tuning::Tuning;
 use self::upkeep::{Around, Upkeep};
 use self::witness::WitnessThread;
 use crate::doors::admin::{self, AdminDoor};
@@ -96,7 +100,7 @@ use crate::doors::key_desk::KeyDesk;
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{GuardedTask, UnplannedEnd, panic_of_task};
-use crate::stages::ingest::{Admit, AdmitError, IngestServer, OperationDoor};
+use crate::stages::ingest::{Admit, AdmitError, IngestServer};
 use crate::stages::ledger::{Answer, Item, Status};
 use crate::stages::prove::ProverKeys;
 
@@ -110,9 +114,8 @@ const REFUSAL_ENTRIES_MAX: u64 = 100;
 pub struct Node {
     layout: Layout,
     /// What holds, of the configuration.
-    running: Config,
+    tuning: Arc<Tuning>,
     around: Around,
-    settle: SettleLimits,
     deployment: Deployment,
     endpoints: Endpoints,
     store: Arc<Store>,
@@ -121,19 +124,14 @@ pub struct Node {
     stop: watch::Sender<bool>,
     core: Core,
     ingest: IngestServer,
-    operations: Operations,
+    /// Where signed operations are taken over HTTP.
+    operations: DoorPlace,
     /// None only while the node starts.
     http: Option<HttpService>,
     admin: AdminDoor,
     embedded: Option<EmbeddedChain>,
     tasks: Vec<GuardedTask>,
     upkeep: Upkeep,
-}
-
-/// Signed operations over HTTP: where the door is found, and the door.
-struct Operations {
-    place: DoorPlace,
-    door: OperationDoor,
 }
 
 /// A node that answers over HTTP, and does nothing else yet.
@@ -212,10 +210,12 @@ impl Node {
         common: Common,
     ) -> Result<Node, NodeError> {
         let absorbed = core::absorb(&opened, log, &common).await?;
+        let withdrawn = absorbed.withdrawals();
         // The writer before ingest: what is sent finds who takes it. The settler may start later,
         // because its first round looks for batches in the store.
         let mut core = core::start_core(&opened, absorbed, &common)?;
         core.carrier = elsewhere::start(&opened, &core, &common).await?;
+        start::note_withdrawals(&opened, &core.view, &withdrawn);
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.
@@ -231,8 +231,11 @@ impl Node {
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
         let page = start::serve_page(&opened, &common, &url).await?;
         let pin = start::pinner(&opened, &core, &common);
+        let live = Live { settle, rates: ingest.rates(), operations };
+        let tuning = start::tuning(&opened, &core, &common, live);
+        let orders = start::order_desk(&opened, &core, &common, tuning.clone());
         let Common { stop, guard, watched, around, operations: door_place, .. } = common;
-        let Opened { layout, config, edge, store, keys, .. } = opened;
+        let Opened { layout, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
         let (page, page_task) = page.unzip();
         let ingest_at = ingest.local_addr();
@@ -240,7 +243,7 @@ impl Node {
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
         let body_keys = KeyDesk::new(core.body_keys.clone(), layout.snapshots());
-        let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys };
+        let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys, orders };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);
         let mut tasks = vec![settler, timer, certificates, scrub, archiving, holder];
@@ -249,9 +252,8 @@ impl Node {
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
             layout,
-            running: config,
+            tuning,
             around,
-            settle,
             deployment: edge.deployment().clone(),
             endpoints,
             store,
@@ -260,7 +262,7 @@ impl Node {
             stop,
             core,
             ingest,
-            operations: Operations { place: door_place, door: operations },
+            operations: door_place,
             http: None,
             admin,
             embedded,
@@ -280,8 +282,7 @@ impl Node {
         // stops, what the writer closed is proven if time allows. The settler need not be last:
         // what it leaves is settled after the next start.
         drop(self.admin);
-        self.operations.place.close();
-        drop(self.operations);
+        self.operations.close();
         self.ingest.stop().await;
         // Else the counts of the running minute would be lost; if the writer failed they are.
         drop(self.core.admit.count_refusals().await);
@@ -353,16 +354,25 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`] that names the value or file; then nothing changed.
-    pub fn reload(&mut self, config: &Config) -> Result<Reloaded, NodeError> {
-        let Node { layout, around, settle, ingest, running, watched, operations, .. } = self;
-        let operations = &operations.door;
-        let reach = Reach { layout, around, settle, ingest, operations, running };
-        let taken_over = reach.take_over(config);
+    pub fn reload(&self, config: &Config) -> Result<Reloaded, NodeError> {
+        let Node { layout, around, ingest, tuning, watched, .. } = self;
+        let clock = &around.clock;
+        let taken_over = Reach { layout, clock, ingest, tuning }.take_over(config);
         if taken_over.is_ok() {
             watched.metrics().config_reloads_total.inc();
         }
         watched.metrics().config_reload_failed.set(i64::from(taken_over.is_err()));
         taken_over
+    }
+
+    /// From now on an operator sets the log's level through the node, too.
+    pub fn log_by(&self, log: Arc<dyn SetLevel>) {
+        self.tuning.set_log(log);
+    }
+
+    /// The log's level that holds: what an operator set, or else what is configured.
+    pub fn log_level(&self) -> String {
+        self.tuning.log_level()
     }
 
     /// Takes notice of what was read again and is no configuration.

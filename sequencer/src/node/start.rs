@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use devchain::DevChain;
 use journal::FileCounts;
-use model::Clock;
+use model::{BatchNumber, Clock};
+use statement::batch::PublicFile;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
@@ -22,9 +23,12 @@ use super::error::NodeError;
 use super::expected_day::ExpectedDay;
 use super::head::keep_evidence;
 use super::open::Opened;
+use super::order_desk::{OrderDesk, Parts};
 use super::scrub::Scrub;
-use super::setup::{self, Reach};
+use super::settle_limits::SettleLimits;
+use super::setup;
 use super::timer::WindowTimer;
+use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::http::{Access, HttpService, Shown};
@@ -33,7 +37,10 @@ use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
 use crate::folder::validity;
 use crate::guard::{GuardedTask, Stage};
-use crate::stages::ingest::{DoorParts, IngestServer, Listen, OperationDoor, QuicKey, Services};
+use crate::stages::ingest::{
+    DoorParts, IngestServer, Listen, OperationDoor, QuicKey, RateConfig, Rates, Services,
+};
+use crate::stages::ledger::LedgerView;
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 
 /// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
@@ -129,6 +136,21 @@ pub(super) fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> 
     common.guard.task(Stage::Archive, archiving.run(stop))
 }
 
+/// Tells the view what was withdrawn before the start and is not on the chain: whoever finds the
+/// node paused has to know. Of what is assembled already the public file says only how many
+/// operations there were, so that each of them is counted: rather too many than one too few.
+pub(super) fn note_withdrawals(opened: &Opened, view: &LedgerView, closed: &[(BatchNumber, u64)]) {
+    let store = &opened.store;
+    let settled = store.last_settled().map_or(opened.last.number.0, |settled| settled.0);
+    for number in (settled + 1..=opened.last.number.0).map(BatchNumber) {
+        let file = store.public_bytes(number).ok().flatten();
+        let file = file.and_then(|bytes| PublicFile::from_bytes(&bytes).ok());
+        // A damaged one is the scrub's to tell.
+        view.note_earlier(number, file.map_or(1, |file| u64::from(file.header.operations)));
+    }
+    closed.iter().for_each(|(number, withdrawn)| view.note_earlier(*number, *withdrawn));
+}
+
 pub(super) fn start_upkeep(
     opened: &Opened,
     core: &Core,
@@ -217,7 +239,8 @@ pub(super) fn start_settler(
         clock: common.clock.clone(),
         standing: Arc::new(common.watched.degraded().standing(Stage::Settlement)),
     });
-    let mut settler = settler.following(limits);
+    let paused = common.watched.orders().follow_paused();
+    let mut settler = settler.following(limits).paused_by(paused);
     let (wake, mut stop) = (common.wake.clone(), common.stop.subscribe());
     let mut held = common.watched.hold().subscribe();
     let gate = (!opened.asked_chain).then(|| ChainGate {
@@ -285,6 +308,51 @@ pub(super) fn start_timer(opened: &Opened, core: &Core, common: &Common) -> Guar
     common.guard.task(Stage::Windows, timer.run(common.stop.subscribe()))
 }
 
+/// What goes by live values and is no part of the core.
+pub(super) struct Live {
+    pub(super) settle: SettleLimits,
+    pub(super) rates: Rates,
+    pub(super) operations: OperationDoor,
+}
+
+/// What holds of the configuration from now on, and who is told of a change.
+pub(super) fn tuning(opened: &Opened, core: &Core, common: &Common, live: Live) -> Arc<Tuning> {
+    let Live { settle, rates, operations } = live;
+    let set_rates = move |changed: &RateConfig| {
+        rates.set(changed);
+        operations.set_rates(changed);
+    };
+    let reach = Reach {
+        around: common.around.clone(),
+        settle,
+        next: core.next_terms.clone(),
+        capacities: opened.keys.capacities().clone(),
+        set_rates: Box::new(set_rates),
+        view: core.view.clone(),
+        orders: common.watched.orders().clone(),
+    };
+    Arc::new(Tuning::new(opened.config.clone(), reach))
+}
+
+/// Where what an operator orders is carried out.
+pub(super) fn order_desk(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+    tuning: Arc<Tuning>,
+) -> Arc<OrderDesk> {
+    Arc::new(OrderDesk::new(Parts {
+        layout: opened.layout.clone(),
+        tuning,
+        orders: common.watched.orders().clone(),
+        admit: core.admit.clone(),
+        view: core.view.clone(),
+        store: opened.store.clone(),
+        clock: common.clock.clone(),
+        metrics: common.watched.metrics().clone(),
+    }))
+}
+
 /// The operator's page, if it is configured: where it is, and its task.
 pub(super) async fn serve_page(
     opened: &Opened,
@@ -293,9 +361,9 @@ pub(super) async fn serve_page(
 ) -> Result<Option<(SocketAddr, GuardedTask)>, NodeError> {
     let Some(listen) = opened.config.web.listen else { return Ok(None) };
     let chain = match &opened.chain.reach {
-        Reach::Url(url) => url.clone(),
+        setup::Reach::Url(url) => url.clone(),
         // Of this process, and so well formed.
-        Reach::Embedded(_) => chain.parse().map_err(OperatorPageError::Chain)?,
+        setup::Reach::Embedded(_) => chain.parse().map_err(OperatorPageError::Chain)?,
     };
     let deployment = opened.layout.deployment();
     let watched = Arc::new(common.watched.clone());
@@ -342,7 +410,7 @@ pub(super) async fn serve_base_chain(
     common: &Common,
 ) -> Result<BaseChainDoor, NodeError> {
     match &opened.chain.reach {
-        Reach::Embedded(chain) => {
+        setup::Reach::Embedded(chain) => {
             let port = opened.config.chain.embedded_port;
             let mut server = devchain::serve_http(chain.clone(), port).await?;
             let (url, mut stop) = (server.url(), common.stop.subscribe());
@@ -357,6 +425,6 @@ pub(super) async fn serve_base_chain(
             let embedded = EmbeddedChain { chain: chain.clone(), server };
             Ok(BaseChainDoor { url, embedded: Some(embedded) })
         }
-        Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), embedded: None }),
+        setup::Reach::Url(url) => Ok(BaseChainDoor { url: url.to_string(), embedded: None }),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::desk::{Figures, RejectCount};
 use super::endpoints::Endpoints;
+use super::orders::InForce;
 use super::upkeep::Around;
 use super::watched::Watched;
 use crate::doors::admin::Tell;
@@ -55,6 +56,12 @@ pub struct NodeStatus {
     /// Decimal text in JSON, whose numbers end far below.
     #[serde(with = "decimal")]
     pub balance_wei: Option<u128>,
+    /// What operators ordered that is in force: a pause, a drain, keys that are set by hand.
+    #[serde(default)]
+    pub in_force: InForce,
+    /// Withdrawals that are in force and not on the chain yet.
+    #[serde(default)]
+    pub withdrawals_unsettled: i64,
     /// What an operator watches, as `GET /desk` tells it; none in the first seconds.
     #[serde(default)]
     pub figures: Option<Figures>,
@@ -187,6 +194,8 @@ impl Teller {
             clock_ahead_ms: (metrics.clock_disagreement_seconds.get() * 1000.0) as i64,
             chain_reachable: metrics.chain_reachable.get() == 1,
             balance_wei: metrics.balance_wei(),
+            in_force: self.watched.orders().in_force(),
+            withdrawals_unsettled: metrics.withdrawals_unsettled.get(),
             figures: self.watched.desk().last(),
             rejects: self.watched.desk().rejects(),
         }

@@ -11,6 +11,7 @@ mod erased;
 mod files;
 mod idle;
 mod index_scrub;
+mod orders;
 mod power_cut;
 mod proving;
 mod registering;

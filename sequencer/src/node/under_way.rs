@@ -11,7 +11,7 @@ use crate::stages::prove::Progress;
 
 /// Most batches whose proofs are counted: one is proven, one is laid out behind it, and one that
 /// the scrub has proven again may come between.
-const PROVING_MAX: usize = 8;
+const COUNTED_MAX: usize = 8;
 
 /// Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,14 @@ pub(super) struct UnderWay(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     open: Option<OpenWindow>,
-    proving: BTreeMap<u64, Proofs>,
+    counted: BTreeMap<u64, Counted>,
+}
+
+/// Proofs of one batch, and whether somebody makes one: before that it is laid out, and waits.
+#[derive(Debug, Default)]
+struct Counted {
+    is_begun: bool,
+    proofs: Proofs,
 }
 
 impl UnderWay {
@@ -35,29 +42,31 @@ impl UnderWay {
         match progress {
             Progress::Planned { number, operations, claims, .. } => {
                 let all = u32::try_from(operations + claims).unwrap_or(u32::MAX);
-                state.proofs(*number).all = Some(all);
+                state.counted(*number).proofs.all = Some(all);
             }
+            Progress::Begun { number } => state.counted(*number).is_begun = true,
             // The first ones may come before the whole window is laid out. One that is laid out
             // anew has chunks proven twice, and no more than there are.
             Progress::Proven { number, .. } => {
-                let proofs = state.proofs(*number);
+                let proofs = &mut state.counted(*number).proofs;
                 let done = proofs.done.saturating_add(1);
                 proofs.done = proofs.all.map_or(done, |all| done.min(all));
             }
             // They are assembled in order.
             Progress::Assembled { number } => {
-                state.proving = state.proving.split_off(&(number + 1));
+                state.counted = state.counted.split_off(&(number + 1));
             }
         }
-        while state.proving.len() > PROVING_MAX {
-            state.proving.pop_first();
+        while state.counted.len() > COUNTED_MAX {
+            state.counted.pop_first();
         }
     }
 
-    /// The window that takes in, and the proofs of those that are proven.
+    /// The open window, and the proofs of those of which somebody has begun one.
     pub(super) fn look(&self) -> (Option<OpenWindow>, BTreeMap<u64, Proofs>) {
         let state = self.state();
-        (state.open, state.proving.clone())
+        let begun = state.counted.iter().filter(|(_, counted)| counted.is_begun);
+        (state.open, begun.map(|(number, counted)| (*number, counted.proofs)).collect())
     }
 
     /// Plain values: a panic under the lock leaves them whole.
@@ -67,8 +76,8 @@ impl UnderWay {
 }
 
 impl State {
-    fn proofs(&mut self, number: u64) -> &mut Proofs {
-        self.proving.entry(number).or_default()
+    fn counted(&mut self, number: u64) -> &mut Counted {
+        self.counted.entry(number).or_default()
     }
 }
 
@@ -78,6 +87,8 @@ mod tests {
 
     use super::*;
     use crate::stages::batch::ClaimPlaces;
+
+    const BEGUN_4: Progress = Progress::Begun { number: 4 };
 
     fn planned(number: u64, operations: usize, claims: usize) -> Progress {
         let places = ClaimPlaces::default();
@@ -97,19 +108,32 @@ mod tests {
 
     #[test]
     fn proofs_are_counted_from_the_first_one_until_the_batch_is_assembled() {
-        let begun = [proven(4), planned(4, 1, 2), proven(4), planned(5, 0, 1)];
-        assert_eq!(steps(&begun), [(4, 2, Some(3)), (5, 0, Some(1))]);
+        let begun = [
+            BEGUN_4,
+            proven(4),
+            planned(4, 1, 2),
+            BEGUN_4,
+            proven(4),
+            Progress::Begun { number: 5 },
+        ];
+        assert_eq!(steps(&begun), [(4, 2, Some(3)), (5, 0, None)]);
         let assembled = [&begun[..], &[Progress::Assembled { number: 4 }]].concat();
-        assert_eq!(steps(&assembled), [(5, 0, Some(1))]);
-        assert_eq!(steps(&[proven(4)]), [(4, 1, None)]);
+        assert_eq!(steps(&assembled), [(5, 0, None)]);
         // Laid out anew after it failed: what was proven before is proven again.
-        let again = [planned(4, 0, 2), proven(4), planned(4, 0, 2), proven(4), proven(4)];
+        let again = [planned(4, 0, 2), BEGUN_4, proven(4), planned(4, 0, 2), proven(4), proven(4)];
         assert_eq!(steps(&again), [(4, 2, Some(2))]);
     }
 
     #[test]
+    fn what_is_laid_out_ahead_is_not_proven_before_somebody_begins() {
+        assert_eq!(steps(&[planned(4, 1, 2), planned(5, 0, 1), BEGUN_4]), [(4, 0, Some(3))]);
+        // A window without anything to prove has no proof to begin.
+        assert_eq!(steps(&[planned(4, 0, 0)]), []);
+    }
+
+    #[test]
     fn of_no_more_batches_than_can_be_under_way_anything_is_kept() {
-        let many: Vec<_> = (1..=20).map(|number| planned(number, 1, 0)).collect();
+        let many: Vec<_> = (1..=20).map(|number| Progress::Begun { number }).collect();
         let kept: Vec<_> = steps(&many).into_iter().map(|(number, ..)| number).collect();
         assert_eq!(kept, (13..=20).collect::<Vec<_>>());
     }

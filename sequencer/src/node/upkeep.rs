@@ -8,9 +8,10 @@ use std::time::Duration;
 use std::{io, iter};
 
 use bodies::BodyKeys;
-use model::{Clock as _, Millis, calendar};
+use model::{BatchNumber, Clock as _, Millis, calendar};
 
 use super::keys_ahead::KeysAhead;
+use super::orders::Orders;
 use super::watched::{Conditions, Watched};
 use crate::clock::{Disagreement, NodeClock, Tick, Trust};
 use crate::disk::Reserve;
@@ -29,11 +30,12 @@ const POLL: Duration = Duration::from_millis(100);
 /// Looks between two at which the memory in use is asked for: a second.
 const MEMORY_EVERY: u32 = 10;
 
-/// Clock and disk, as they stand around the ledger.
+/// Clock, disk and what the operator ordered, as they stand around the ledger.
 #[derive(Clone)]
 pub(super) struct Around {
     pub(super) clock: Arc<NodeClock>,
     pub(super) reserve: Arc<Reserve>,
+    pub(super) orders: Orders,
 }
 
 impl Gate for Around {
@@ -50,6 +52,7 @@ impl Gate for Around {
             disagreement,
             ahead_ms_max: self.clock.disagreement_ms_max(),
             has_room: self.reserve.has_room(),
+            draining: self.orders.is_draining(),
         }
     }
 
@@ -227,6 +230,9 @@ impl Watch {
         metrics.journal_queue_items.set(gauge(admit.waiting()));
         metrics.receipt_groups_waiting.set(gauge(hub.groups_waiting()));
         metrics.batch_closed.set(i64::try_from(closed.saturating_sub(1)).unwrap_or(i64::MAX));
+        let settled = BatchNumber(u64::try_from(metrics.batch_settled.get()).unwrap_or(0));
+        let waiting = self.view.withdrawals_after(settled);
+        metrics.withdrawals_unsettled.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         let open = OpenWindow { number: window.0, since_unix_ms: t0.unix_ms() };
         self.watched.under_way().set_open(open);
     }

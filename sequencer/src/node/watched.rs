@@ -10,10 +10,11 @@ use tokio::sync::watch;
 
 use super::degraded::Degraded;
 use super::desk::Desk;
+use super::orders::{InForce, Orders, Since};
 use super::pulse::Pulse;
 use super::under_way::UnderWay;
 use crate::clock::Disagreement;
-use crate::doors::codes;
+use crate::doors::codes::{self, Unserved};
 use crate::doors::http::{Health, StageHealth, Unready};
 use crate::forecast::{Compared, PlanErrors};
 use crate::guard::{Failures, Stage, StageFailure};
@@ -41,6 +42,7 @@ pub struct Watched {
     pulse: Pulse,
     under_way: UnderWay,
     desk: Desk,
+    orders: Orders,
 }
 
 /// How far the journal is absorbed while the node starts.
@@ -84,6 +86,7 @@ impl Watched {
         let (scrubs, starting) = (watch::Sender::default(), watch::Sender::default());
         let (archive_rounds, looks) = (watch::Sender::default(), watch::Sender::default());
         let plan_errors = watch::Sender::default();
+        let orders = Orders::new(metrics.clone());
         Watched {
             metrics,
             failures,
@@ -100,6 +103,7 @@ impl Watched {
             pulse: Pulse::default(),
             under_way: UnderWay::default(),
             desk: Desk::default(),
+            orders,
         }
     }
 
@@ -170,7 +174,10 @@ impl Watched {
             totals.prove_ms += millis;
         }
         self.under_way.step(&progress);
-        self.progress.send_replace(Some(progress));
+        // How far proofs are is counted above; who follows the stage waits for what it gets done.
+        if !matches!(progress, Progress::Begun { .. }) {
+            self.progress.send_replace(Some(progress));
+        }
     }
 
     /// Proofs so far.
@@ -220,6 +227,11 @@ impl Watched {
         &self.desk
     }
 
+    /// What operators ordered that is in force.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
     /// The open window, and the proofs of those behind it.
     pub(super) fn under_way(&self) -> &UnderWay {
         &self.under_way
@@ -252,7 +264,11 @@ impl Health for Watched {
         }
         // What keeps something out first. Whatever is taken in is taken in, and only what becomes
         // of it waits: why it waits before how much does.
-        self.conditions().reasons().into_iter().chain(self.damage()).chain(self.delays()).collect()
+        let InForce { paused, draining, .. } = self.orders.in_force();
+        let draining = draining.as_ref().map(|since| ordered(&codes::DRAINING, since));
+        let paused = paused.as_ref().map(|since| ordered(&codes::PAUSED, since));
+        let kept_out = self.conditions().reasons().into_iter().chain(draining);
+        kept_out.chain(self.damage()).chain(paused).chain(self.delays()).collect()
     }
 
     fn stages(&self) -> Vec<StageHealth> {
@@ -286,6 +302,12 @@ impl Health for Watched {
         };
         Stage::ALL.into_iter().map(one).collect()
     }
+}
+
+/// What an operator ordered. Since when, and not by whom: health may be asked from elsewhere.
+fn ordered(code: &'static Unserved, since: &Since) -> Unready {
+    let since = calendar::Utc(Millis::from_unix_ms(since.since_unix_ms)).to_string();
+    Unready::new(code, json!({ "since": since }))
 }
 
 /// What waits before a stage.

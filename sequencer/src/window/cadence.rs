@@ -34,6 +34,11 @@ impl Cadence {
         Cadence::new(close_after_ms, close_after_ms)
     }
 
+    /// After how many milliseconds a window ends in which something happens.
+    pub fn close_after_ms(&self) -> u64 {
+        self.close_after_ms
+    }
+
     /// After how many milliseconds a window ends in which nothing happens.
     pub fn idle_ms(&self) -> u64 {
         self.idle_ms

@@ -11,12 +11,14 @@ mod closed;
 mod contents;
 mod limits;
 mod operation;
+mod terms;
 
 pub use cadence::Cadence;
 pub use closed::{Assembled, ClosedWindow};
 pub use contents::{PatientState, WindowContents};
 pub use limits::{Capacities, WindowLimits};
 pub use operation::{AppliedOperation, OperationScope};
+pub use terms::{NextTerms, WindowTerms};
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -10,7 +10,7 @@ import * as text from "./text.js";
 import { closedView, makeDesk } from "./view.js";
 
 const EVERY_MS = 5_000;
-/** What is so old is stale, whatever the reason. */
+/** What is so old is stale, whatever the reason: as old as four points of a node. */
 const STALE_MS = 4 * EVERY_MS;
 const ANSWER_BYTES_MAX = 16 << 20;
 const WAIT_MS = 10_000;
@@ -22,9 +22,9 @@ let charts = new Charts(ring);
 const state = {
   /** The last answer; none before the first, and after the door was closed. */
   told: undefined,
-  /** When it came, and when its last point was another than before, by this machine's clock. */
+  /** When it came, and when its last point was taken, both by this machine's clock. */
   heardAt: undefined,
-  movedAt: undefined,
+  takenAt: undefined,
   /** Why there is no answer, since the last one that was. */
   fault: undefined,
   isLooking: false,
@@ -40,7 +40,10 @@ byId("skip").addEventListener("click", (event) => {
   byId("main").focus();
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) look();
+  if (document.hidden) return;
+  // What stood here while nobody looked is old, until it is said otherwise.
+  show();
+  look();
 });
 setInterval(() => {
   if (document.hidden) return;
@@ -91,7 +94,8 @@ async function fetchDesk(since) {
 function take(told) {
   const { told: before, fault } = state;
   const now = Date.now();
-  if (told.now?.at_unix_ms !== before?.now?.at_unix_ms || before === undefined) state.movedAt = now;
+  // The node says how long ago that was: its clock may be another than this one's.
+  state.takenAt = now - (told.ageMs ?? 0);
   if (fault !== undefined && before !== undefined) say(text.BACK);
   const [was, is] = [before, told].map((one) => one && text.standing(one.health).words);
   if (was !== undefined && was !== is) say(is);
@@ -108,7 +112,8 @@ function miss(fault) {
 
 function kindOf(fault) {
   if (!(fault instanceof FetchError)) return "malformed";
-  return { 401: "token", 403: "elsewhere", 404: "none" }[fault.status] ?? "away";
+  if (fault.status === 401) return isSecureContext ? "token" : "plain";
+  return { 403: "unset", 404: "none" }[fault.status] ?? "away";
 }
 
 /** Nothing that was for whoever was let in stays on a screen that is not. */
@@ -157,16 +162,16 @@ async function session(method, body) {
 
 /** What is old, and why; none while what is shown is of now. */
 function staleness() {
-  const { fault, heardAt, movedAt } = state;
+  const { fault, heardAt, takenAt } = state;
+  const words = (why) => `${text.stale(takenAt)} ${why}`;
   if (fault !== undefined) {
     const { title } = text.closedWords(fault.kind);
-    return { title: `Stale: ${title}`, words: `${text.stale(heardAt)} ${text.faultWords(fault)}` };
+    return { title: `Stale: ${title}`, words: words(text.faultWords(fault)) };
   }
   const isOld = (since) => Date.now() - since >= STALE_MS;
-  if (isOld(heardAt)) return { title: "Stale", words: `${text.stale(heardAt)} ${text.SLOW}` };
-  // The node answers, and its clock may be another than this one's: only that its points go on.
-  if (!isOld(movedAt) || state.told.now === undefined) return undefined;
-  return { title: "Stale", words: `${text.stale(movedAt)} ${text.STILL}` };
+  if (isOld(heardAt)) return { title: "Stale", words: words(text.SLOW) };
+  if (!isOld(takenAt)) return undefined;
+  return { title: "Stale", words: words(text.STILL) };
 }
 
 function show() {
@@ -210,10 +215,10 @@ function showDesk(told) {
   const { kind, words } = text.standing(told.health);
   const standing = byId("standing");
   standing.className = `lead outcome ${stale === undefined ? kind : ""}`;
-  if (standing.textContent !== words) standing.textContent = words;
+  const said = words + text.counted(told.begunMs);
+  if (standing.textContent !== said) standing.textContent = said;
   byId("out").hidden = told.access !== "session";
-  const at = stale === undefined ? state.movedAt : Math.min(state.heardAt, state.movedAt);
-  byId("freshness").textContent = text.freshness(at, stale !== undefined);
+  byId("freshness").textContent = text.freshness(state.takenAt, stale !== undefined);
   if (told !== state.drawn) charts.update().catch(drawLater);
   state.drawn = told;
 }

@@ -42,6 +42,8 @@ export function readDesk(json) {
     paused: readOrdered(json.paused),
     draining: readOrdered(json.draining),
     access: wordOf(json.access),
+    ageMs: isCount(json.age_ms) ? json.age_ms : undefined,
+    begunMs: isCount(json.begun_unix_ms) ? json.begun_unix_ms : undefined,
   };
 }
 
@@ -139,6 +141,8 @@ function readSince({ since_unix_ms: sinceMs, who }) {
 export class Ring {
   #times = [];
   #rows = new Map();
+  #begunMs;
+
   /** What the next answer shall begin behind. */
   get since() {
     return this.#times.at(-1) ?? 0;
@@ -155,12 +159,15 @@ export class Ring {
 
   /**
    * Takes an answer in. False if its points do not follow those that are here, as after the
-   * node's clock was set back: then nothing is left, and all of them are to be asked for.
+   * node's clock was set back, or of another run: then nothing is left, and all of them are to be
+   * asked for.
    */
-  take({ everySeconds, pointsMax, now, points }) {
+  take({ everySeconds, pointsMax, now, points, begunMs }) {
     const times = points.get("at_unix_ms");
     const isBehind = now !== undefined && now.at_unix_ms < this.since;
-    if (isBehind || (times.length > 0 && times[0] <= this.since)) {
+    const isOther = this.#times.length > 0 && begunMs !== this.#begunMs;
+    this.#begunMs = begunMs;
+    if (isBehind || isOther || (times.length > 0 && times[0] <= this.since)) {
       this.#times = [];
       this.#rows.clear();
       return false;

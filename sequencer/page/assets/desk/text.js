@@ -246,6 +246,9 @@ export function standing(health) {
   return { kind: "good", words: `Ready: all ${count(stages.length)} stages run.` };
 }
 
+/** Since when the node counts. */
+export const counted = (begunMs) => (begunMs === undefined ? "" : ` Counted since ${time(begunMs)}.`);
+
 /** One reason why the node is not ready: its code, what is found, what to do. */
 export function reason({ code, detail, remedy }) {
   const found = detail === "" ? "" : ` Found: ${detail}.`;
@@ -278,14 +281,20 @@ const CLOSED = {
     title: "The desk is for the operator",
     words:
       "Give the token that stands in the file of web.token_file. It goes to this node alone and " +
-      "is not kept here: the browser gets a session of twelve hours for it.",
+      "is not kept here: the browser gets a session for it, until the node is started again and " +
+      "for twelve hours at most.",
   },
-  elsewhere: {
-    title: "The desk is shown on the node's own machine",
+  plain: {
+    title: "The desk is reached over TLS alone",
     words:
-      "This page was asked for under another name, or through a proxy, and the node has no " +
-      "token. Open it under 127.0.0.1 with its port on the machine itself (ssh -L carries it to " +
-      "yours), or have the operator set web.token_file.",
+      "This page came over a connection that others can read, and the token would go over it. " +
+      "Ask by https, or on the node's own machine under 127.0.0.1 (ssh -L carries it to yours).",
+  },
+  unset: {
+    title: "The node has no token for its desk",
+    words:
+      "This page is for everybody, and its desk for the operator: name a file with a token as " +
+      "web.token_file and start the node again. `sequencer status --watch` shows the same.",
   },
   none: {
     title: "No desk stands behind this page",
@@ -317,12 +326,12 @@ export const EMPTY = "Nothing is counted in the first ten seconds after a start.
 
 export const stale = (readMs) => `What is shown is of ${clock(readMs)}.`;
 
-/** Why what is shown is old although the node answers. */
-export const STILL =
-  "The node answers, and its figures stand still: the thread that takes them does not get on.";
-
 /** Why it is old although nobody said so. */
 export const SLOW = "The node was asked since, and takes long to answer.";
+
+/** Why what is shown is old although the node answers. */
+export const STILL =
+  "The node answers, and took no figures since: the thread that takes them does not get on.";
 
 /** What is said once, when the node goes and when it is back. */
 export const GONE = "Stale: the node does not answer.";

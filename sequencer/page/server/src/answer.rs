@@ -97,7 +97,9 @@ impl Answers {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(failed(StatusCode::METHOD_NOT_ALLOWED, "method-not-served"));
         }
-        if let Some(asset) = page::find(&path) {
+        // Without figures the page that shows them is none.
+        let is_served = self.desk.is_some() || !path.starts_with("/desk");
+        if let Some(asset) = page::find(&path).filter(|_| is_served) {
             return Ok(file_of_page(asset, request.headers()));
         }
         let ok = |kind, bytes| Ok(with_type(StatusCode::OK, kind, bytes));

@@ -26,11 +26,14 @@ const QUESTION_BYTES_MAX: usize = 1024;
 
 /// Who knows the figures, and who may see them.
 pub trait Desk: Send + Sync {
-    /// The figures as JSON, if a request with these headers is let in.
+    /// Whether a request is let in, and what it asks for.
     ///
     /// # Errors
     /// [`Closed`] if it is not, or asks for something else.
-    fn tell(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, Closed>;
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Closed>;
+
+    /// The figures as JSON, for whoever is let in. Takes some milliseconds.
+    fn tell(&self, admitted: Admitted) -> String;
 
     /// The cookie that lets a browser in from now on, for whoever gives the token; its value has
     /// to be kept from logs.
@@ -39,8 +42,17 @@ pub trait Desk: Send + Sync {
     /// [`Closed`] for another token, and where there is none.
     fn begin(&self, token: &str, headers: &HeaderMap) -> Result<HeaderValue, Closed>;
 
-    /// What has the browser forget that cookie.
+    /// Ends the session that such a cookie stands for; what has the browser forget it.
     fn end(&self, headers: &HeaderMap) -> HeaderValue;
+}
+
+/// A request that is let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Admitted {
+    /// It asks for points later than this, milliseconds since 1970.
+    pub since_unix_ms: u64,
+    /// Whether it is a browser's with a cookie, which can be given back.
+    pub is_session: bool,
 }
 
 /// Why somebody is not let in.
@@ -61,12 +73,12 @@ impl From<Closed> for Failed {
 
 /// The desk's part of a page's server.
 pub(crate) struct DeskAnswers {
-    desk: Box<dyn Desk>,
+    desk: Arc<dyn Desk>,
     places: Arc<Semaphore>,
 }
 
 impl DeskAnswers {
-    pub(crate) fn new(desk: Box<dyn Desk>) -> DeskAnswers {
+    pub(crate) fn new(desk: Arc<dyn Desk>) -> DeskAnswers {
         DeskAnswers { desk, places: Arc::new(Semaphore::new(ANSWERS_MAX)) }
     }
 
@@ -89,8 +101,13 @@ impl DeskAnswers {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(failed(StatusCode::METHOD_NOT_ALLOWED, "method-not-served"));
         }
+        // Before a place is taken: whoever is not let in keeps nobody waiting who is.
+        let admitted = self.desk.admit(request.uri(), request.headers())?;
         let place = take_place(&self.places).await?;
-        let told = self.desk.tell(request.uri(), request.headers())?;
+        let desk = Arc::clone(&self.desk);
+        // Off the runtime's threads: up to a megabyte is written.
+        let told = tokio::task::spawn_blocking(move || desk.tell(admitted)).await;
+        let told = told.map_err(|_| failed(StatusCode::INTERNAL_SERVER_ERROR, "internal"))?;
         Ok(with_type(StatusCode::OK, JSON, held(told.into_bytes(), place)))
     }
 

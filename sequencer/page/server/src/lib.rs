@@ -27,7 +27,7 @@ mod shown;
 mod tests;
 
 pub use chain::READS;
-pub use desk::{Closed, Desk};
+pub use desk::{Admitted, Closed, Desk};
 pub use page::Trust;
 pub use reach::{BatchState, Proofs, Reach, UNDER_WAY_MAX, UnderWay};
 pub use saved::{FILES_BYTES_MAX, SaveError, Saving, saved_page};

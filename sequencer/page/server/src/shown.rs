@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use l1_contracts::{HttpClientError, HttpUrl};
 use model::BatchNumber;
@@ -24,7 +25,7 @@ pub struct Shown {
     /// Where batch files come from.
     pub files: Box<dyn Files>,
     /// The operator's desk; a node alone has one.
-    pub desk: Option<Box<dyn Desk>>,
+    pub desk: Option<Arc<dyn Desk>>,
 }
 
 /// Most nodes of the base chain behind one page.

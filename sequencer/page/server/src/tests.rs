@@ -1,6 +1,7 @@
 //! A server on a free port, asked as a browser and as a stranger would.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use hyper::Uri;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -12,7 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::{CHAINS_MAX, Closed, Desk, Files, Found, PageError, PageServer, Reach, Shown, Trust};
+use crate::{
+    Admitted, CHAINS_MAX, Closed, Desk, Files, Found, PageError, PageServer, Reach, Shown, Trust,
+};
 
 const DEPLOYMENT: &[u8] = br#"{"settlement":"0x5FbDB2315678afecb367f032d93F642f64180aa3"}"#;
 
@@ -46,10 +49,17 @@ struct OneDesk;
 const REFUSED: Closed = Closed { status: 401, code: "desk-token" };
 
 impl Desk for OneDesk {
-    fn tell(&self, uri: &Uri, headers: &HeaderMap) -> Result<String, Closed> {
-        let cookie = headers.get(header::COOKIE).is_some_and(|cookie| cookie == "desk=open");
-        let told = json!({ "asked": uri.query() }).to_string();
-        if cookie { Ok(told) } else { Err(REFUSED) }
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Admitted, Closed> {
+        let is_session = headers.get(header::COOKIE).is_some_and(|cookie| cookie == "desk=open");
+        let since = uri.query().and_then(|query| query.strip_prefix("since=")?.parse().ok());
+        let since_unix_ms = since.ok_or(Closed { status: 400, code: "since-malformed" })?;
+        if is_session { Ok(Admitted { since_unix_ms, is_session }) } else { Err(REFUSED) }
+    }
+
+    fn tell(&self, Admitted { since_unix_ms, is_session }: Admitted) -> String {
+        // Of a question that has it fail.
+        assert_ne!(since_unix_ms, 500);
+        json!({ "asked": since_unix_ms, "by_cookie": is_session }).to_string()
     }
 
     fn begin(&self, token: &str, _: &HeaderMap) -> Result<HeaderValue, Closed> {
@@ -64,6 +74,10 @@ impl Desk for OneDesk {
 
 pub(crate) fn any() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+fn with_desk() -> Shown {
+    Shown { desk: Some(Arc::new(OneDesk)), ..shown(Trust::Operator, &[any()]) }
 }
 
 /// Serves until the sender is dropped.
@@ -152,7 +166,7 @@ async fn ask(to: SocketAddr, path: &str, kind: &str, body: &str) -> (u16, Value)
 
 #[tokio::test]
 async fn every_file_of_the_page_comes_with_its_headers_and_once() {
-    let (page, _stop) = serve(Trust::Verifier, &[any()]).await;
+    let (page, _stop) = serve_shown(with_desk()).await;
     for asset in assets() {
         let (status, head, body) = get(page, asset.path, "").await;
         assert_eq!((status, body.as_slice()), (200, asset.bytes), "{}", asset.path);
@@ -190,6 +204,8 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
         ("/chain/1", 405, "method-not-served"),
         // This page has no desk.
         ("/desk", 404, "path-unknown"),
+        ("/desk.html", 404, "path-unknown"),
+        ("/desk/app.js", 404, "path-unknown"),
         ("/desk/session", 404, "path-unknown"),
     ] {
         let (found, head, body) = get(page, path, "").await;
@@ -204,8 +220,7 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
 
 #[tokio::test]
 async fn a_desk_is_told_to_whoever_is_let_in_and_kept_by_no_cache() {
-    let shown = Shown { desk: Some(Box::new(OneDesk)), ..shown(Trust::Operator, &[any()]) };
-    let (page, _stop) = serve_shown(shown).await;
+    let (page, _stop) = serve_shown(with_desk()).await;
     let (_, _, body) = get(page, "/page.json", "").await;
     assert_eq!(body, br#"{"schema":1,"trust":"operator","chains":1,"desk":true}"#);
     let (status, head, body) = get(page, "/desk?since=5", "").await;
@@ -244,8 +259,14 @@ async fn a_desk_is_told_to_whoever_is_let_in_and_kept_by_no_cache() {
     assert!(head.contains("set-cookie: desk=open; path=/desk; httponly"), "{head}");
     assert!(head.contains("cache-control: no-store"), "{head}");
     let (status, head, body) = get(page, "/desk?since=5", "cookie: desk=open\r\n").await;
-    assert_eq!((status, body.as_slice()), (200, &br#"{"asked":"since=5"}"#[..]));
+    assert_eq!((status, body.as_slice()), (200, &br#"{"asked":5,"by_cookie":true}"#[..]));
     assert!(head.contains("cache-control: no-store"), "{head}");
+    for (since, status, code) in [("x", 400, "since-malformed"), ("500", 500, "internal")] {
+        let path = format!("/desk?since={since}");
+        let (found, _, body) = get(page, &path, "cookie: desk=open\r\n").await;
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((found, body["error"].as_str()), (status, Some(code)), "{since}");
+    }
     let (status, head, _) = sent("DELETE", "", "").await;
     assert!(status == 204 && head.contains("set-cookie: desk=; path=/desk; max-age=0"), "{head}");
     let (status, answer) = ask(page, "/desk", "application/json", "{}").await;

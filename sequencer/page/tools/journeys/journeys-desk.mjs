@@ -99,7 +99,7 @@ export const journeys = [
     open: open(),
     at: "desk.html",
     async act(page, { server: { state } }) {
-      await seen(page, "Ready: all 3 stages run.");
+      await seen(page, /^Ready: all 3 stages run\. Counted since /);
       assert.equal(await valueOf(page, "readings_per_second"), "50 /s");
       assert.equal(await valueOf(page, "free_bytes"), "81,920 MiB");
       assert.equal(await valueOf(page, "journal_queue_items"), "10 of 5,120");
@@ -224,14 +224,47 @@ export const journeys = [
     expects: [/401/],
   },
   {
-    name: "from elsewhere without a token nothing is shown, and how to come in is said",
-    open: open({ refused: [403, { error: "desk-elsewhere", detail: null }] }),
+    name: "of a node without a token nothing is shown, and what to set is said",
+    open: open({ refused: [403, { error: "desk-unset", detail: null }] }),
     at: "desk.html",
     async act(page) {
-      await seen(page, "The desk is shown on the node's own machine");
-      await seen(page, /ssh -L carries it to yours/);
+      await seen(page, "The node has no token for its desk");
+      await seen(page, /name a file with a token as web\.token_file/);
+      assert.equal(await page.locator("input").count(), 0);
     },
     expects: [/403/],
+  },
+  {
+    name: "over a connection that others can read no token is asked for",
+    open: open({ isTokenAsked: true }),
+    at: "desk.html",
+    async act(page) {
+      await seen(page, "The desk is for the operator");
+      // As the browser says it of a page that came by http from another machine.
+      await page.addInitScript(() =>
+        Object.defineProperty(globalThis, "isSecureContext", { value: false }),
+      );
+      await page.reload();
+      await seen(page, "The desk is reached over TLS alone");
+      assert.equal(await page.locator("input").count(), 0);
+    },
+    expects: [/401/],
+  },
+  {
+    name: "a node whose figures stand still is stale from the first answer on",
+    open: open({ change: { age_ms: 3_600_000 } }),
+    at: "desk.html",
+    async act(page, { server: { state } }) {
+      await seen(page, /^What is shown is of .* took no figures since/);
+      assert.match(await text(page, "#freshness"), /^stale, as of /);
+      const shown = await text(page, "#freshness");
+      const now = await page.evaluate(() => new Date().toTimeString().slice(0, 5));
+      assert.ok(!shown.includes(`as of ${now}`), shown);
+      assert.equal(await page.locator("#standing.good").count(), 0);
+      state.change = {};
+      await lookAgain(page);
+      await page.locator(".notice", { hasText: "Stale" }).waitFor({ state: "detached" });
+    },
   },
   {
     name: "a phone shows the desk in its width, dark and light, and the keyboard leads through it",

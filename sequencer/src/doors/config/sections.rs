@@ -120,28 +120,33 @@ settings! {
         close_after_ms: u64 = 60_000; "milliseconds", range(100, WINDOW_MS_MAX - 1000) => {
             sets: "Age at which a window is closed in which something happens. Shorter windows \
                    cost proving and gas, and make a withdrawal visible on chain sooner.",
+            applies: Window,
         }
         idle_settle_after_ms: u64 = 3_600_000; "milliseconds", range(100, WINDOW_MS_MAX - 1000) => {
             sets: "Age at which a window is closed in which nothing happens; never less than \
                    `close_after_ms`. The first reading, operation or access in it ends it at the \
                    next multiple of `close_after_ms`, so that nobody waits longer for a batch. A \
                    node without a patient sends 24 transactions a day by default, instead of 1,440.",
+            applies: Window,
         }
         fixed_cadence: bool = false; "yes or no", Allowed::Words("`true` or `false`") => {
             sets: "Whether every window is closed after `close_after_ms`, also if nothing happens \
                    in it: who sees only that the node settles then learns nothing of when \
                    something happens. [Which to choose](windows.md).",
+            applies: Window,
         }
         operations_max: usize = WindowLimits::default().operations_max;
         "operations", range(1, 65_536) => {
             sets: "Most operations of a window; lowered to what the shapes settle in one \
                    transaction (`limits::BATCH_PROOFS_MAX`).",
             at_limit: "The window is closed early.",
+            applies: Window,
         }
         claims_max: usize = WindowLimits::default().claims_max; "claims", range(1, 65_536) => {
             sets: "Most claims of a window, open segments included; lowered likewise.",
             memory: "18 KiB for each segment that is open: one for each device that sends.",
             at_limit: "The window is closed early.",
+            applies: Window,
         }
         operations_shape: String = "c1-17".into();
         "name", Allowed::Words("a shape of C1 (`prover shapes`)") => {
@@ -351,8 +356,9 @@ settings! {
         token_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
             sets: "File with a token of 32 to 512 signs, closed to others: `GET /desk` is answered \
                    to whoever sends it as `Authorization: Bearer`, and the page shows the desk in \
-                   a browser that was given it. Without one the desk is for this machine alone \
-                   ([the desk](watching.md#the-desk)).",
+                   a browser that was given it. Without one the page shows none, and the HTTP \
+                   service answers on this machine alone ([who sees \
+                   it](watching.md#who-sees-it)).",
         }
     }
 }

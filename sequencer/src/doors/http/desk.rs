@@ -84,6 +84,11 @@ impl Access {
         }
     }
 
+    /// Whether there is a token at all.
+    pub(in crate::doors) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Whether this is the token; false where there is none, and nobody is let in by one.
     pub(in crate::doors) fn is_token(&self, given: &[u8]) -> bool {
         // Hashes are compared in constant time.
@@ -91,9 +96,14 @@ impl Access {
     }
 }
 
-/// Whether a request was made on the machine itself, for one of its own names.
-pub(in crate::doors) fn is_from_here(headers: &HeaderMap) -> bool {
-    check_here(headers).is_ok()
+/// Whether a host, with its port or without, is this machine by a name that only it has.
+pub(in crate::doors) fn is_own_host(host: &str) -> bool {
+    // Without the port, which a name in brackets stands before.
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| match port.contains(']') {
+        true => host,
+        false => name,
+    });
+    OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
 fn read_token(path: &Path) -> Result<blake3::Hash, TokenError> {
@@ -111,15 +121,7 @@ fn read_token(path: &Path) -> Result<blake3::Hash, TokenError> {
 fn check_here(headers: &HeaderMap) -> Result<(), &'static Unserved> {
     let is_passed_on = PASSED_ON.iter().any(|name| headers.contains_key(*name));
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let is_here = host.is_some_and(|host| {
-        // Without the port, which a name in brackets stands before.
-        let name = host.rsplit_once(':').map_or(host, |(name, port)| match port.contains(']') {
-            true => host,
-            false => name,
-        });
-        OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(name))
-    });
-    match is_here && !is_passed_on {
+    match host.is_some_and(is_own_host) && !is_passed_on {
         true => Ok(()),
         false => Err(&codes::DESK_ELSEWHERE),
     }

@@ -42,7 +42,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
-pub(super) use desk::{is_from_here, since};
+pub(super) use desk::{is_own_host, since};
 pub use door_place::DoorPlace;
 pub use health::{Health, StageHealth, Unready, tell_health};
 pub(super) use places::FILES_MAX;

@@ -162,4 +162,16 @@ pub(super) const ALERTS: &[Alert] = &[
         silent: &[still("vitals_renewals_waiting", 0.0)],
         brought_about_by: "tests/certificates.rs#what_a_gateway_asks_for_is_issued_by_one_command_and_revoked_by_its_fingerprint",
     },
+    Alert {
+        name: "VitalsDraining",
+        severity: Page,
+        measured: "vitals_draining",
+        limit: AtLeast(1.0),
+        for_minutes: 30,
+        summary: "A node has been drained for half an hour and still runs: readings are refused there.",
+        fires: &[still("vitals_draining", 1.0)],
+        labels: &[],
+        silent: &[still("vitals_draining", 0.0)],
+        brought_about_by: "src/node/tests/orders.rs#a_drain_refuses_all_but_withdrawals_settles_what_is_there_and_says_so",
+    },
 ];

@@ -16,18 +16,18 @@ use crate::metrics::alerts;
 use crate::node::*;
 
 /// The value of a series in a scrape, by its name and labels as they are written there.
-fn value(scraped: &str, series: &str) -> f64 {
+pub(super) fn value(scraped: &str, series: &str) -> f64 {
     let of = |line: &&str| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' '));
     let line = scraped.lines().find(of).unwrap_or_else(|| panic!("no {series} in\n{scraped}"));
     line[series.len()..].trim().parse().unwrap()
 }
 
-fn is_passed(name: &str, value: f64) -> bool {
+pub(super) fn is_passed(name: &str, value: f64) -> bool {
     let alert = alerts::named(name).unwrap_or_else(|| panic!("no alert {name}"));
     alert.limit.is_passed(value)
 }
 
-async fn scrape(node: &Node) -> String {
+pub(super) async fn scrape(node: &Node) -> String {
     get(node, "/metrics").await.unwrap()
 }
 

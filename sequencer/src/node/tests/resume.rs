@@ -152,7 +152,7 @@ async fn openings_beyond_the_burst_are_told_and_open_later() {
 async fn rates_that_are_read_again_and_did_not_change_fill_no_bucket() {
     let mut site = Site::new().await;
     (site.config.ingest.rates.opens_burst, site.config.ingest.rates.opens_per_minute) = (2, 1);
-    let (mut node, edge) = site.start().await;
+    let (node, edge) = site.start().await;
     let mut gateway = Gateway::connect(&site, &node).await;
     let _streams = [gateway.open(1).await, gateway.open(2).await];
     node.reload(&site.config).unwrap();

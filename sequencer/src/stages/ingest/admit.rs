@@ -232,6 +232,7 @@ impl Admit {
             | Item::CountDue
             | Item::CountRefusals
             | Item::CloseDue
+            | Item::CloseWindow(_)
             | Item::Close => self.submit_as(Urgency::Protecting, item, reply),
             // Of no connection, so of none of its lanes.
             Item::OpenStream { .. } | Item::Frame { .. } => self.submit_on(Lane::Live, item, reply),

@@ -50,5 +50,5 @@ pub use error::IngestError;
 pub use observe::{Observe, Observed, RenewalStep};
 pub use quic_key::QuicKey;
 pub use renewals::{IssueError, Issued, Renewals, Revoked, WaitingRenewal};
-pub use server::{IngestServer, Listen};
+pub use server::{IngestServer, Listen, Rates};
 pub use shared::Services;

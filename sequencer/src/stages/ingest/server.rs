@@ -113,9 +113,9 @@ impl IngestServer {
         Ok(())
     }
 
-    /// Takes other rates over, for open connections too. What every source may ask for begins anew.
-    pub fn set_rates(&self, rates: &RateConfig) {
-        self.shared.sources.set_rates(rates);
+    /// Where other rates are taken over, by whoever does not own the server.
+    pub fn rates(&self) -> Rates {
+        Rates(Arc::clone(&self.shared))
     }
 
     /// The address that was bound: with the port that was chosen for port 0.
@@ -127,6 +127,17 @@ impl IngestServer {
     /// it had admitted is acknowledged, at the latest after `farewell_ms`. Stop the writer after.
     pub async fn stop(self) {
         self.acceptor.stop(|| self.stop.tell()).await;
+    }
+}
+
+/// The rates of a server.
+#[derive(Clone)]
+pub struct Rates(Arc<Shared>);
+
+impl Rates {
+    /// Takes other rates over, for open connections too. What every source may ask for begins anew.
+    pub fn set(&self, rates: &RateConfig) {
+        self.0.sources.set_rates(rates);
     }
 }
 

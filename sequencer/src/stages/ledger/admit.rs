@@ -23,7 +23,7 @@ use super::segment::FrameFacts;
 use super::surroundings::Surroundings;
 use super::verdict::{At, Verdict};
 use super::view::LedgerView;
-use crate::window::{ClosedWindow, WindowContents};
+use crate::window::{ClosedWindow, NextTerms, WindowContents, WindowTerms};
 
 /// Runs a [`Ledger`] on the writer thread.
 pub struct LedgerAdmission<D> {
@@ -44,6 +44,8 @@ pub struct LedgerAdmission<D> {
     close_group: u64,
     keep: Option<Box<dyn KeepState>>,
     bodies: BodyWriter,
+    /// What the next window is made by, if it is other than this one.
+    next: NextTerms,
 }
 
 impl<D: Deliver> LedgerAdmission<D> {
@@ -63,6 +65,7 @@ impl<D: Deliver> LedgerAdmission<D> {
             counts: RefusalCounts::default(),
             close_group,
             keep: None,
+            next: NextTerms::default(),
         }
     }
 
@@ -80,6 +83,11 @@ impl<D: Deliver> LedgerAdmission<D> {
     /// Group that holds the last close; 0 before the first.
     pub fn close_group(&self) -> u64 {
         self.close_group
+    }
+
+    /// Where terms are set for the windows to come.
+    pub fn next_terms(&self) -> NextTerms {
+        self.next.clone()
     }
 
     /// What is durable, for readers beside the writer.
@@ -124,6 +132,11 @@ impl<D: Deliver> LedgerAdmission<D> {
             closed.unwrap_or_else(|broken| panic!("admission contradicts itself: {broken}"));
         if closed.is_some() {
             self.close_group = out.number();
+            // The fold does not depend on them: a restart may have others, and finds the same
+            // windows in the journal.
+            if let Some(WindowTerms { cadence, limits }) = self.next.take() {
+                (self.ledger.config.cadence, self.ledger.config.limits) = (cadence, limits);
+            }
         }
         self.closed.extend(closed);
         if let Entry::StreamOpen { descriptor, .. } = &entry {

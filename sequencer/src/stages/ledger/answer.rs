@@ -1,8 +1,8 @@
 //! What is submitted to admission and what it answers.
 
 use model::{
-    GatewayId, Interval, Millis, Operation, PatientIndex, Position, PractitionerId, RuleSlot,
-    Sequence, Uncovered,
+    Action, BatchNumber, GatewayId, Interval, Millis, Operation, PatientIndex, Position,
+    PractitionerId, RuleSlot, Sequence, Uncovered,
 };
 use wire::{Descriptor, Frame, Holder, Page, Receipt, RegistryChange, SignedOperation, StreamKey};
 
@@ -69,8 +69,20 @@ pub enum Item {
     CountRefusals,
     /// The window shall end if it is due by the clock.
     CloseDue,
+    /// A window shall end now, if it is the one that is meant.
+    CloseWindow(ToClose),
     /// The window shall end now.
     Close,
+}
+
+/// Which window shall end. Decided by the writer: whoever asks saw what was durable, and another
+/// one may be open by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToClose {
+    /// The one of this number, whatever is in it, while it is open.
+    Numbered(BatchNumber),
+    /// Whichever is open, if a batch would prove something of it.
+    NotEmpty,
 }
 
 impl Item {
@@ -87,6 +99,7 @@ impl Item {
             | Item::CountDue
             | Item::CountRefusals
             | Item::CloseDue
+            | Item::CloseWindow(_)
             | Item::Close => None,
         }
     }
@@ -97,6 +110,12 @@ impl Item {
 pub(super) fn patient_of(operation: &SignedOperation) -> Option<PatientIndex> {
     let own = operation.as_bytes().get(..Operation::BYTES)?;
     Operation::from_bytes(own).ok().map(|operation| operation.patient)
+}
+
+/// What an operation does, likewise.
+pub(super) fn action_of(operation: &SignedOperation) -> Option<Action> {
+    let own = operation.as_bytes().get(..Operation::BYTES)?;
+    Operation::from_bytes(own).ok().map(|operation| operation.action)
 }
 
 /// What the submitter learns once the group is durable.

@@ -11,7 +11,7 @@ use statement::{c1, c2, field};
 use wire::{Decision, Descriptor, Entry, Holder, Page, RegistryChange, SignedAccessRequest};
 
 use super::absorb::{Ledger, access_claim, releases};
-use super::answer::{Answer, Item};
+use super::answer::{Answer, Item, ToClose};
 use super::collected::{Collected, FrameOf};
 use super::counts::KEYS_MAX;
 use super::frames::FramesAsked;
@@ -50,7 +50,8 @@ impl Ledger {
             Item::CountDue | Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
             // Decided again behind each close, until the open window is not due.
             Item::CloseDue if at.now >= self.due() => Ok(Verdict::CloseFirst(at.now)),
-            Item::CloseDue => Ok(Verdict::Answer(Answer::Closed)),
+            Item::CloseWindow(which) if self.is_meant(*which) => Ok(Verdict::CloseFirst(at.now)),
+            Item::CloseDue | Item::CloseWindow(_) => Ok(Verdict::Answer(Answer::Closed)),
             Item::Close => Ok(self.decide_close(at)),
         };
         decided.unwrap_or_else(|ground| refuse(item, ground, at))
@@ -377,6 +378,15 @@ impl Ledger {
     /// When the open window ends by the clock.
     pub(super) fn due(&self) -> Millis {
         self.config.cadence.due(self.window.t0(), self.window.first())
+    }
+
+    /// Whether the open window is the one that shall end. Asked again behind its close, when the
+    /// next one is open.
+    fn is_meant(&self, which: ToClose) -> bool {
+        match which {
+            ToClose::Numbered(number) => self.window.number() == number,
+            ToClose::NotEmpty => !self.window.is_empty(),
+        }
     }
 
     fn decide_close(&self, at: At) -> Verdict<'static> {

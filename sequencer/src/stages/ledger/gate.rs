@@ -3,7 +3,7 @@
 //! Such a refusal is an answer and no entry. It says nothing of consent, and its sender comes again
 //! with the same bytes.
 
-use model::Millis;
+use model::{ClaimKind, Millis};
 use statement::operation::SignedOperation;
 
 use super::absorb::Ledger;
@@ -34,6 +34,7 @@ impl Gate for Open {
             disagreement: None,
             ahead_ms_max: u64::MAX,
             has_room: true,
+            draining: false,
         }
     }
 
@@ -60,16 +61,22 @@ impl Surroundings {
                 })
             }
             Item::OpenStream { .. } => self.keep_out_of_streams(ledger),
-            Item::Access { .. } => self.doubt(ledger),
-            Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => {
-                self.keep_out_operation(operation, ledger)
+            Item::Access { request, .. } => {
+                // In an emergency nobody is sent away because an operator is about to stop a node.
+                let kind = request.signed().request().claim_kind();
+                let drain = || self.drain().filter(|_| kind != ClaimKind::BreakGlass);
+                self.doubt(ledger).or_else(drain)
             }
+            Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => self
+                .keep_out_operation(operation, ledger)
+                .or_else(|| self.drain().filter(|_| !protects(operation))),
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
             Item::Registry(_)
             | Item::CountDue
             | Item::CountRefusals
             | Item::CloseDue
+            | Item::CloseWindow(_)
             | Item::Close => None,
         }
     }
@@ -77,7 +84,12 @@ impl Surroundings {
     /// Why nothing that needs a time and room can be taken.
     fn keep_out_of_streams(&self, ledger: &Ledger) -> Option<Ground> {
         let full = || (!self.has_room).then_some(Ground::NoRoom);
-        self.doubt(ledger).or_else(full)
+        self.doubt(ledger).or_else(full).or_else(|| self.drain())
+    }
+
+    /// Why nothing new is taken from anybody but whoever takes rights away.
+    fn drain(&self) -> Option<Ground> {
+        self.draining.then_some(Ground::Draining)
     }
 
     /// Why no time can be told that is not before the journal's and in nobody's future.
@@ -111,4 +123,11 @@ impl Surroundings {
             doubt => doubt,
         })
     }
+}
+
+/// Whether an operation takes rights away: it is never kept waiting for what only an operator
+/// wants. What is no operation is refused by its form, and not here.
+fn protects(operation: &wire::SignedOperation) -> bool {
+    let signed = SignedOperation::from_bytes(operation.as_bytes());
+    signed.map_or(true, |signed| Urgency::of(&signed.operation.action) == Urgency::Protecting)
 }

@@ -43,7 +43,7 @@ mod tests;
 
 pub use absorb::{BrokenEntry, Ledger, LedgerConfig, Placed};
 pub use admit::LedgerAdmission;
-pub use answer::{Answer, Deliver, Item};
+pub use answer::{Answer, Deliver, Item, ToClose};
 pub use authentic::{AuthenticRequest, NotSigned};
 pub use bodies::{BodySeal, UnsealError};
 pub use consent::Consent;

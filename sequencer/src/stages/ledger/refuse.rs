@@ -76,6 +76,11 @@ pub(super) enum Ground {
     #[error("expected room on the node's disk; send the same again later")]
     NoRoom,
     #[error(
+        "expected a node that takes in, found one that its operator drains before a stop; send \
+         the same again later"
+    )]
+    Draining,
+    #[error(
         "expected a new key to seal these readings under, found none to be had now; send the same \
          again later"
     )]
@@ -136,6 +141,7 @@ impl Ground {
             | Ground::SignedAhead { .. }
             | Ground::NoRoom
             | Ground::NoKey
+            | Ground::Draining
             | Ground::GroupFull
             | Ground::NotAppended(_) => Refusing::AnswerOnly,
         }
@@ -162,6 +168,7 @@ impl Ground {
             | Ground::EndsBeforeJournal { .. }
             | Ground::NoRoom
             | Ground::NoKey
+            | Ground::Draining
             | Ground::NotAppended(_) => RejectCode::Unavailable,
         }
     }
@@ -235,6 +242,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
         | Item::CountDue
         | Item::CountRefusals
         | Item::CloseDue
+        | Item::CloseWindow(_)
         | Item::Close => return None,
     };
     Some(RefusalEntry { requester, what, code, reason, digest })
@@ -266,6 +274,7 @@ mod tests {
             (Ground::SignedAhead { until: Millis::default() }, Refusing::AnswerOnly),
             (Ground::NoRoom, Refusing::AnswerOnly),
             (Ground::NoKey, Refusing::AnswerOnly),
+            (Ground::Draining, Refusing::AnswerOnly),
             (Ground::GroupFull, Refusing::AnswerOnly),
             (Ground::Unassigned, Refusing::JournalAndHalt),
             (Ground::Uncovered(Uncovered::Closed), Refusing::JournalAndHalt),

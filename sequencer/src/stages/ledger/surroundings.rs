@@ -17,6 +17,8 @@ pub struct Surroundings {
     pub ahead_ms_max: u64,
     /// Whether the disk has room for what may be large.
     pub has_room: bool,
+    /// Whether the node is drained: nothing new is taken in but what takes rights away.
+    pub draining: bool,
 }
 
 impl Surroundings {

@@ -16,12 +16,13 @@ use wire::limits::MARKS_MAX;
 use wire::{Entry, FramesItem, GroupReceipts, Holder, Mark, PlacedEntry, StoredOperation};
 
 use super::absorb::Ledger;
-use super::answer::patient_of;
+use super::answer::{action_of, patient_of};
 use super::consent::Owner;
 use super::recent::{AppliedOperation, Recent};
 use super::registry::Registry;
 use super::streams::Marks;
-use crate::window::OperationScope;
+use crate::stages::rows::Urgency;
+use crate::window::{OperationScope, WindowTerms};
 
 /// Counts of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Status {
     pub window_is_empty: bool,
     /// When it ends by the clock, if nothing further happens in it.
     pub due: Millis,
+    /// What it was begun with.
+    pub terms: WindowTerms,
 }
 
 /// Reads the ledger as of the last durable group. Cheap to clone. Memory: a second copy of the
@@ -54,7 +57,13 @@ struct Published {
     /// Memory: 44 bytes a patient.
     owners: BTreeMap<PatientIndex, Owner>,
     recent: Recent,
+    /// What was withdrawn, by the window that it took effect in. Memory: 16 bytes a window, of
+    /// those that are not on the chain and the [`WINDOWS_KEPT`] before them.
+    withdrawals: BTreeMap<u64, u64>,
 }
+
+/// Settled windows whose withdrawals are remembered, because the chain may take them back.
+const WINDOWS_KEPT: u64 = 1_000;
 
 impl LedgerView {
     /// The view of a ledger that absorbed durable entries only.
@@ -64,7 +73,10 @@ impl LedgerView {
         let (status, last_time) = (status(ledger), ledger.last_time);
         let owners = ledger.consent.owners();
         let recent = Recent::default();
-        let published = Published { status, last_time, registry, marks, owners, recent };
+        let open = (ledger.window.number().0, ledger.window.withdrawals());
+        let withdrawals = BTreeMap::from([open]);
+        let published =
+            Published { status, last_time, registry, marks, owners, recent, withdrawals };
         let operation_scope = *ledger.operation_scope();
         LedgerView { operation_scope, published: Arc::new(RwLock::new(published)) }
     }
@@ -75,6 +87,7 @@ impl LedgerView {
         // One lock for the whole group, so that nobody reads half of it. Readers hold it to copy
         // out a few values; the writer never waits for a disk, a peer or a formatted list.
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        let mut window = published.status.window.0;
         (published.status, published.last_time) = (status(ledger), ledger.last_time);
         // Sequences of a stream are stored without holes, so the last is the mark.
         frames.frames().for_each(|(holder, run)| published.mark(holder, run));
@@ -85,7 +98,11 @@ impl LedgerView {
                 Entry::RegistryChange(change) => {
                     Arc::make_mut(&mut published.registry).apply(change, *time);
                 }
+                Entry::Close { batch, .. } => window = batch.0 + 1,
                 Entry::Operation { operation, requester } => {
+                    if withdraws(operation) {
+                        *published.withdrawals.entry(window).or_default() += 1;
+                    }
                     let (position, requester) = (*position, *requester);
                     let applied = AppliedOperation { position, requester };
                     published.recent.keep(operation.digest(), applied);
@@ -106,7 +123,6 @@ impl LedgerView {
                 | Entry::SealedFrame(_)
                 | Entry::AccessRequest { .. }
                 | Entry::Refusal(_)
-                | Entry::Close { .. }
                 | Entry::StreamOpen { .. }
                 | Entry::Gap(_)
                 | Entry::RefusalCount(_) => {}
@@ -137,6 +153,21 @@ impl LedgerView {
     /// The operation that this names, if it is among the last that took effect since the start.
     pub fn applied(&self, digest: &Digest) -> Option<AppliedOperation> {
         self.read().recent.find(digest)
+    }
+
+    /// Notes what was withdrawn in a window that was closed before the start.
+    pub fn note_earlier(&self, window: BatchNumber, withdrawals: u64) {
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        *published.withdrawals.entry(window.0).or_default() += withdrawals;
+    }
+
+    /// Withdrawals that are in force and in no batch up to this one, which is the last on the
+    /// chain.
+    pub fn withdrawals_after(&self, settled: BatchNumber) -> u64 {
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        let withdrawals = &mut published.withdrawals;
+        *withdrawals = withdrawals.split_off(&settled.0.saturating_sub(WINDOWS_KEPT));
+        withdrawals.range(settled.0 + 1..).map(|(_, count)| count).sum()
     }
 
     /// What signatures of operations are judged against.
@@ -172,6 +203,12 @@ impl Published {
     }
 }
 
+/// Whether an operation takes rights away. What is sealed enrols, and does not.
+fn withdraws(operation: &StoredOperation) -> bool {
+    let StoredOperation::Plain(operation) = operation else { return false };
+    action_of(operation).is_some_and(|action| Urgency::of(&action) == Urgency::Protecting)
+}
+
 fn status(ledger: &Ledger) -> Status {
     Status {
         records: ledger.consent.len(),
@@ -179,6 +216,7 @@ fn status(ledger: &Ledger) -> Status {
         t0: ledger.window.t0(),
         window_is_empty: ledger.window.is_empty(),
         due: ledger.due(),
+        terms: WindowTerms { cadence: ledger.config.cadence, limits: ledger.config.limits },
     }
 }
 

@@ -14,6 +14,7 @@ use statement::c2;
 use super::consent::Consent;
 use super::refused::RefusedAccesses;
 use super::segment::{FrameContent, FrameFacts, OpenSegment};
+use crate::stages::rows::count_protecting;
 use crate::window::{AppliedOperation, PatientState, WindowContents, WindowLimits};
 
 /// Where a window begins, and in which deployment.
@@ -149,6 +150,11 @@ impl OpenWindow {
     /// Operations, and claims, open segments included.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.operations.len(), self.claims.len() + self.open.len())
+    }
+
+    /// Operations that took rights away.
+    pub(super) fn withdrawals(&self) -> u64 {
+        count_protecting(&self.operations)
     }
 
     pub(super) fn is_full(&self, limits: &WindowLimits) -> bool {

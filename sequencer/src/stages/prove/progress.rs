@@ -18,6 +18,11 @@ pub enum Progress {
         /// What these hold and could hold.
         places: ClaimPlaces,
     },
+    /// A proof of it is begun: here or elsewhere, the first time or again.
+    Begun {
+        /// Which batch.
+        number: u64,
+    },
     /// A chunk is proven.
     Proven {
         /// Which batch.

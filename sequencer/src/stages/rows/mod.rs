@@ -25,4 +25,4 @@ mod urgency;
 pub use config::AdmissionConfig;
 pub use evaluate::{CircuitRows, Evaluate, EvaluatedRow, NotProvable, OperationRow};
 pub use pool::{NotEvaluated, RowPool};
-pub use urgency::Urgency;
+pub use urgency::{Urgency, count_protecting};

@@ -2,6 +2,8 @@
 
 use model::{Action, RuleSlot};
 
+use crate::window::AppliedOperation;
+
 /// Which places an operation may take.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Urgency {
@@ -26,4 +28,11 @@ impl Urgency {
             }
         }
     }
+}
+
+/// How many of these operations take rights away.
+pub fn count_protecting(operations: &[AppliedOperation]) -> u64 {
+    let protects =
+        |one: &&AppliedOperation| Urgency::of(&one.signed.operation.action) == Urgency::Protecting;
+    operations.iter().filter(protects).count() as u64
 }

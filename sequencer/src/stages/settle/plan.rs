@@ -154,6 +154,27 @@ pub enum Action {
     Failed(u64),
 }
 
+impl Action {
+    /// What is done instead while an operator has paused settling: whatever would bring something
+    /// to the chain waits, and what the chain says of transactions that are there is recorded.
+    pub fn while_paused(self, now: Millis, config: &SettleConfig) -> Action {
+        match self {
+            Action::Build { .. } | Action::Send(_) | Action::Replace(_) => {
+                Action::Wait(now.plus(config.poll_ms))
+            }
+            Action::Idle
+            | Action::Wait(_)
+            | Action::Recheck(_)
+            | Action::Adopt
+            | Action::Record(_)
+            | Action::Reopen(_)
+            | Action::Finish(_)
+            | Action::Void(_)
+            | Action::Failed(_) => self,
+        }
+    }
+}
+
 /// What one look says.
 enum Verdict {
     /// To be done.

@@ -71,9 +71,10 @@ impl Settler {
         }
     }
 
-    /// Waits so long, or until limits and waits are others: who changes them does it for what is
-    /// waited for. They change here alone, so that those of a round hold until its end.
-    async fn pause(&mut self, length: Duration) {
+    /// Waits so long, or until limits and waits are others, or settling is paused or goes on: who
+    /// changes them does it for what is waited for. They change here alone, so that those of a
+    /// round hold until its end.
+    pub(super) async fn pause(&mut self, length: Duration) {
         let changed = async {
             if let Some(changes) = &mut self.changes
                 && changes.changed().await.is_ok()
@@ -83,9 +84,19 @@ impl Settler {
             // Nobody changes them, or nobody any more.
             std::future::pending().await
         };
+        let resumed = async {
+            if let Some(paused) = &mut self.paused
+                && paused.changed().await.is_ok()
+            {
+                return;
+            }
+            // As above: nobody can pause, or nobody any more.
+            std::future::pending().await
+        };
         tokio::select! {
             biased;
             changed = changed => self.config = changed,
+            () = resumed => {}
             () = sleep(length) => {}
         }
     }
@@ -129,6 +140,12 @@ impl Settler {
             self.not_taken = false;
         }
         let action = next_action(&view, &self.config);
+        // Asked behind the look, which takes a while: what is sent after a pause was answered is
+        // what was under way before.
+        let action = match self.is_paused() {
+            true => action.while_paused(view.now, &self.config),
+            false => action,
+        };
         if !matches!(action, Action::Recheck(_)) {
             self.doubt = None;
         }

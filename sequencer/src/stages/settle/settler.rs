@@ -68,6 +68,8 @@ pub struct Settler {
     pub(super) config: SettleConfig,
     /// Where limits and waits change, if they do.
     pub(super) changes: Option<watch::Receiver<SettleConfig>>,
+    /// Whether an operator has paused settling, if anybody can.
+    pub(super) paused: Option<watch::Receiver<bool>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) standing: Arc<dyn Standing>,
@@ -103,6 +105,7 @@ impl Settler {
             signer,
             config,
             changes: None,
+            paused: None,
             metrics,
             clock,
             standing,
@@ -122,5 +125,14 @@ impl Settler {
     pub fn following(mut self, mut changes: watch::Receiver<SettleConfig>) -> Settler {
         self.config = changes.borrow_and_update().clone();
         Settler { changes: Some(changes), ..self }
+    }
+
+    /// Brings nothing to the chain while this is true.
+    pub fn paused_by(self, paused: watch::Receiver<bool>) -> Settler {
+        Settler { paused: Some(paused), ..self }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.as_ref().is_some_and(|paused| *paused.borrow())
     }
 }

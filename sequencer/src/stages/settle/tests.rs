@@ -203,6 +203,47 @@ async fn three_batches_are_settled_in_one_transaction_and_recorded() {
 }
 
 #[tokio::test]
+async fn a_pause_between_any_two_steps_sends_nothing_and_what_was_sent_is_followed() {
+    let pause = watch::Sender::new(true);
+    for steps_before in 0..4 {
+        let bench = Bench::with(3).await;
+        let mut settler = bench.settler().paused_by(pause.subscribe());
+        pause.send_replace(false);
+        for _ in 0..steps_before {
+            assert!(matches!(settler.step().await.unwrap(), Step::Did(_)));
+        }
+        let sends = bench.metrics.settle_sends_total.get();
+        pause.send_replace(true);
+        let (done, _) = rounds(&mut settler).await;
+        let is_quiet = |action: &Action| matches!(action, Action::Record(_) | Action::Finish(_));
+        assert!(done.iter().all(is_quiet), "{done:?}");
+        // Nothing is built, or it is built and not sent; sent, it is followed to its end.
+        assert_eq!(bench.rows().len(), steps_before.min(1));
+        assert_eq!(bench.metrics.settle_sends_total.get(), sends);
+        assert_eq!(bench.counts().await.is_empty(), steps_before < 2);
+        pause.send_replace(false);
+        rounds(&mut settler).await;
+        assert_eq!(bench.counts().await, BTreeMap::from(ALL_THREE));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settler_that_waits_goes_on_at_once_when_it_is_resumed() {
+    let (paused, bench) = (watch::Sender::new(true), Bench::with(1).await);
+    let mut settler = bench.settler().paused_by(paused.subscribe());
+    let (began, long) = (tokio::time::Instant::now(), Duration::from_secs(600));
+    let resume = async {
+        paused.send_replace(false);
+    };
+    tokio::join!(settler.pause(long), resume);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    // Nobody changes anything any more.
+    drop(paused);
+    settler.pause(long).await;
+    assert!(began.elapsed() >= long, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn batches_that_come_one_by_one_are_settled_in_order() {
     let bench = Bench::new().await;
     let mut settler = bench.settler();

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use model::{Action, Millis, RejectCode, RuleNumber, RuleSlot, Sequence, limits};
 use statement::operation::SignedOperation;
-use wire::{RegistryChange, RegistryKey};
+use wire::{Page, RegistryChange, RegistryKey};
 
 use super::super::gate::{Gate, Open};
 use super::super::surroundings::Surroundings;
+use super::pages::emergency;
 use super::{
     Answer, Item, T0, Ward, at, check_provable, collect_rule, device, patient, patient_key,
-    registrar,
+    practitioner_key, registrar,
 };
 use crate::clock::Disagreement;
 
@@ -80,7 +81,8 @@ fn a_known_stream_whose_device_ends_before_a_clock_that_nobody_believes_is_not_r
 fn a_frame_that_is_stored_is_a_repetition_while_nothing_new_is_taken() {
     let full = |_: &Ward| Surroundings { has_room: false, ..Open.look() };
     let apart = |ward: &Ward| doubted(ward, 600_000);
-    let shortages: [fn(&Ward) -> Surroundings; 2] = [full, apart];
+    let drained = |_: &Ward| Surroundings { draining: true, ..Open.look() };
+    let shortages: [fn(&Ward) -> Surroundings; 3] = [full, apart, drained];
     for shortage in shortages {
         let mut ward = Ward::open();
         ward.next_frame();
@@ -91,6 +93,31 @@ fn a_frame_that_is_stored_is_a_repetition_while_nothing_new_is_taken() {
         assert_eq!(code_of(ward.frame(2)), RejectCode::Unavailable);
         assert_eq!(code_of(ward.open_epoch(1)), RejectCode::Unavailable);
     }
+}
+
+#[test]
+fn a_node_that_is_drained_takes_what_takes_rights_away_and_nothing_that_gives_any() {
+    let mut ward = among(Ward::open(), Surroundings { draining: true, ..Open.look() });
+    let wire = |bytes: &[u8]| wire::SignedOperation::new(bytes.to_vec()).unwrap();
+    let write = Action::Write { slot: RuleSlot::Permit(1), rule: collect_rule() };
+    let permit = ward.sign_for(patient(), write, &patient_key()).to_bytes();
+    assert_eq!(code_of(ward.submit_signed(wire(&permit))), RejectCode::Unavailable);
+    // What is none is told so, as ever.
+    assert_eq!(code_of(ward.submit_signed(wire(&[7; 300]))), RejectCode::Malformed);
+    let stop = ward.sign_for(patient(), Action::Stop, &patient_key()).to_bytes();
+    let taken = ward.submit_signed(wire(&stop));
+    assert!(matches!(taken, Answer::OperationApplied { .. }), "{taken:?}");
+}
+
+#[test]
+fn a_node_that_is_drained_answers_whoever_breaks_the_glass_and_no_other_reader() {
+    let mut ward = Ward::open();
+    let glass = emergency(&mut ward);
+    let ordinary = ward.signed_request(patient(), 2, &practitioner_key());
+    let mut ward = among(ward, Surroundings { draining: true, ..Open.look() });
+    assert_eq!(code_of(ward.ask(ordinary, Page::FIRST)), RejectCode::Unavailable);
+    let answer = ward.ask(glass, Page::FIRST);
+    assert!(matches!(answer, Answer::AccessDecided { decision: Ok(_), .. }), "{answer:?}");
 }
 
 #[test]

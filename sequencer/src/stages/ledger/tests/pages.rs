@@ -29,7 +29,7 @@ fn found(answer: Answer) -> Found {
 }
 
 /// A request to break the glass, for which the patient wrote a policy.
-fn emergency(ward: &mut Ward) -> AuthenticRequest {
+pub(super) fn emergency(ward: &mut Ward) -> AuthenticRequest {
     let policy = rule(scope::practitioner(&doctor()), ClaimKind::BreakGlass);
     let written = Action::Write { slot: RuleSlot::Policy(0), rule: policy };
     let answer = ward.operate(written, &patient_key());

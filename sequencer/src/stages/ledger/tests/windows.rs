@@ -3,11 +3,13 @@
 use std::mem;
 
 use journal::Place;
+use model::BatchNumber;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::stages::ledger::decide::ENTRIES_SLACK;
+use crate::window::WindowTerms;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -55,6 +57,67 @@ fn a_clock_that_jumps_days_closes_windows_within_their_limit() {
     let last = ward.close();
     check_provable(&ward, &last);
     assert_eq!(last.contents.window.t0(), t0);
+}
+
+#[test]
+fn a_window_is_closed_by_hand_only_if_it_is_the_one_that_is_meant() {
+    let mut ward = Ward::open();
+    let close = |ward: &mut Ward, which| {
+        assert!(matches!(ward.submit(Item::CloseWindow(which)), Answer::Closed));
+        ward.take_closed().iter().map(|closed| closed.contents.number.0).collect::<Vec<_>>()
+    };
+    // The enrolment is in it; whoever saw it open and comes late closes no other.
+    assert_eq!(close(&mut ward, ToClose::Numbered(BatchNumber(1))), [1]);
+    assert!(close(&mut ward, ToClose::Numbered(BatchNumber(1))).is_empty());
+    assert!(close(&mut ward, ToClose::NotEmpty).is_empty());
+    ward.next_frame();
+    assert_eq!(close(&mut ward, ToClose::NotEmpty), [2]);
+    assert!(close(&mut ward, ToClose::NotEmpty).is_empty());
+    assert_eq!(close(&mut ward, ToClose::Numbered(BatchNumber(3))), [3], "although it is empty");
+}
+
+#[test]
+fn withdrawals_wait_for_the_chain_by_the_window_that_they_took_effect_in() {
+    let mut ward = Ward::open();
+    let (view, waiting) = (ward.admission.view(), |ward: &Ward, settled| {
+        ward.admission.view().withdrawals_after(BatchNumber(settled))
+    });
+    ward.close();
+    assert_eq!(waiting(&ward, 0), 0, "to enrol and to permit takes nothing away");
+    let stop = ward.sign_for(patient(), Action::Stop, &patient_key()).to_bytes();
+    ward.submit_signed(wire::SignedOperation::new(stop.to_vec()).unwrap());
+    assert_eq!([0, 1, 2].map(|settled| waiting(&ward, settled)), [1, 1, 0]);
+    ward.close();
+    assert_eq!([1, 2].map(|settled| waiting(&ward, settled)), [1, 0]);
+    // The chain took its block back.
+    assert_eq!(waiting(&ward, 1), 1);
+    view.note_earlier(BatchNumber(1), 3);
+    assert_eq!(waiting(&ward, 0), 4);
+}
+
+#[test]
+fn terms_that_are_set_leave_the_open_window_alone_and_hold_for_the_next() {
+    let mut ward = Ward::open();
+    let next = ward.admission.next_terms();
+    let t0 = ward.close().contents.window.t1();
+    ward.next_frame();
+    let open = ward.admission.view().status();
+    assert_eq!(open.due, t0.plus(MINUTE_MS));
+    let cadence = Cadence::new(5 * MINUTE_MS, HOUR_MS);
+    next.set(WindowTerms { cadence, limits: WindowLimits { claims_max: 2, ..open.terms.limits } });
+    ward.next_frame();
+    assert_eq!(ward.admission.view().status(), open, "it ends as it was begun");
+    let t0 = ward.close().contents.window.t1();
+    ward.next_frame();
+    let open = ward.admission.view().status();
+    assert_eq!((open.due, open.terms.cadence), (t0.plus(5 * MINUTE_MS), cadence));
+    assert_eq!((open.terms.limits.claims_max, next.take()), (2, None), "taken once");
+    // By the clock at its new age, and no window in between.
+    ward.now = t0.get() + 4 * MINUTE_MS;
+    assert!(ward.look().is_empty());
+    ward.now = t0.get() + 5 * MINUTE_MS;
+    let [window] = &ward.look()[..] else { panic!("expected one window") };
+    check_provable(&ward, window);
 }
 
 #[test]

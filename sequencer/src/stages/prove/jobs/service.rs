@@ -196,6 +196,7 @@ impl ProvingService {
                 let follows = inner.growing > 0 || inner.table.count(JobState::Queued) > 0;
                 let cores = cores(Company { follows, others: &others, usual: inner.usual });
                 self.metrics().count_lease(worker.is_local());
+                self.tell_begun(&mut inner, &job, now);
                 self.changed(inner);
                 return Some(Taken { job, cores });
             }
@@ -294,6 +295,14 @@ impl ProvingService {
         woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Under the lock: whoever follows hears that a proof is begun before it is made.
+    fn tell_begun(&self, inner: &mut Inner, job: &LeasedJob, now: Instant) {
+        // Leased a moment ago, so that it is expected.
+        if let Ok(expected) = inner.table.expected(job.token, job.input_hash, now) {
+            self.tell(Progress::Begun { number: expected.urgency.batch() });
+        }
+    }
+
     /// The table is changed in one step each time, so a panic cannot leave it half changed.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -314,6 +323,7 @@ impl Jobs for ProvingService {
         }
         self.expire(&mut inner, now);
         let job = inner.table.lease(worker, now, length)?;
+        self.tell_begun(&mut inner, &job, now);
         self.changed(inner);
         self.metrics().count_lease(worker.is_local());
         Some(job)

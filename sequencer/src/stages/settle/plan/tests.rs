@@ -208,3 +208,25 @@ fn too_many_unfinal_transactions_wait_for_finality() {
     let waiting = vec![(4, at(1))];
     check(View { rows, waiting, ..after() }, Action::Wait(at(102_000)));
 }
+
+#[test]
+fn while_settling_is_paused_whatever_would_reach_the_chain_waits_and_the_rest_is_done() {
+    let (config, now) = (SettleConfig::default(), at(100_000));
+    let waits = Action::Wait(now.plus(config.poll_ms));
+    for sends in [Action::Build { first: 1, last: 2 }, Action::Send(7), Action::Replace(7)] {
+        assert_eq!(sends.while_paused(now, &config), waits, "{sends:?}");
+    }
+    for kept in [
+        Action::Idle,
+        Action::Wait(at(5)),
+        Action::Recheck(Doubt::Gone(7)),
+        Action::Adopt,
+        Action::Record(7),
+        Action::Reopen(7),
+        Action::Finish(7),
+        Action::Void(7),
+        Action::Failed(7),
+    ] {
+        assert_eq!(kept.while_paused(now, &config), kept);
+    }
+}
