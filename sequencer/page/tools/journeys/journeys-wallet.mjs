@@ -62,6 +62,8 @@ async function fill(ward) {
     http: { listen: '"127.0.0.1:0"' },
     batch: {
       close_after_ms: "1000",
+      // A window with nothing but a refusal in it is one in which nothing happens.
+      idle_settle_after_ms: "2000",
       operations_shape: '"c1-test"',
       claims_shapes: '["c2-test", "c2-test-1"]',
     },

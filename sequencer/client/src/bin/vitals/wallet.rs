@@ -122,14 +122,23 @@ impl Serve {
             let url = format!("http://{address}/#token={}", token.text());
             let gate = Gate::new(address, token, draw);
             let stop = stopped();
-            match json {
-                true => println!("{}", json!({ "schema": "vitals-wallet-1", "url": url })),
-                false => println!(
+            let said = match json {
+                true => {
+                    let (fingerprint, idle_ms) = (fingerprint.to_string(), idle.as_millis() as u64);
+                    json!({
+                        "schema": "vitals-wallet-1", "url": url, "fingerprint": fingerprint,
+                        "idle_ms": idle_ms,
+                    })
+                    .to_string()
+                }
+                false => format!(
                     "deployment {fingerprint}\n{url}\nopens the patient's page, once, in a browser \
                      of this machine; Ctrl-C ends it"
                 ),
-            }
-            std::io::stdout().flush().context("showing the link")?;
+            };
+            // Without somebody who has the link nobody ever opens it.
+            let mut stdout = std::io::stdout();
+            writeln!(stdout, "{said}").and_then(|()| stdout.flush()).context("showing the link")?;
             anyhow::Ok(serve(listener, Arc::new(Desk::new(gate, patient, idle)), stop).await)
         })?;
         // Whatever waits for a node longer than this is kept beside the key, if it was signed.

@@ -225,11 +225,15 @@ impl Patient {
 
     /// Reads the log: one at a time, since each reads every batch.
     fn read_log(&self) -> anyhow::Result<LogRead> {
-        let _one = match self.reading.try_lock() {
-            Ok(one) => one,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(PageFault::Reading.into()),
-        };
+        match self.reading.try_lock() {
+            Ok(one) => self.read_alone(&one),
+            Err(TryLockError::Poisoned(poisoned)) => self.read_alone(&poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(PageFault::Reading.into()),
+        }
+    }
+
+    /// Reads it while nobody else does.
+    fn read_alone(&self, _one: &MutexGuard<'_, ()>) -> anyhow::Result<LogRead> {
         let Given { key_path, deployment, receipts, .. } = &self.given;
         let wallet = read_copy(key_path, *deployment)?;
         if let Some(wallet) = &wallet {
@@ -352,7 +356,9 @@ impl Patient {
     fn rebuild(&self) -> anyhow::Result<Report> {
         let _one = self.previews();
         let _lock = KeyLock::take(&self.given.key_path)?;
-        let mut read = self.read_log()?;
+        // The page asks for its log by itself when it opens: that one is waited for.
+        let one = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read_alone(&one)?;
         let settled = read.nonce().ok_or(PageFault::NoRecord)?;
         let copy = read_copy(&self.given.key_path, self.given.deployment)?;
         let own = copy.and_then(|wallet| wallet.record);

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::thread::JoinHandle;
 
 use client::KeyKind;
-use model::{ChainScope, Position, Record, Rule as ModelRule, Word};
-use statement::field;
+use model::{Action, ChainScope, Operation, Position, Record, Rule as ModelRule, Word};
 use statement::operation::SignedOperation;
+use statement::{field, scope};
 use wire::{GroupIdentity, Holder, Items, OperationItem, Receipt, SigningKey, signer_address};
 
 use super::*;
@@ -73,6 +73,35 @@ fn node(keys: &'static [u8]) -> (SocketAddr, JoinHandle<()>) {
         }
     });
     (address, thread)
+}
+
+/// A node that does not take the next operation.
+fn refusing() -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_operation(&mut stream);
+        let body = r#"{"error":"operation-not-taken"}"#;
+        let head = format!("HTTP/1.1 403 X\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+    });
+    (address, thread)
+}
+
+/// Keeps a stop beside the key that was sent and not answered, good until this time.
+fn keep_pending(folder: &Path, valid_until: Millis) -> Pending {
+    let operation = Operation {
+        patient: PatientIndex::new(7).unwrap(),
+        nonce: 1,
+        signed_at: client::date_back(now()),
+        valid_until,
+        action: Action::Stop,
+    };
+    let signed = SignedOperation::sign(operation, scope::sig_domain(SCOPE), &anna().signer());
+    let pending = Pending::of_key(&folder.join("anna.key"));
+    pending.keep(&signed).unwrap();
+    pending
 }
 
 fn read_operation(stream: &mut std::net::TcpStream) -> SignedOperation {
@@ -200,6 +229,40 @@ fn what_has_no_receipt_that_holds_waits_and_is_asked_again_before_anything_else(
     thread.join().unwrap();
     assert_eq!(nonce(folder), 2);
     assert_eq!(patient.answer(Question::Finish)["found"], "nothing");
+}
+
+#[test]
+fn what_is_refused_is_kept_while_somebody_might_take_it_and_not_for_ever() {
+    for (valid_until, kind, kept) in [
+        (now().plus(VALID_FOR_MS), json!("refused"), true),
+        (Millis::from_unix_ms(1000), Value::Null, false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        write_copy(folder.path(), &anna(), 1);
+        let (address, thread) = refusing();
+        let patient = patient(folder.path(), address);
+        let pending = keep_pending(folder.path(), valid_until);
+        let found = patient.answer(Question::Finish);
+        thread.join().unwrap();
+        assert_eq!(found["kind"], kind, "{found}");
+        assert_eq!((found["found"] == "over", pending.path().exists()), (!kept, kept), "{found}");
+        // The way to everything else is free again.
+        let next = preview(&patient, REVOKE);
+        assert_eq!(next["kind"] == "pending", kept, "{next}");
+    }
+}
+
+#[test]
+fn what_the_copy_has_already_is_not_taken_over_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    write_copy(folder.path(), &anna(), 2);
+    let (address, thread) = node(&[9]);
+    let patient = patient(folder.path(), address);
+    let pending = keep_pending(folder.path(), now().plus(VALID_FOR_MS));
+    let found = patient.answer(Question::Finish);
+    thread.join().unwrap();
+    assert_eq!(found["found"], "applied", "{found}");
+    assert!(!pending.path().exists() && nonce(folder.path()) == 2);
 }
 
 #[test]
