@@ -115,7 +115,8 @@ impl OperatorLog {
         OperatorLog { path: path.into(), writing: Mutex::default() }
     }
 
-    /// Writes the lines of one order, durably, with one write. Blocks for as long as the disk takes.
+    /// Writes the lines of one order, durably, with one write. Blocks for as long as the disk
+    /// takes.
     ///
     /// # Errors
     /// [`OperatorLogError`].
