@@ -81,7 +81,7 @@ impl Line {
 #[derive(Debug, Error)]
 pub enum OperatorLogError {
     /// The file cannot be read or written.
-    #[error("{path} cannot be written, and nothing is done without a line in it")]
+    #[error("{path} cannot be written, where a line has to stand before an order is carried out")]
     File {
         /// The file.
         path: PathBuf,
