@@ -191,8 +191,9 @@ const EXITS: [(&str, [&str; 5]); 24] = [
             "everything holds",
             "something is broken; the deployment has another fingerprint than was expected",
             "an argument is wrong; the deployment file, an opening or a receipt is missing, \
-             malformed or open to others; a folder given holds none of its kind; the saved headers are malformed or cannot be written; \
-             `page`: the file is there already, the batch has not settled, or is too large for one",
+             malformed or open to others; a folder given holds none of its kind; the saved headers \
+             are malformed or cannot be written; `page`: the file is there already, \
+             the batch has not settled, or is too large for one",
             "the chain or a batch file is not reachable",
             "",
         ],

@@ -1,7 +1,7 @@
 //! A scenario in parts: several programs play one, each with some of its gateways.
 //!
-//! A process has so many sockets, and a machine so many cores: what one cannot play, two can, on one
-//! machine or on several.
+//! A process has so many sockets, and a machine so many cores: what one cannot play, two can, on
+//! one machine or on several.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;

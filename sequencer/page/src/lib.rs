@@ -1,5 +1,5 @@
-//! The page that shows batches and verifies them in a browser, and the patient's page, as files that
-//! a server hands out.
+//! The page that shows batches and verifies them in a browser, and the patient's page, as files
+//! that a server hands out.
 //!
 //! ```text
 //!   assets/index.html, app.js, ..        this crate            a server

@@ -81,7 +81,7 @@ impl Line {
 #[derive(Debug, Error)]
 pub enum OperatorLogError {
     /// The file cannot be read or written.
-    #[error("{path} cannot be written, and nothing is done without a line in it")]
+    #[error("{path} cannot be written, where a line has to stand before an order is carried out")]
     File {
         /// The file.
         path: PathBuf,
@@ -115,7 +115,8 @@ impl OperatorLog {
         OperatorLog { path: path.into(), writing: Mutex::default() }
     }
 
-    /// Writes the lines of one order, durably, with one write. Blocks for as long as the disk takes.
+    /// Writes the lines of one order, durably, with one write. Blocks for as long as the disk
+    /// takes.
     ///
     /// # Errors
     /// [`OperatorLogError`].

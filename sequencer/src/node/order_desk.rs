@@ -49,7 +49,7 @@ enum NotDone {
     Paused { since: String },
     #[error("the window cannot be closed now")]
     Close(#[from] AdmitError),
-    #[error("how far batches are settled cannot be read")]
+    #[error("what was ordered holds, and how far batches are settled cannot be read")]
     Store(#[from] StoreError),
 }
 

@@ -138,8 +138,9 @@ function listEnd(lines, own) {
 /** Dr 001 asks for everything, or for less. */
 async function access(ward, reason, categories = "all") {
   const line =
-    `access ${ward.at} --identity dr-001 --key practitioner.key --organisation st-anne --patient 7 ` +
-    `--categories ${categories} --purpose treatment --data-from 2020-01-01 --data-until 2100-01-01 --json`;
+    `access ${ward.at} --identity dr-001 --key practitioner.key --organisation st-anne ` +
+    `--patient 7 --categories ${categories} --purpose treatment ` +
+    "--data-from 2020-01-01 --data-until 2100-01-01 --json";
   return JSON.parse(await run(ward, "vitals", line, ["--reason", reason]));
 }
 

@@ -136,7 +136,7 @@ fn kept_in(pending: &Pending) -> String {
 
 /// Whether the node said that it does not take it.
 fn is_refused(error: &anyhow::Error) -> bool {
-    // After a silence of the same try its refusal may be that of what took effect, which is unknown.
+    // After a silence of the same try its refusal may be that of what took effect: unknown.
     matches!(error.downcast_ref(), Some(HandInError::Refused { .. }))
 }
 

@@ -139,7 +139,7 @@ impl Desk {
     }
 
     /// Whether nobody asked for too long by the wall clock: a lid was closed, and is open again.
-    fn was_asleep(&self, now: Millis) -> bool {
+    fn has_slept(&self, now: Millis) -> bool {
         let touched = self.touched_ms.load(Ordering::SeqCst);
         let past = Duration::from_millis(now.unix_ms().saturating_sub(touched));
         past > self.idle && !self.is_asked()
@@ -148,7 +148,7 @@ impl Desk {
     fn why_closed(&self) -> End {
         match self.has_failed.load(Ordering::SeqCst) {
             true => End::Failed,
-            false if self.was_asleep(now()) => End::Idle,
+            false if self.has_slept(now()) => End::Idle,
             false => End::Closed,
         }
     }
@@ -179,7 +179,7 @@ impl Desk {
     }
 
     async fn answer(self: Arc<Self>, head: &Head, body: &[u8]) -> Answer {
-        if self.was_asleep(now()) {
+        if self.has_slept(now()) {
             self.closed.notify_one();
             return Stranger::Session.into();
         }

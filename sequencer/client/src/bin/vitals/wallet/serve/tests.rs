@@ -140,7 +140,7 @@ async fn a_page_that_nobody_asks_ends_and_one_that_is_stopped_does() {
 #[tokio::test]
 async fn a_page_whose_machine_slept_ends_at_the_first_question() {
     let page = page(HOUR).await;
-    assert!(!page.desk.was_asleep(now()));
+    assert!(!page.desk.has_slept(now()));
     page.desk.touched_ms.store(0, Ordering::SeqCst);
     let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", page.at);
     assert_eq!(send(page.at, &request).await.0, 401);
