@@ -12,7 +12,8 @@ const WHAT: &str = "outbox";
 impl Store {
     /// Writes a new row, which carries the public files with these digests. A void row may be taken
     /// over: its nonce turned out to be free. So may a final one whose batches are settled no more,
-    /// after a chain took back what it had called final.
+    /// after a chain took back what it had called final; those of later nonces are void then, as
+    /// nothing can be mined behind a nonce that is free.
     ///
     /// # Errors
     /// [`StoreError::NonceTaken`] if the nonce has another row, [`StoreError::OtherProofs`] if a
@@ -42,6 +43,15 @@ impl Store {
                 return Err(StoreError::NonceTaken { nonce });
             }
             table.insert(nonce, row.to_bytes(nonce).as_slice()).map_err(db)?;
+            // One that stayed final would hide this row: what is pending ends at the last final one.
+            let behind = table.back_while(usize::MAX, &mut |later, _| Ok(later > nonce))?;
+            for (later, bytes) in behind {
+                let mut row = decode(later, &bytes)?;
+                if matches!(row.state, OutboxState::Final { .. }) && is_over(&row, &stored)? {
+                    row.state = OutboxState::Void;
+                    table.insert(later, row.to_bytes(later).as_slice()).map_err(db)?;
+                }
+            }
             Ok(())
         })
     }

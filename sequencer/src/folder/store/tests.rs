@@ -248,6 +248,24 @@ fn a_nonce_is_given_once_and_pending_rows_end_at_a_final_one() {
 }
 
 #[test]
+fn a_row_at_a_nonce_that_a_final_one_had_is_pending_whatever_was_final_behind_it() {
+    let (_folder, store, _) = filled(3);
+    let last = OutboxState::Final { hash: [9; 32], block: 1 };
+    for (nonce, number) in (4..).zip(1..=3) {
+        store.outbox_put(nonce, &row(number, number, OutboxState::Built), &[]).unwrap();
+        let settled = [(BatchNumber(number), Some(SETTLED))];
+        store.outbox_update(nonce, &row(number, number, last), &settled).unwrap();
+    }
+    let again = row(2, 3, OutboxState::Built);
+    assert!(matches!(store.outbox_put(5, &again, &[]), Err(StoreError::NonceTaken { nonce: 5 })));
+    store.mark_settled(&[2, 3].map(|number| (BatchNumber(number), None))).unwrap();
+    store.outbox_put(5, &again, &[]).unwrap();
+    assert_eq!(store.outbox_pending().unwrap(), [(5, again)]);
+    assert_eq!(store.outbox(4).unwrap().unwrap().state, last, "its batch is settled as before");
+    assert_eq!(store.outbox(6).unwrap().unwrap().state, OutboxState::Void);
+}
+
+#[test]
 fn what_is_signed_with_proofs_that_are_replaced_meanwhile_is_no_row() {
     let (_folder, store, batches) = filled(2);
     let digest = |batch: &Assembled| FileDigest::of(&batch.public.to_bytes());

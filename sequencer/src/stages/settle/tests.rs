@@ -535,6 +535,26 @@ async fn a_removed_block_puts_its_batches_back() {
 }
 
 #[tokio::test]
+async fn batches_of_many_final_transactions_that_the_chain_takes_back_settle_again() {
+    let bench = Bench::with(3).await;
+    let deployed = bench.edge.provider().get_block_number().await.unwrap();
+    let mut settler = bench.settler();
+    settler.config.batches_max = 1;
+    rounds(&mut settler).await;
+    let finals = |bench: &Bench| {
+        let is_final = |row: &&OutboxRow| matches!(row.state, OutboxState::Final { .. });
+        bench.rows().iter().filter(is_final).count()
+    };
+    assert_eq!(finals(&bench), 3, "one for each batch");
+    let head = bench.edge.provider().get_block_number().await.unwrap();
+    bench.chain.remove_blocks(head - deployed).unwrap();
+    assert_eq!(bench.counts().await, BTreeMap::new());
+    rounds(&mut settler).await;
+    assert_eq!(bench.counts().await, BTreeMap::from(ALL_THREE));
+    assert_eq!((finals(&bench), bench.store.last_settled().unwrap()), (3, BatchNumber(3)));
+}
+
+#[tokio::test]
 async fn a_transaction_that_moved_to_another_block_is_recorded_there() {
     let bench = Bench::with(1).await;
     bench.chain.set_finality(5);
