@@ -43,7 +43,8 @@ impl Store {
                 return Err(StoreError::NonceTaken { nonce });
             }
             table.insert(nonce, row.to_bytes(nonce).as_slice()).map_err(db)?;
-            // One that stayed final would hide this row: what is pending ends at the last final one.
+            // One that stayed final would hide this row: what is pending ends at the last final
+            // one.
             let behind = table.back_while(usize::MAX, &mut |later, _| Ok(later > nonce))?;
             for (later, bytes) in behind {
                 let mut row = decode(later, &bytes)?;
