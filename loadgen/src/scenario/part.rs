@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Most parts of a scenario.
 pub const PARTS_MAX: u32 = 1000;
 
-/// Which gateways of each group a program plays: every [`of`](Part::of)-th.
+/// Which gateways of each group a program plays: every `of`-th.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
     /// Which part, from 0.

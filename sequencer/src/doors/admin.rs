@@ -6,7 +6,7 @@
 //! `renewals` prints the certificates that were asked for over their holders' connections, `issued
 //! ROLE NAME HEX` hands one of them back as DER, and `revoke HEX` ends a certificate by its
 //! fingerprint. Requests about keys of bodies stand in [`KeyDesk`], orders to the node (tuning,
-//! pause, drain) in [`orders`](super::orders). `end` says where the journal ends, and `pin` where a
+//! pause, drain) in [`orders`]. `end` says where the journal ends, and `pin` where a
 //! backup does ([`PinBackup`]).
 //! Threat note: whoever opens the socket is the operator; the file is made with mode 0600 in the
 //! node's folder, and nothing here can touch consent, which only signatures move.
