@@ -23,6 +23,7 @@ mod outcome;
 mod renewal;
 mod requests;
 mod shared;
+mod silence;
 mod state;
 mod stream;
 mod told;

@@ -16,6 +16,7 @@ use wire::Lane;
 use super::error::ConnectionError;
 use super::kept::Group;
 use super::shared::{Gathered, Shared};
+use super::silence::{Counted, Silence};
 use crate::identity::Identity;
 use crate::renewing::Pending;
 use crate::transport;
@@ -546,7 +547,7 @@ async fn keep_time(shared: &Shared) -> Result<Infallible, LaneStop> {
 /// How often it is looked whether the node is silent.
 const LISTEN_EVERY: Duration = Duration::from_millis(250);
 
-/// Ends a connection on which the node says nothing although something was sent to it. The longer
+/// Ends a connection on which the node says nothing although it was asked something. The longer
 /// it is silent, the later QUIC sends again: after half a minute so late that a node which is back
 /// would wait as long for the packet that it could answer.
 async fn notice_silence(
@@ -554,19 +555,11 @@ async fn notice_silence(
     connection: &quinn::Connection,
 ) -> Result<Infallible, LaneStop> {
     let (address, waited) = (shared.config.address, shared.config.waits.silence);
-    let mut heard = connection.stats();
-    // When something was first sent that nothing came back for.
-    let mut asked: Option<Instant> = None;
+    let mut silence = Silence::begin(Counted::of(&connection.stats()));
     loop {
         sleep(LISTEN_EVERY).await;
-        let now = connection.stats();
-        if now.udp_rx.datagrams != heard.udp_rx.datagrams {
-            (heard, asked) = (now, None);
-        } else if now.udp_tx.datagrams != heard.udp_tx.datagrams {
-            let asked = *asked.get_or_insert_with(Instant::now);
-            if asked.elapsed() >= waited {
-                return Err(LaneStop::Lost(ConnectionError::NoAnswer { address, waited }));
-            }
+        if silence.look(Counted::of(&connection.stats()), Instant::now()) >= waited {
+            return Err(LaneStop::Lost(ConnectionError::NoAnswer { address, waited }));
         }
     }
 }
