@@ -5,7 +5,7 @@ import { fetchBytes } from "./fetch.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
-const TEMPLATE_SHA256 = "a82fcbbe497b6d52a3c546d35667e3d81224259300e77df323c92e8aee751165";
+const TEMPLATE_SHA256 = "a9f6fd29513b457907decacbdefcaecf253b2d961709b4b6f38f531bd9964b07";
 /** How long the browser has to take the file from here. */
 const OFFERED_MS = 60_000;
 

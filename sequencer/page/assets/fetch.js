@@ -62,6 +62,8 @@ function waitOf(answer, tried) {
 
 /** Bytes are counted as they come: the length that a server declares is not believed. */
 export async function readBody(answer, bytesMax, abort) {
+  // An answer to HEAD has none by the Fetch standard, though not in every browser.
+  if (answer.body === null) return new Uint8Array();
   const parts = [];
   let length = 0;
   const reader = answer.body.getReader();

@@ -17,6 +17,8 @@ const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes of base64 that are made at once: arguments of a call have a limit. */
 const BASE64_PART = 24_573;
 const NODE_NAME_MAX = 300;
+/** Of one that is escaped: eight for what is least plain. */
+export const NODE_NAME_CHARS_MAX = 8 * NODE_NAME_MAX;
 /** Of an answer that is none, its code and words. */
 const SAID_CHARS_MAX = 4096;
 /** What a saved page cannot take from its own template. */

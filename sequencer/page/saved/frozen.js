@@ -1,12 +1,17 @@
 // What a saved page reads in place of a server: documents, answers and files that its data hold.
 // Nothing of it is believed more than what a server says; `session.js` checks it all.
 
-import { ANSWERS_CHARS_MAX, FILES_BYTES_MAX, SCHEMA, SavedError } from "../assets/saving.js";
+import {
+  ANSWERS_CHARS_MAX,
+  FILES_BYTES_MAX,
+  NODE_NAME_CHARS_MAX,
+  SCHEMA,
+  SavedError,
+} from "../assets/saving.js";
 
 const CHAINS_MAX = 8;
 /** Base64 takes four characters for three bytes; escapes and names are in the reserve. */
 const TEXT_CHARS_MAX = 2 * FILES_BYTES_MAX + 2 * ANSWERS_CHARS_MAX;
-const NODE_NAME_MAX = 2100;
 
 /** The data of a saved page, or a `SavedError` that says what is wrong with them. */
 export function readSaved(text) {
@@ -21,7 +26,7 @@ export function readSaved(text) {
   const { number, savedAt, nodes, documents, chains, files } = saved;
   expect(Number.isSafeInteger(number) && number >= 1, "the number of a batch");
   expect(Number.isSafeInteger(savedAt) && savedAt >= 0 && savedAt < 8.64e15, "when it was saved");
-  const isName = (name) => typeof name === "string" && name.length <= NODE_NAME_MAX;
+  const isName = (name) => typeof name === "string" && name.length <= NODE_NAME_CHARS_MAX;
   expect(Array.isArray(chains) && chains.length >= 1 && chains.length <= CHAINS_MAX, "a chain");
   expect(chains.every(isChain), "answers and events of each chain");
   const areNames = Array.isArray(nodes) && nodes.length === chains.length && nodes.every(isName);

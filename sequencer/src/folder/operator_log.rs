@@ -21,8 +21,8 @@ use thiserror::Error;
 
 use super::who::Who;
 
-/// Longest file: some two hundred thousand lines. Reached: nothing is ordered any more until
-/// somebody moves it away.
+/// Longest file: some two hundred thousand lines. Reached: nothing is set, sealed or drained
+/// any more until somebody moves it away; what ends a delay goes on, and says that no line tells.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// How much of its end a start reads, to know what was in force when the node stopped: some three

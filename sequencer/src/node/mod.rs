@@ -215,7 +215,7 @@ impl Node {
         // because its first round looks for batches in the store.
         let mut core = core::start_core(&opened, absorbed, &common)?;
         core.carrier = elsewhere::start(&opened, &core, &common).await?;
-        start::note_withdrawals(&opened, &core.view, &withdrawn);
+        start::note_withdrawals(&opened, &core.view, &withdrawn).await?;
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.

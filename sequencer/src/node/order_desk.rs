@@ -98,65 +98,73 @@ impl OrderDesk {
         let order = ordered.order.clone();
         let done = tokio::task::spawn_blocking(move || desk.carry_out(&ordered)).await;
         let Ok(done) = done else { return Ok(Err(ORDER_PANICKED.code.into())) };
-        let mut answer = done?;
-        match order {
-            Order::Seal => answer = self.0.seal().await?,
-            Order::Drain => self.0.close_what_is_open().await?,
-            _ => {}
-        }
-        if matches!(order, Order::Drain | Order::Look) {
+        let more = match (done?, &order) {
+            (Some(answer), _) => return Ok(Ok(answer)),
+            (None, Order::Seal) => self.0.seal().await?,
+            (None, Order::Drain) => {
+                self.0.close_what_is_open().await?;
+                Value::Null
+            }
+            (None, _) => Value::Null,
+        };
+        if !matches!(order, Order::Seal) {
             self.0.pass_the_writer().await?;
-            answer = self.0.standing()?;
+        }
+        let desk = Arc::clone(&self.0);
+        // The store is asked, which reads.
+        let standing = tokio::task::spawn_blocking(move || desk.standing()).await;
+        let Ok(standing) = standing else { return Ok(Err(ORDER_PANICKED.code.into())) };
+        let mut answer = standing?;
+        for (name, value) in more.as_object().into_iter().flatten() {
+            answer[name] = value.clone();
         }
         Ok(Ok(answer))
     }
 }
 
 impl Desk {
-    /// All of an order that is done at once.
-    fn carry_out(&self, Ordered { order, who }: &Ordered) -> Result<Value, NotDone> {
+    /// All of an order that is done at once; none where the writer has to be asked before it can be
+    /// answered.
+    fn carry_out(&self, Ordered { order, who }: &Ordered) -> Result<Option<Value>, NotDone> {
         let Parts { tuning, orders, .. } = &self.parts;
         let _alone = tuning.alone();
         let in_force = orders.in_force();
         match order {
-            Order::List => return Ok(tuning.list()),
+            Order::List => return Ok(Some(tuning.list())),
             Order::Look => {}
             Order::Set { key, value } => {
                 let prepared = tuning.prepare_set(key, value, self.since(who))?;
                 self.write("set", who, &prepared)?;
-                return Ok(self.tune("set", prepared));
+                return Ok(Some(self.tune("set", prepared)));
             }
             Order::Reset { key } => {
                 let prepared = tuning.prepare_reset(key.as_deref())?;
                 let unwritten = self.write("reset", who, &prepared).err();
                 let mut answer = self.tune("reset", prepared);
                 answer["not_written"] = self.not_written(unwritten);
-                return Ok(answer);
+                return Ok(Some(answer));
             }
-            Order::Pause => return self.pause(&in_force, who),
-            Order::Resume => return self.resume(&in_force, who),
+            Order::Pause => return self.pause(&in_force, who).map(Some),
+            Order::Resume => return self.resume(&in_force, who).map(Some),
             Order::Seal => self.note("seal", who)?,
             Order::Drain => self.begin_drain(&in_force, who)?,
         }
-        self.standing()
+        Ok(None)
     }
 
     fn since(&self, who: &Who) -> Since {
         Since::new(self.parts.clock.now(), who)
     }
 
-    /// Writes down an order without a key, and counts it.
+    /// Writes down an order without a key, says it in the node's log and counts it. It is said
+    /// there also where no line can be written: then nothing else tells who it was.
     fn note(&self, order: &'static str, who: &Who) -> Result<(), OperatorLogError> {
-        self.log.write(&[Line::new(self.parts.clock.now(), order, Some(who))])?;
-        self.tell(order, who);
-        Ok(())
-    }
-
-    fn tell(&self, order: &'static str, who: &Who) {
+        let written = self.log.write(&[Line::new(self.parts.clock.now(), order, Some(who))]);
         self.parts.orders.count(order);
         // In their own words, which must not turn a line round or begin one.
         let who = escape_lines(&who.to_string());
-        tracing::warn!(order, who, "an operator's order is carried out");
+        tracing::warn!(order, who, "an operator's order");
+        written
     }
 
     /// That something is done although no line says so: a full disk, or a full log of orders, must
@@ -181,15 +189,17 @@ impl Desk {
             Line::new(now, order, Some(who)).of_key(key, from.clone(), to.clone())
         };
         let lines: Vec<Line> = prepared.changes.iter().map(line).collect();
-        if !lines.is_empty() {
-            self.log.write(&lines)?;
+        let written = (!lines.is_empty()).then(|| self.log.write(&lines)).transpose();
+        // A set that is not written down does not hold, a reset does: it ends something.
+        if order == "set" && written.is_err() {
+            return written.map(drop);
         }
         let who = escape_lines(&who.to_string());
         for Change { key, from, to, .. } in &prepared.changes {
             // Before the level changes: a quieter one would swallow it.
             tracing::warn!(order, key, %from, %to, who, "an operator tunes the node");
         }
-        Ok(())
+        written.map(drop)
     }
 
     /// Has what was prepared hold; what became of each key.
@@ -254,16 +264,13 @@ impl Desk {
         Ok(())
     }
 
-    /// Ends the open window, whatever is in it.
+    /// Ends the open window, whatever is in it; which it was.
     async fn seal(&self) -> Result<Value, NotDone> {
         let Parts { admit, view, .. } = &self.parts;
         let open = view.status();
         // By its number: were it closed by the clock meanwhile, the next one would last no time.
         admit.submit(Item::CloseWindow(ToClose::Numbered(open.window))).await?;
-        let mut answer = self.standing()?;
-        answer["was_empty"] = json!(open.window_is_empty);
-        answer["sealed"] = json!(open.window.0);
-        Ok(answer)
+        Ok(json!({ "was_empty": open.window_is_empty, "sealed": open.window.0 }))
     }
 
     /// Ends the open window if a batch would prove something of it. What is withdrawn later is in
@@ -356,7 +363,9 @@ pub(super) fn recall_pause(layout: &Layout, orders: &Orders) {
         let error: &dyn std::error::Error = &error;
         tracing::error!(error, "taken for a pause");
         let name = Some("nobody who is known any more".to_owned());
-        Some(Paused { at: Millis::from_unix_ms(0), who: Who { name, ..Who::default() } })
+        // No user has this number: root is not blamed.
+        let who = Who { name, uid: u32::MAX, ..Who::default() };
+        Some(Paused { at: Millis::from_unix_ms(0), who })
     });
     if let Some(paused) = paused {
         let since = Since::from(&paused);

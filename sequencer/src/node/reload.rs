@@ -11,6 +11,7 @@ use crate::clock::NodeClock;
 use crate::doors::config::Config;
 use crate::folder::authority::ServerTls;
 use crate::folder::layout::Layout;
+use crate::folder::operator_log::{Line, OperatorLog};
 use crate::folder::validity;
 use crate::stages::ingest::IngestServer;
 
@@ -37,6 +38,28 @@ impl Reach<'_> {
         validity::check(&server.join("cert.pem"), now, remedy)?;
         // Before anything else changes: the files may be no pair.
         self.ingest.replace_certificate(ServerTls::load(&server)?)?;
-        Ok(self.tuning.take_over(config)?)
+        let before = self.tuning.running();
+        let reloaded = self.tuning.take_over(config)?;
+        self.write_down(&before, config, &reloaded);
+        Ok(reloaded)
+    }
+
+    /// A line for each key whose value is another one, as for what is set by hand; by whom is not
+    /// known, because a signal has no sender. It holds also where no line can be written: whoever
+    /// changed the file is not there to be refused.
+    fn write_down(&self, before: &Config, after: &Config, reloaded: &Reloaded) {
+        let keys = reloaded.taken.iter().chain(&reloaded.next_window);
+        let line = |key: &&str| {
+            let line = Line::new(self.clock.now(), "reload", None);
+            line.of_key(key, before.shown(key), after.shown(key))
+        };
+        let lines: Vec<Line> = keys.map(line).collect();
+        if lines.is_empty() {
+            return;
+        }
+        if let Err(error) = OperatorLog::new(&self.layout.operator_log()).write(&lines) {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "what was read again holds and is not written down");
+        }
     }
 }

@@ -35,6 +35,7 @@ use crate::doors::http::{Access, HttpService, Shown};
 use crate::doors::page::{self, Behind, OperatorPageError};
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
+use crate::folder::store::Store;
 use crate::folder::validity;
 use crate::guard::{GuardedTask, Stage};
 use crate::stages::ingest::{
@@ -139,16 +140,44 @@ pub(super) fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> 
 /// Tells the view what was withdrawn before the start and is not on the chain: whoever finds the
 /// node paused has to know. Of what is assembled already the public file says only how many
 /// operations there were, so that each of them is counted: rather too many than one too few.
-pub(super) fn note_withdrawals(opened: &Opened, view: &LedgerView, closed: &[(BatchNumber, u64)]) {
-    let store = &opened.store;
-    let settled = store.last_settled().map_or(opened.last.number.0, |settled| settled.0);
-    for number in (settled + 1..=opened.last.number.0).map(BatchNumber) {
-        let file = store.public_bytes(number).ok().flatten();
-        let file = file.and_then(|bytes| PublicFile::from_bytes(&bytes).ok());
-        // A damaged one is the scrub's to tell.
-        view.note_earlier(number, file.map_or(1, |file| u64::from(file.header.operations)));
+pub(super) async fn note_withdrawals(
+    opened: &Opened,
+    view: &LedgerView,
+    closed: &[(BatchNumber, u64)],
+) -> Result<(), NodeError> {
+    let (store, last) = (opened.store.clone(), opened.last.number);
+    // Beside the runtime's threads: behind a long pause these are many files.
+    let counted = tokio::task::spawn_blocking(move || count_operations(&store, last)).await;
+    let counted =
+        counted.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
+    counted.iter().chain(closed).for_each(|(number, count)| view.note_earlier(*number, *count));
+    Ok(())
+}
+
+/// The operations of each assembled batch that is not on the chain.
+fn count_operations(
+    store: &Store,
+    last: BatchNumber,
+) -> Result<Vec<(BatchNumber, u64)>, NodeError> {
+    let mut counted = Vec::new();
+    for number in (store.last_settled()?.0 + 1..=last.0).map(BatchNumber) {
+        // Waits for no archive: what is not on the chain lies here.
+        let bytes = store.public_bytes_within(number, Duration::ZERO);
+        let file = bytes.map(|bytes| bytes.and_then(|bytes| PublicFile::from_bytes(&bytes).ok()));
+        let count = match file {
+            Ok(Some(file)) => u64::from(file.header.operations),
+            // The scrub makes it anew. That something may wait is told meanwhile.
+            Ok(None) | Err(_) => {
+                tracing::warn!(
+                    number = number.0,
+                    "how many operations a batch has is not known: its file is damaged"
+                );
+                1
+            }
+        };
+        counted.push((number, count));
     }
-    closed.iter().for_each(|(number, withdrawn)| view.note_earlier(*number, *withdrawn));
+    Ok(counted)
 }
 
 pub(super) fn start_upkeep(

@@ -164,6 +164,11 @@ impl Tuning {
         self.state().running.log.level.clone()
     }
 
+    /// What holds.
+    pub(super) fn running(&self) -> Config {
+        self.state().running.clone()
+    }
+
     /// Whether a configuration that was read again is accepted, below what is set by hand.
     ///
     /// # Errors

@@ -231,6 +231,7 @@ impl Watch {
         metrics.receipt_groups_waiting.set(gauge(hub.groups_waiting()));
         metrics.batch_closed.set(i64::try_from(closed.saturating_sub(1)).unwrap_or(i64::MAX));
         let settled = BatchNumber(u64::try_from(metrics.batch_settled.get()).unwrap_or(0));
+        self.view.forget_withdrawals(settled);
         let waiting = self.view.withdrawals_after(settled);
         metrics.withdrawals_unsettled.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         let open = OpenWindow { number: window.0, since_unix_ms: t0.unix_ms() };

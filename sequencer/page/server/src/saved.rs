@@ -42,6 +42,8 @@ const ANSWERS_CHARS_MAX: usize = 64 << 20;
 pub const FILES_BYTES_MAX: usize = 64 << 20;
 /// Blocks of logs asked for at once.
 const LOG_BLOCKS_MAX: u64 = 10_000;
+/// Most blocks that are searched: a head beyond them is no chain's.
+const BLOCKS_MAX: u64 = 1_000_000_000;
 /// How often the chain is read because its head was reorganised away meanwhile.
 const ATTEMPTS: u32 = 5;
 const SCHEMA: &str = "vitals-saved-batch-1";
@@ -187,6 +189,7 @@ impl Recording {
         for _ in 0..ATTEMPTS {
             self.answers.clear();
             self.logs.clear();
+            self.chars = 0;
             self.constants(of).await?;
             if self.history(of.first_block).await? {
                 return self.settled(number).await;
@@ -283,6 +286,9 @@ impl Recording {
     async fn read_logs(&mut self, first: u64, last: u64) -> Result<(), SaveError> {
         let method = "eth_getLogs";
         let topic = Settlement::BatchSettled::SIGNATURE_HASH;
+        if last.saturating_sub(first) > BLOCKS_MAX {
+            return Err(self.malformed(method, "a head within a billion blocks of the deployment"));
+        }
         let (mut from, mut range) = (first, LOG_BLOCKS_MAX);
         while from <= last {
             let to = last.min(from.saturating_add(range - 1));
@@ -291,11 +297,14 @@ impl Recording {
                 self.contract
             );
             match self.request(method, &params).await {
-                Ok(Value::Array(logs)) => {
+                Ok(Value::Array(mut logs)) => {
+                    // Some nodes know no filter, and what others say there is not about batches.
+                    logs.retain(|log| self.is_of_contract(log));
                     self.chars += logs.iter().map(|log| log.to_string().len()).sum::<usize>();
                     self.logs.extend(logs);
                     self.expect_small()?;
-                    from = to + 1;
+                    let Some(behind) = to.checked_add(1) else { break };
+                    from = behind;
                 }
                 Ok(_) => return Err(self.malformed(method, "a list of logs")),
                 Err(error) if to > from && may_be_too_much(&error) => {
@@ -305,6 +314,10 @@ impl Recording {
             }
         }
         Ok(())
+    }
+
+    fn is_of_contract(&self, log: &Value) -> bool {
+        log["address"].as_str().is_some_and(|address| address.eq_ignore_ascii_case(&self.contract))
     }
 
     /// Asks, and keeps the answer under its question.

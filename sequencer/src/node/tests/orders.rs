@@ -219,8 +219,9 @@ async fn what_is_set_holds_above_the_file_until_it_is_reset_or_the_node_starts_a
     node.stop().await.unwrap();
     let (node, _) = site.start().await;
     assert_eq!(listed(&site, FEE).await["active"], json!(configured + 1));
-    let words = ["set", "reset", "set", "lapsed"].map(|word| format!("{word} {FEE}"));
-    assert_eq!(written(&site), words);
+    let [set, reset, lapsed] = ["set", "reset", "lapsed"].map(|word| format!("{word} {FEE}"));
+    let reload = "reload settle.gas_max".to_owned();
+    assert_eq!(written(&site), [set.clone(), reload, reset, set, lapsed]);
     node.stop().await.unwrap();
 }
 

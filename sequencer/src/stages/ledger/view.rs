@@ -164,10 +164,18 @@ impl LedgerView {
     /// Withdrawals that are in force and in no batch up to this one, which is the last on the
     /// chain.
     pub fn withdrawals_after(&self, settled: BatchNumber) -> u64 {
-        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
-        let withdrawals = &mut published.withdrawals;
-        *withdrawals = withdrawals.split_off(&settled.0.saturating_sub(WINDOWS_KEPT));
-        withdrawals.range(settled.0 + 1..).map(|(_, count)| count).sum()
+        self.read().withdrawals.range(settled.0 + 1..).map(|(_, count)| count).sum()
+    }
+
+    /// Forgets what was withdrawn in windows long behind this batch, which is the last on the
+    /// chain. Readers wait only where there is something to forget.
+    pub fn forget_withdrawals(&self, settled: BatchNumber) {
+        let kept = settled.0.saturating_sub(WINDOWS_KEPT);
+        let first = self.read().withdrawals.first_key_value().map(|(window, _)| *window);
+        if first.is_some_and(|first| first < kept) {
+            let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+            published.withdrawals = published.withdrawals.split_off(&kept);
+        }
     }
 
     /// What signatures of operations are judged against.

@@ -233,6 +233,10 @@ async fn read_question(stream: &mut TcpStream) -> Result<(Head, Vec<u8>), Option
         }
         read_more(stream, &mut bytes).await?;
     };
+    // Its last piece may have brought more than the limit.
+    if end > HEAD_BYTES_MAX {
+        return Err(Some(Unread::Long));
+    }
     let head = Head::parse(&bytes[..end]).map_err(Some)?;
     // Held to its limit before that much is read.
     let length = head.body_bytes().map_err(Some)?;
