@@ -158,6 +158,9 @@ impl Ward {
             before = if age > 1.0 { age } else { f64::INFINITY };
             self.proxy.meets(1).await;
         }
+        // Proving may take longer than the two looks did.
+        let closed = self.metric("vitals_batch_closed").await;
+        self.wait_for_metric("vitals_batch_assembled", |assembled| assembled >= closed).await;
         self.wait_until_settled().await;
     }
 

@@ -423,7 +423,11 @@ pub(crate) async fn check_settled(edge: &Edge, store: &Store, last: u64) {
         assert_eq!(header.window.t0(), time, "windows abut");
         let row = store.batch(header.number).unwrap().expect("a settled batch is stored");
         assert_eq!(row.header_hash, batch.header_hash);
-        assert!(row.settled.is_some());
+        assert!(
+            row.settled.is_some(),
+            "batch {:?} of {last} is not settled for the store",
+            header.number
+        );
         (previous, root, time) = (batch.header_hash, header.root_out, header.window.t1());
     }
     let state = edge.state().await.unwrap();

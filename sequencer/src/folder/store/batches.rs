@@ -297,6 +297,11 @@ impl Store {
     /// Records where batches were settled, or with `None` that they no longer are (a
     /// reorganisation). All of them or none.
     ///
+    /// A contract settles in order, so what is recorded is what it settled up to some batch, without
+    /// a hole: with one that is no longer settled go those behind it, and one is not taken while the
+    /// one before it is not settled. What is missing then is seen as less than the contract has, and
+    /// is looked up in its events; a hole would be seen by nobody.
+    ///
     /// # Errors
     /// [`StoreError::Missing`] for a batch that was not saved.
     pub fn mark_settled(
@@ -319,8 +324,20 @@ pub(super) fn put_settled(
 ) -> Result<(), StoreError> {
     let missing = StoreError::Missing { what: WHAT, key: number.0 };
     let mut row = decode(number.0, &table.row(number.0)?.ok_or(missing)?)?;
+    let before = table.row(number.0.saturating_sub(1))?;
+    let before = before.map(|before| decode(number.0 - 1, &before)).transpose()?;
+    if settled.is_some() && before.is_some_and(|before| before.settled.is_none()) {
+        return Ok(());
+    }
     row.settled = settled;
     table.insert(number.0, row.to_bytes(number.0).as_slice()).map_err(db)?;
+    if settled.is_none() {
+        for (later, row) in table.back_while(usize::MAX, &mut |later, _| Ok(later > number.0))? {
+            let mut row = decode(later, &row)?;
+            row.settled = None;
+            table.insert(later, row.to_bytes(later).as_slice()).map_err(db)?;
+        }
+    }
     Ok(())
 }
 

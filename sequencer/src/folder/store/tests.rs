@@ -230,6 +230,25 @@ fn settling_is_recorded_with_the_transaction_or_not_at_all() {
 }
 
 #[test]
+fn what_is_recorded_as_settled_has_no_hole() {
+    let (_folder, store, _) = filled(4);
+    let marked = |number| (BatchNumber(number), Some(SETTLED));
+    let settled = || -> Vec<u64> {
+        let rows = store.assembled_from(BatchNumber(1), 9).unwrap();
+        rows.iter().filter(|(_, row)| row.settled.is_some()).map(|(n, _)| n.0).collect()
+    };
+    store.mark_settled(&[1, 2, 3, 4].map(marked)).unwrap();
+    // The transaction of one in the middle is given up while that of a later one stands.
+    store.mark_settled(&[(BatchNumber(2), None)]).unwrap();
+    assert_eq!(settled(), [1]);
+    // The later one is found mined first.
+    store.mark_settled(&[marked(4)]).unwrap();
+    assert_eq!((settled(), store.last_settled().unwrap()), (vec![1], BatchNumber(1)));
+    store.mark_settled(&[2, 3, 4].map(marked)).unwrap();
+    assert_eq!(settled(), [1, 2, 3, 4]);
+}
+
+#[test]
 fn a_nonce_is_given_once_and_pending_rows_end_at_a_final_one() {
     let (_folder, store, _) = filled(0);
     let last = OutboxState::Final { hash: [9; 32], block: 1 };

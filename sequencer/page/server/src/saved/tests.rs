@@ -25,6 +25,7 @@ fn sound(question: &Value) -> Value {
     let params = &question["params"];
     let log = |number: u64| {
         json!({
+            "address": params[0]["address"],
             "blockNumber": format!("{number:#x}"),
             "transactionHash": format!("0xaa{number}"),
             "topics": ["0x<event>", format!("0x{:064x}", number - 1)],
