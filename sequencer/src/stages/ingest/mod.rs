@@ -22,6 +22,7 @@ mod buckets;
 mod close;
 mod config;
 mod connection;
+mod connection_id;
 mod crowd;
 mod desk;
 mod door;

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use aws_lc_rs::{hkdf, hmac};
 use quinn::{ConnectionIdGenerator, EndpointConfig};
-use quinn_proto::HashedConnectionIdGenerator;
 use quinn_proto::crypto::HandshakeTokenKey;
 
+use super::connection_id::ConnectionIds;
 use crate::folder::secrets::Secret;
 
 /// Derives the key of resets from the secret.
@@ -51,12 +51,8 @@ impl QuicKey {
     pub(super) fn endpoint(&self, datagram_bytes_max: u16) -> EndpointConfig {
         let reset_key = blake3::derive_key(RESET_CONTEXT, self.0.as_slice());
         let id_key = blake3::derive_key(ID_CONTEXT, self.0.as_slice());
-        let mut first = [0; 8];
-        first.copy_from_slice(&id_key[..8]);
-        let id_key = u64::from_le_bytes(first);
-        let generator = move || -> Box<dyn ConnectionIdGenerator> {
-            Box::new(HashedConnectionIdGenerator::from_key(id_key))
-        };
+        let generator =
+            move || -> Box<dyn ConnectionIdGenerator> { Box::new(ConnectionIds::new(id_key)) };
         let key = hmac::Key::new(hmac::HMAC_SHA256, &reset_key);
         let mut config = EndpointConfig::new(Arc::new(key));
         config.cid_generator(generator).min_reset_interval(INTERVAL);
