@@ -164,7 +164,7 @@ fn random_bytes_never_panic() {
             let _ = ClientMessage::decode(message.clone());
             let _ = ServerMessage::decode(message);
         }
-        for kind in 0..10 {
+        for kind in 0..12 {
             let _ = Entry::from_bytes(kind, &bytes);
         }
     }
