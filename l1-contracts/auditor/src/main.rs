@@ -140,12 +140,12 @@ struct Verify {
     /// --frames`): whole segments of the openings are held against them.
     #[arg(long, requires = "openings")]
     frames: Option<PathBuf>,
-    /// Account for the readings of every opened collection: given (--frames), erased at the patient's
-    /// signed request (--erasures), or withheld, which ends with code 5.
+    /// Account for the readings of every opened collection: given (--frames), erased at the
+    /// patient's signed request (--erasures), or withheld, which ends with code 5.
     #[arg(long, requires = "openings")]
     readings: bool,
-    /// Folder of requests to erase (`*.erasure`) that patients signed (`vitals consent erase`): each
-    /// must be signed by the key of the opened record. Implies --readings.
+    /// Folder of requests to erase (`*.erasure`) that patients signed (`vitals consent erase`):
+    /// each must be signed by the key of the opened record. Implies --readings.
     #[arg(long, requires = "openings")]
     erasures: Option<PathBuf>,
     /// Folder of receipts (`*.receipt`) that gateways, wallets or practitioners were given: the

@@ -176,8 +176,8 @@ enum Command {
     /// patient is destroying keys, and complete when the last copy has expired.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Erases a patient's readings at their signed request, for operators: `sequencer erase --patient
-    /// INDEX --request FILE`, and where it has to wait `sequencer hold set`.
+    /// Erases a patient's readings at their signed request, for operators: `sequencer erase
+    /// --patient INDEX --request FILE`, and where it has to wait `sequencer hold set`.
     ///
     /// The patient has stopped their record, and the stop and all that was collected before it are
     /// on the chain; no legal hold is set. A tombstone is journaled, with a receipt; then every key

@@ -74,7 +74,7 @@ pub(super) struct Erasing {
 
 impl Erasing {
     /// Erases the readings of a patient: the answer says until when a copy of their keys may exist,
-    /// and has the receipt of the tombstone. Asked again with the same request it does what is left.
+    /// and has the receipt of the tombstone. Asked again with the same request it does the rest.
     pub(super) async fn erase(&self, patient: u32, request: &str) -> Result<Value, ErasingError> {
         let patient = PatientIndex::new(patient)?;
         let signed = SignedErasure::from_bytes(&hex::decode(request)?)?;

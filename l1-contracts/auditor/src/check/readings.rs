@@ -3,7 +3,7 @@
 //!
 //! *Erased* is the patient's word and nobody else's: who keeps readings back cannot say it, nor who
 //! destroyed keys that nobody asked to be destroyed. Whether keys were destroyed nobody can prove;
-//! the receipt of the tombstone is the operator's promise that they were, and a receipt like others.
+//! the receipt of the tombstone is the operator's promise that they were, and one like others.
 
 use std::collections::BTreeSet;
 
