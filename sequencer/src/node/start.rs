@@ -401,9 +401,9 @@ pub(super) fn key_desk(opened: &Opened) -> KeyDesk {
 pub(super) async fn destroy_erased(opened: &Opened, core: &Core, common: &Common) {
     let (keys, erasures) = (key_desk(opened), core.view.erasures());
     let now = common.clock.now();
-    // Beside the runtime's threads: all other keys are written anew. What panics is told by the
-    // keys themselves, which no later call finds whole.
-    drop(tokio::task::spawn_blocking(move || destroy_again(&keys, &erasures, now)).await);
+    // Beside the runtime's threads: all other keys are written anew.
+    let done = tokio::task::spawn_blocking(move || destroy_again(&keys, &erasures, now)).await;
+    done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
 }
 
 /// The operator's page, if it is configured: where it is, and its task.
