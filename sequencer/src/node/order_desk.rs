@@ -107,14 +107,18 @@ impl OrderDesk {
         let more = match (done?, &order) {
             (Some(answer), _) => return Ok(Ok(answer)),
             (None, Order::Erase { patient, request }) => {
-                return Ok(Ok(self.0.parts.erasing.erase(*patient, request).await?));
+                let answer = self.0.parts.erasing.erase(*patient, request).await?;
+                self.0.parts.orders.count(order.word());
+                return Ok(Ok(answer));
             }
             (None, Order::Hold { patient, change }) => {
                 let change = match change {
                     HoldOrder::Set => HoldChange::Set,
                     HoldOrder::Clear => HoldChange::Clear,
                 };
-                return Ok(Ok(self.0.parts.erasing.hold(*patient, change, &who).await?));
+                let answer = self.0.parts.erasing.hold(*patient, change, &who).await?;
+                self.0.parts.orders.count(order.word());
+                return Ok(Ok(answer));
             }
             (None, Order::Seal) => self.0.seal().await?,
             (None, Order::Drain) => {
@@ -164,8 +168,7 @@ impl Desk {
             Order::Resume => return self.resume(&in_force, who).map(Some),
             Order::Holds => return Ok(Some(self.parts.erasing.holds())),
             // Whose it is stands in the journal, if it is carried out.
-            Order::Erase { .. } => self.note("erase", who)?,
-            Order::Hold { .. } => self.note("hold", who)?,
+            Order::Erase { .. } | Order::Hold { .. } => self.note_asked(order.word(), who)?,
             Order::Seal => self.note("seal", who)?,
             Order::Drain => self.begin_drain(&in_force, who)?,
         }
@@ -176,11 +179,16 @@ impl Desk {
         Since::new(self.parts.clock.now(), who)
     }
 
-    /// Writes down an order without a key, says it in the node's log and counts it. It is said
-    /// there also where no line can be written: then nothing else tells who it was.
+    /// Writes down an order without a key, says it in the node's log and counts it.
     fn note(&self, order: &'static str, who: &Who) -> Result<(), OperatorLogError> {
-        let written = self.log.write(&[Line::new(self.parts.clock.now(), order, Some(who))]);
         self.parts.orders.count(order);
+        self.note_asked(order, who)
+    }
+
+    /// The same of one that may be refused, which is counted once it is carried out. It is said in
+    /// the node's log also where no line can be written: then nothing else tells who it was.
+    fn note_asked(&self, order: &'static str, who: &Who) -> Result<(), OperatorLogError> {
+        let written = self.log.write(&[Line::new(self.parts.clock.now(), order, Some(who))]);
         // In their own words, which must not turn a line round or begin one.
         let who = escape_lines(&who.to_string());
         tracing::warn!(order, who, "an operator's order");
