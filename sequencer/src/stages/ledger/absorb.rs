@@ -525,6 +525,9 @@ impl Ledger {
         time: Millis,
     ) -> Result<(), String> {
         let ErasureEntry { request, requester } = erasure;
+        if time >= request.request.valid_until {
+            return Err("expected a request to erase that was valid when it was carried out".into());
+        }
         self.check_erasure(request).map_err(|error| error.to_string())?;
         let digest = request.digest().map_err(|error| error.to_string())?;
         let tombstone = Tombstone { position, time, digest, requester: *requester };
