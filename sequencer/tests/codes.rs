@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 24] = [
+const EXITS: [(&str, [&str; 5]); 25] = [
     (
         "`sequencer init`",
         [
@@ -131,6 +131,17 @@ const EXITS: [(&str, [&str; 5]); 24] = [
             "the node refuses: no key, not live, a value that the file may not hold, `operator.log` \
              that cannot be written",
             "an argument is wrong, or `--as` or `--reason` is none to print",
+            "no node runs in the folder, or its socket does not answer",
+            "",
+        ],
+    ),
+    (
+        "`sequencer erase`, `hold`",
+        [
+            "erased, or it was already at this request; set, cleared; listed",
+            "the node refuses: a legal hold, a stop that is not settled, a request that is not the \
+             patient's or over; keys are left; the receipt cannot be written",
+            "an argument is wrong; the request is none; there is a file of the receipt's name",
             "no node runs in the folder, or its socket does not answer",
             "",
         ],

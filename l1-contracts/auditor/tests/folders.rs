@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use files::Audience;
-use model::{Categories, Interval, Party, PatientIndex};
+use model::{Categories, Interval, Millis, Party, PatientIndex};
 use serde_json::Value;
 use statement::batch::ReleasedFrames;
+use statement::{eddsa, field};
+use wire::{ErasureRequest, SignedErasure};
 
 use crate::chain::{Live, live};
-use crate::world::PATIENT;
+use crate::world::{PATIENT, patient_key};
 
 /// Keeps what an access to everything of a patient released: nothing.
 fn keep_frames(live: &Live, patient: u32) -> PathBuf {
@@ -40,9 +42,10 @@ async fn a_folder_without_what_was_asked_for_is_refused() {
     let empty = folder.path().display().to_string();
     // The first batch's folder is there and holds other files.
     let other = live.folder().join("000001").display().to_string();
-    for option in ["--openings", "--frames", "--receipts"] {
+    for option in ["--openings", "--frames", "--erasures", "--receipts"] {
         let beside = ["--openings", &openings];
-        let beside = if option == "--frames" { &beside[..] } else { &[] };
+        let is_beside = ["--frames", "--erasures"].contains(&option);
+        let beside = if is_beside { &beside[..] } else { &[] };
         for folder in [empty.as_str(), &other] {
             let done = live.program("verify", &[beside, &[option, folder]].concat()).await;
             assert_eq!(done.status.code(), Some(2), "{option} {folder}");
@@ -56,6 +59,46 @@ async fn a_folder_without_what_was_asked_for_is_refused() {
         assert_eq!(done.status.code(), Some(2), "{option} {missing}");
         assert!(String::from_utf8_lossy(&done.stderr).contains(&missing));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_that_nobody_gives_are_withheld_until_their_patients_request_is_shown() {
+    let live = live().await;
+    let folder = live.folder().display().to_string();
+    let asked = ["--openings", &folder, "--readings"];
+    let done = live.program("verify", &asked).await;
+    assert_eq!(done.status.code(), Some(5), "{}", text(&done));
+    assert!(
+        text(&done).contains("0 are erased at their patients' signed requests, 2 are withheld")
+    );
+
+    let at = Millis::from_unix_ms(1_777_624_200_000);
+    let request = ErasureRequest {
+        scope: live.deployment.scope(),
+        patient: PatientIndex::new(PATIENT).expect("24 bits"),
+        nonce: 99,
+        requested_at: at,
+        valid_until: at.plus(60_000),
+    };
+    let hash = field::from_word(&request.signing_hash().expect("valid").word());
+    let (key, path) = (patient_key(), live.folder().join("a.erasure"));
+    let signature = eddsa::sign(&key, hash).encode();
+    let mut signed = SignedErasure { request, public_key: key.public().encode(), signature };
+    let write = |signed: &SignedErasure| std::fs::write(&path, signed.to_bytes().expect("valid"));
+    write(&signed).expect("written");
+    let asked = ["--openings", &folder, "--erasures", &folder, "--json"];
+    let done = live.program("verify", &asked).await;
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done));
+    let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    let counts = ["readings_given", "readings_erased", "readings_withheld"].map(|one| &report[one]);
+    assert_eq!(counts, [&Value::from(0), &2.into(), &0.into()]);
+
+    // Nobody but the patient can call them erased.
+    signed.request.nonce += 1;
+    write(&signed).expect("written");
+    let done = live.program("verify", &asked[..4]).await;
+    assert_eq!(done.status.code(), Some(1), "{}", text(&done));
+    assert!(text(&done).contains("request to erase a.erasure, signature"), "{}", text(&done));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,14 +2,18 @@
 //! frames. Each says what it found, or that it compared nothing.
 
 use client::copy::{CopyFound, SettledRecord, compare_copy};
+use client::erasure::CHECKS;
 use client::log::{Before, SeenOperation};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::promised::{JournalFound, OtherJournal, Promised, PromisesFound, SettledHash};
+use client::promised::{
+    ErasedBy, JournalFound, OtherJournal, Promised, PromisesFound, SettledHash,
+};
 use model::calendar::Utc;
 use model::{BatchHeader, BatchNumber, ChainScope, Position, Record};
 use serde_json::{Value, json};
 use statement::batch::{Compared, ComparedClaim, ComparedFrames, JournalSpan, ReleasedFrames};
+use wire::ErasureOf;
 
 /// The log's findings about what was given beside the batches.
 #[derive(Default)]
@@ -123,6 +127,39 @@ impl Findings {
     fn leave_copy(&mut self, why: &str) {
         self.note_copy("not-compared", format!("the wallet's copy was not compared: {why}"));
         self.not_compared.push(format!("the wallet's copy ({why})"));
+    }
+
+    /// That the readings of this patient are erased, as receipts say: at their own request, or what
+    /// stands beside the receipt is no request of theirs.
+    pub(crate) fn add_erasures(&mut self, about: Option<ErasureOf>, erased: &[ErasedBy]) {
+        let mut list = Vec::new();
+        for ErasedBy { receipt, group, position, time, request } in erased {
+            let Some(about) = about else {
+                self.not_compared.push("an erasure (no batch has the stopped record yet)".into());
+                continue;
+            };
+            let (at, receipt) = (Utc(*time), receipt.display().to_string());
+            let of = ErasureOf { nonce: request.request.nonce, ..about };
+            let asked = match request.first_difference(&of, CHECKS) {
+                None => "at your signed request".to_owned(),
+                Some(part) => {
+                    self.contradicted = true;
+                    format!("AND NOT AT YOUR REQUEST, which is of another {part}")
+                }
+            };
+            self.notes.push(format!(
+                "erased {at}, at journal position {} ({receipt}): the node destroyed the keys of \
+                 this record's readings {asked}; who read what before stays above",
+                position.0
+            ));
+            list.push(json!({
+                "time": at.to_string(), "position": position.0, "group": group,
+                "receipt": receipt, "requested": Utc(request.request.requested_at).to_string(),
+            }));
+        }
+        if !list.is_empty() {
+            self.json.insert("erased".into(), list.into());
+        }
     }
 
     /// Every operation that a receipt promises must be in the batch of its position.
@@ -279,5 +316,55 @@ impl<'a> FramesCheck<'a> {
                 .push("the files of released frames: no collection is theirs".into());
         }
         findings.json.insert("frames".into(), list.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use client::{Key, KeyKind, erasure};
+    use model::{Millis, PatientIndex};
+    use wire::ErasureRequest;
+
+    use super::*;
+
+    fn about(key: &Key) -> ErasureOf {
+        let scope = ChainScope { chain_id: 5, contract: [6; 20] };
+        let patient = PatientIndex::new(7).unwrap();
+        ErasureOf { scope, patient, key_hash: key.key_hash(), nonce: 3 }
+    }
+
+    fn erased(key: &Key) -> ErasedBy {
+        let (ErasureOf { scope, patient, nonce, .. }, at) =
+            (about(key), Millis::from_unix_ms(1_777_624_200_000));
+        let valid_until = at.plus(1000);
+        let request = ErasureRequest { scope, patient, nonce, requested_at: at, valid_until };
+        ErasedBy {
+            receipt: PathBuf::from("12.receipt"),
+            group: 12,
+            position: Position(12),
+            time: at,
+            request: erasure::sign(request, key).unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_erasure_is_the_patients_own_or_it_is_said_to_be_none() {
+        let [own, other] = [7, 8].map(|byte| Key::from_secret(KeyKind::Patient, [byte; 32]));
+        let found = |of: Option<ErasureOf>, by: &Key| {
+            let mut findings = Findings::default();
+            findings.add_erasures(of, &[erased(by)]);
+            findings
+        };
+        let asked = found(Some(about(&own)), &own);
+        assert!(!asked.contradicted && asked.notes[0].contains("at your signed request"));
+        assert_eq!(asked.json["erased"][0]["position"], 12);
+        let forged = found(Some(about(&own)), &other);
+        assert!(forged.contradicted, "the node shows a request that another key signed");
+        assert!(forged.notes[0].contains("NOT AT YOUR REQUEST"), "{:?}", forged.notes);
+        // Of a record that no batch shows as stopped nobody can tell.
+        let early = found(None, &own);
+        assert_eq!((early.notes.len(), early.not_compared.len()), (0, 1));
     }
 }
