@@ -6,6 +6,7 @@
 mod access;
 mod compared;
 mod consent;
+mod exports;
 mod handed_in;
 mod identity;
 mod inspect;
