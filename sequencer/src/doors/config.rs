@@ -22,8 +22,9 @@ use crate::window::{Cadence, Capacities, WindowLimits};
 pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
-    ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
-    KeysSection, LogSection, MemorySection, PlanSection, ProverSection, StoreSection, WebSection,
+    ArchiveSection, BatchSection, ChainSection, FhirSection, HttpSection, IngestSection,
+    JournalSection, KeysSection, LogSection, MemorySection, PlanSection, ProverSection,
+    StoreSection, WebSection,
 };
 
 mod archive;
@@ -67,6 +68,8 @@ pub struct Config {
     pub http: HttpSection,
     /// What an operator watches.
     pub web: WebSection,
+    /// Who is answered below `/fhir`.
+    pub fhir: FhirSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -159,6 +162,7 @@ impl Config {
         self.settle.check()?;
         self.authority.check()?;
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
+        setting::check(&self.fhir, FhirSection::SETTINGS)?;
         self.check_reserved()?;
         self.check_words()
     }
@@ -236,6 +240,13 @@ impl Config {
                 found: found.to_string(),
             });
         }
+        // An empty issuer or audience would be that of a token which names none.
+        let unnamed = self.fhir.issuer.is_empty() || self.fhir.base.is_empty();
+        if self.fhir.jwks_file.is_some() && unnamed {
+            let key = "fhir.jwks_file";
+            let expected = "set together with fhir.issuer and fhir.base".into();
+            return Err(ConfigError::Value { key, expected, found: "it alone".into() });
+        }
         // Private files and metrics are served as they are: who may see them is a proxy's business.
         if !self.http.listen.ip().is_loopback() {
             let expected = "a loopback address (put a proxy before it)".into();
@@ -272,6 +283,7 @@ impl Config {
             PlanSection::SETTINGS,
             HttpSection::SETTINGS,
             WebSection::SETTINGS,
+            FhirSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

@@ -1,6 +1,7 @@
 //! Every patient's record and the tree over them, moved by operations only.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use ark_bn254::Fr;
@@ -22,17 +23,27 @@ pub struct Consent {
 }
 
 /// Who signs for a record, and what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     /// Hash of the key.
     pub key_hash: Word,
     /// Nonce of the next operation.
     pub nonce: u32,
+    /// Opens the patient's part of settled batches.
+    pub view_key: Word,
+}
+
+/// Without the key that opens.
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner").field("nonce", &self.nonce).finish_non_exhaustive()
+    }
 }
 
 impl Owner {
     pub(super) fn of(record: &Record) -> Owner {
-        Owner { key_hash: record.key_hash, nonce: record.nonce }
+        let Record { key_hash, nonce, view_key, .. } = *record;
+        Owner { key_hash, nonce, view_key }
     }
 }
 

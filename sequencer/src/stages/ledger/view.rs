@@ -54,7 +54,7 @@ struct Published {
     last_time: Millis,
     registry: Arc<Registry>,
     marks: Marks,
-    /// Memory: 44 bytes a patient.
+    /// Memory: 76 bytes a patient.
     owners: BTreeMap<PatientIndex, Owner>,
     recent: Recent,
     /// What was withdrawn, by the window that it took effect in. Memory: 16 bytes a window, of
