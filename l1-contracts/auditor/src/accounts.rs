@@ -1,4 +1,5 @@
-//! Accountings, access logs and AuditEvents that a patient hands on, line by line against the chain.
+//! Accountings, access logs and AuditEvents that a patient hands on, line by line against the
+//! chain.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -42,8 +42,8 @@ pub(crate) async fn check(args: &Accounting) -> anyhow::Result<ExitCode> {
     Ok(if checked.holds { ExitCode::Ok } else { ExitCode::Failed })
 }
 
-/// A file that is none is the caller's mistake; one in which lines were changed is what this program
-/// is for.
+/// A file that is none is the caller's mistake; one in which lines were changed is what this
+/// program is for.
 fn read_export(path: &Path, deployment: &Deployment) -> anyhow::Result<NamedExport> {
     let what = || format!("the file {}", path.display());
     let bytes = files::read(path, FILE_BYTES_MAX as u64, Audience::Owner).with_context(what)?;

@@ -1,6 +1,6 @@
 //! Files that a patient hands on, against the chain: every line is found again, or named.
 
-use accounting::{About, Document, Entry, EntryError, Export, Format, Kind, Known, Purposes};
+use accounting::{About, Document, Entry, EntryError, Export, ExportKind, Format, Known, Purposes};
 use auditor::check::{ExportedBatch, exported};
 use files::Audience;
 use model::{BatchNumber, ChainScope, Millis, PatientIndex};
@@ -27,7 +27,7 @@ fn entries(built: &[Built]) -> Vec<Entry> {
 
 fn export(scope: ChainScope, format: Format, entries: Vec<Entry>) -> Export {
     let about = About {
-        kind: Kind::AccessLog,
+        kind: ExportKind::AccessLog,
         scope,
         patient: PatientIndex::new(PATIENT).expect("24 bits"),
         from: Millis::UNBOUNDED_PAST,

@@ -13,7 +13,7 @@ pub(crate) const ENTRIES_MAX: usize = 100_000;
 
 /// Which of the three.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum ExportKind {
     /// 45 CFR 164.528.
     Disclosures,
     /// EHDS Article 9.
@@ -35,7 +35,7 @@ pub enum Purposes {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct About {
     /// Which of the three.
-    pub kind: Kind,
+    pub kind: ExportKind,
     /// Which deployment.
     pub scope: ChainScope,
     /// Whose.
@@ -80,15 +80,16 @@ pub struct Document {
 /// First word of the text of an [`About`].
 const BEGIN: &str = "vitals-accounting-1";
 
-impl Kind {
-    pub(crate) const ALL: [Kind; 3] = [Kind::Disclosures, Kind::AccessLog, Kind::AuditEvents];
+impl ExportKind {
+    pub(crate) const ALL: [ExportKind; 3] =
+        [ExportKind::Disclosures, ExportKind::AccessLog, ExportKind::AuditEvents];
 
     /// Short name.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Disclosures => "disclosures",
-            Kind::AccessLog => "access-log",
-            Kind::AuditEvents => "audit-events",
+            ExportKind::Disclosures => "disclosures",
+            ExportKind::AccessLog => "access-log",
+            ExportKind::AuditEvents => "audit-events",
         }
     }
 }
@@ -128,7 +129,7 @@ impl Document {
     /// recipient for one purpose are one line (164.528(b)(3)); elsewhere each access has its own.
     pub fn lines(&self) -> Vec<Line<'_>> {
         let alone = |first| Line { first, members: vec![first] };
-        if self.about.kind != Kind::Disclosures {
+        if self.about.kind != ExportKind::Disclosures {
             return self.entries.iter().map(alone).collect();
         }
         let mut lines: Vec<Line<'_>> = Vec::new();
@@ -185,9 +186,9 @@ impl About {
             return false;
         }
         match self.kind {
-            Kind::AuditEvents => true,
-            Kind::AccessLog => entry.is_access(),
-            Kind::Disclosures => {
+            ExportKind::AuditEvents => true,
+            ExportKind::AccessLog => entry.is_access(),
+            ExportKind::Disclosures => {
                 let asked = self.purposes == Purposes::All || !is_exempt(entry);
                 entry.is_access() && asked
             }
@@ -208,7 +209,7 @@ impl About {
             word.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')).ok_or(AboutError)
         };
         let kind = value("kind")?;
-        let kind = Kind::ALL.into_iter().find(|one| one.name() == kind).ok_or(AboutError)?;
+        let kind = ExportKind::ALL.into_iter().find(|one| one.name() == kind).ok_or(AboutError)?;
         let chain_id = value("chain")?.parse().map_err(|_| AboutError)?;
         let contract = value("contract")?.strip_prefix("0x").ok_or(AboutError)?;
         let contract = hex::decode(contract).map_err(|_| AboutError)?;

@@ -1,5 +1,5 @@
-//! FHIR R4 AuditEvents after IHE BALP: *Authorization decision using Consent* of each settled claim,
-//! and *Privacy Disclosure at Source* of each access.
+//! FHIR R4 AuditEvents after IHE BALP: *Authorization decision using Consent* of each settled
+//! claim, and *Privacy Disclosure at Source* of each access.
 //!
 //! Every event has one entity that names batch, chunk, leaf, transaction and how it is verified. In
 //! the decision it is the entity of the consent, as the profile closes the list of entities; in the

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::document::{Document, Kind};
+use crate::document::{Document, ExportKind};
 use crate::events;
 use crate::layout::Table;
 
@@ -51,7 +51,7 @@ impl Export {
     pub fn to_text(&self) -> String {
         let Export { document, format } = self;
         match (document.about().kind, format) {
-            (Kind::AuditEvents, _) => bundle(document),
+            (ExportKind::AuditEvents, _) => bundle(document),
             (_, Format::Csv) => csv(document),
             (_, Format::Json) => json_file(document),
             (_, Format::Html) => html(document),

@@ -3,7 +3,7 @@
 use model::calendar::Utc;
 use model::{Category, ClaimKind, Purpose, escape};
 
-use crate::document::{About, Document, Kind, Line, Purposes};
+use crate::document::{About, Document, ExportKind, Line, Purposes};
 use crate::entry::Entry;
 
 /// A file as rows of text.
@@ -48,14 +48,14 @@ impl Table {
     pub(crate) fn of(document: &Document) -> Table {
         let about = document.about();
         let (title, columns) = match about.kind {
-            Kind::Disclosures => ("Accounting of disclosures (45 CFR 164.528)", DISCLOSURES),
-            Kind::AccessLog | Kind::AuditEvents => {
+            ExportKind::Disclosures => ("Accounting of disclosures (45 CFR 164.528)", DISCLOSURES),
+            ExportKind::AccessLog | ExportKind::AuditEvents => {
                 ("Log of accesses (Regulation (EU) 2025/327, Article 9)", ACCESS_LOG)
             }
         };
         let rows = document.lines().into_iter().enumerate().map(|(at, line)| match about.kind {
-            Kind::Disclosures => disclosure(at + 1, &line),
-            Kind::AccessLog | Kind::AuditEvents => access(at + 1, &line),
+            ExportKind::Disclosures => disclosure(at + 1, &line),
+            ExportKind::AccessLog | ExportKind::AuditEvents => access(at + 1, &line),
         });
         Table { title, notes: notes(about), columns, rows: rows.collect() }
     }
@@ -63,26 +63,27 @@ impl Table {
 
 fn notes(about: &About) -> Vec<String> {
     let About { patient, scope, .. } = about;
+    let (chain, contract) = (scope.chain_id, hex::encode(scope.contract));
+    let (from, until) = (Utc(about.from), Utc(about.until));
     let mut notes = vec![
-        format!("Patient {} of this deployment, {} to {}.", patient.get(), Utc(about.from), Utc(about.until)),
+        format!("Patient {} of this deployment, {from} to {until}.", patient.get()),
         format!(
-            "Each line names batch.chunk.leaf of its settled claims on chain {}, contract 0x{}, and \
-             `auditor accounting` finds them there; the openings below are what it needs. They show \
-             what was signed to read: hand the file on as you would the log itself.",
-            scope.chain_id,
-            hex::encode(scope.contract)
+            "Each line names batch.chunk.leaf of its settled claims on chain {chain}, contract \
+             0x{contract}, and `auditor accounting` finds them there; the openings below are what \
+             it needs. They show what was signed to read: hand the file on as you would the log."
         ),
-        "Times, purposes and who asked are as the node and the reader declared them; that a rule of \
-         the patient covered an access is proven. That no line is missing is not shown by this file: \
-         `vitals log` compares that with the patient's key."
+        "Times, purposes and who asked are as the node and the reader declared them; that a rule \
+         of the patient covered an access is proven. That no line is missing is not shown by this \
+         file: `vitals log` compares that with the patient's key."
             .to_owned(),
     ];
-    if about.kind != Kind::Disclosures {
+    if about.kind != ExportKind::Disclosures {
         return notes;
     }
     notes.push(match about.purposes {
-        Purposes::Required => "Left out, as 164.528(a)(1) has it: what a rule covered for treatment, \
-                               emergency treatment, payment, operations or at the patient's request."
+        Purposes::Required => "Left out, as 164.528(a)(1) has it: what a rule covered for \
+                               treatment, emergency treatment, payment, operations or at the \
+                               patient's request."
             .to_owned(),
         Purposes::All => "All purposes, those that 164.528(a)(1) exempts included.".to_owned(),
     });

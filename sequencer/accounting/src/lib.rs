@@ -23,7 +23,7 @@ mod period;
 mod reading;
 mod search;
 
-pub use document::{About, AboutError, Document, Kind, Line, Purposes, TooMany};
+pub use document::{About, AboutError, Document, ExportKind, Line, Purposes, TooMany};
 pub use entry::{Entry, EntryError, Known, Settled};
 pub use events::events;
 pub use export::{Export, Format};

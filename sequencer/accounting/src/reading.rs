@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use crate::document::{About, AboutError, Document, ENTRIES_MAX, Kind, TooMany};
+use crate::document::{About, AboutError, Document, ENTRIES_MAX, ExportKind, TooMany};
 use crate::entry::{Entry, EntryError};
 use crate::events;
 use crate::export::{CSV_ABOUT, CSV_OPENING, Export, Format, HTML_ABOUT, HTML_OPENING};
@@ -99,7 +99,7 @@ fn find(text: &str) -> Result<Found, ReadError> {
         _ => find_in_lines(text, Format::Csv),
     }?;
     // A table's lines are laid out as the kind has it, and AuditEvents as JSON alone.
-    let fits = found.about.kind != Kind::AuditEvents || found.format == Format::Json;
+    let fits = found.about.kind != ExportKind::AuditEvents || found.format == Format::Json;
     if fits { Ok(found) } else { Err(ReadError::Form) }
 }
 

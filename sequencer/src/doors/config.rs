@@ -164,6 +164,7 @@ impl Config {
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
         setting::check(&self.fhir, FhirSection::SETTINGS)?;
         self.check_reserved()?;
+        self.check_issuer()?;
         self.check_words()
     }
 
@@ -174,6 +175,18 @@ impl Config {
             let key = "ingest.limits.reserved_items";
             let expected = format!("at most {}, a half of journal.queue_items_max", places / 2);
             return Err(ConfigError::Value { key, expected, found: found.to_string() });
+        }
+        Ok(())
+    }
+
+    /// Checks that an issuer of tokens has a name, and this node one for it.
+    fn check_issuer(&self) -> Result<(), ConfigError> {
+        // An empty issuer or audience would be that of a token which names none.
+        let unnamed = self.fhir.issuer.is_empty() || self.fhir.base.is_empty();
+        if self.fhir.jwks_file.is_some() && unnamed {
+            let key = "fhir.jwks_file";
+            let expected = "set together with fhir.issuer and fhir.base".into();
+            return Err(ConfigError::Value { key, expected, found: "it alone".into() });
         }
         Ok(())
     }
@@ -239,13 +252,6 @@ impl Config {
                 expected,
                 found: found.to_string(),
             });
-        }
-        // An empty issuer or audience would be that of a token which names none.
-        let unnamed = self.fhir.issuer.is_empty() || self.fhir.base.is_empty();
-        if self.fhir.jwks_file.is_some() && unnamed {
-            let key = "fhir.jwks_file";
-            let expected = "set together with fhir.issuer and fhir.base".into();
-            return Err(ConfigError::Value { key, expected, found: "it alone".into() });
         }
         // Private files and metrics are served as they are: who may see them is a proxy's business.
         if !self.http.listen.ip().is_loopback() {

@@ -1,6 +1,6 @@
 //! Claims with their leaves, as a batch has them.
 
-use accounting::{About, Document, Entry, Kind, Known, Purposes, Settled};
+use accounting::{About, Document, Entry, ExportKind, Known, Purposes, Settled};
 use model::{
     BatchNumber, Category, ChainScope, Claim, ClaimKind, DeviceId, Digest, Interval, Label, Millis,
     OrganisationId, Party, PatientIndex, Position, PractitionerId, Purpose, Word,
@@ -136,7 +136,7 @@ pub(crate) fn settled(opening: &ClaimOpening) -> Settled {
     }
 }
 
-pub(crate) fn about(kind: Kind) -> About {
+pub(crate) fn about(kind: ExportKind) -> About {
     About {
         kind,
         scope: deployment(),
@@ -148,6 +148,6 @@ pub(crate) fn about(kind: Kind) -> About {
     }
 }
 
-pub(crate) fn document(kind: Kind, accesses: &[Access]) -> Document {
+pub(crate) fn document(kind: ExportKind, accesses: &[Access]) -> Document {
     Document::new(about(kind), accesses.iter().map(Access::entry)).expect("few")
 }

@@ -1,6 +1,6 @@
 //! AuditEvents against what the IHE BALP profiles ask for.
 
-use accounting::{Kind, events};
+use accounting::{ExportKind, events};
 use serde_json::Value;
 
 use crate::claims::{Access, RESEARCH, collection, deployment, document, entry};
@@ -134,6 +134,6 @@ fn an_event_says_of_the_patient_the_index_and_nothing_else() {
         }
         assert!(text.contains("\"value\":\"7\""), "{text}");
     }
-    let bundle = document(Kind::AuditEvents, &[told]);
+    let bundle = document(ExportKind::AuditEvents, &[told]);
     assert_eq!(bundle.entries().len(), 1);
 }

@@ -1,13 +1,13 @@
 //! The bytes of a file: what stands there, what acts on nobody, and that a changed word is noticed.
 
-use accounting::{About, Document, Export, Format, Kind, ReadError};
+use accounting::{About, Document, Export, ExportKind, Format, ReadError};
 
 use crate::claims::{Access, RESEARCH, about, at, document};
 
-const TABLES: [Kind; 2] = [Kind::Disclosures, Kind::AccessLog];
+const TABLES: [ExportKind; 2] = [ExportKind::Disclosures, ExportKind::AccessLog];
 const FORMATS: [Format; 3] = [Format::Csv, Format::Json, Format::Html];
 
-fn export(kind: Kind, format: Format) -> Export {
+fn export(kind: ExportKind, format: Format) -> Export {
     let of = |day| Access { day, ..RESEARCH };
     let glass = Access { day: 4, glass: true, covered: false, ..RESEARCH };
     Export { document: document(kind, &[of(1), of(3), glass]), format }
@@ -15,7 +15,7 @@ fn export(kind: Kind, format: Format) -> Export {
 
 fn all() -> Vec<Export> {
     let tables = TABLES.into_iter().flat_map(|kind| FORMATS.map(|format| export(kind, format)));
-    tables.chain([export(Kind::AuditEvents, Format::Json)]).collect()
+    tables.chain([export(ExportKind::AuditEvents, Format::Json)]).collect()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_file_is_read_back_as_what_was_written() {
         assert_eq!(text, export.to_text(), "twice the same");
     }
     for format in FORMATS {
-        let document = Document::new(about(Kind::Disclosures), []).expect("none");
+        let document = Document::new(about(ExportKind::Disclosures), []).expect("none");
         let empty = Export { document, format };
         assert_eq!(Export::read(empty.to_text().as_bytes()), Ok(empty));
     }
@@ -34,7 +34,7 @@ fn a_file_is_read_back_as_what_was_written() {
 
 #[test]
 fn an_accounting_has_what_the_law_asks_for_in_each_line() {
-    let text = export(Kind::Disclosures, Format::Csv).to_text();
+    let text = export(ExportKind::Disclosures, Format::Csv).to_text();
     let lines: Vec<_> = text.split("\r\n").filter(|line| line.starts_with("line,")).collect();
     let transaction = "ab".repeat(32);
     let expected = "line,1,2026-10-04T07:06:40.000Z,practitioner dr-001 of organisation ward-3,\
@@ -140,7 +140,7 @@ fn split_quoted(text: &str) -> (&str, &str) {
 
 #[test]
 fn a_page_is_one_file_without_scripts_and_for_paper() {
-    let text = export(Kind::AccessLog, Format::Html).to_text();
+    let text = export(ExportKind::AccessLog, Format::Html).to_text();
     for part in ["http://", "https://", "<script", "<link", "<img", "url(", "src="] {
         assert!(!text.contains(part), "{part}");
     }
@@ -150,7 +150,7 @@ fn a_page_is_one_file_without_scripts_and_for_paper() {
 #[test]
 fn a_suspension_is_said_and_hides_no_line() {
     let suspended_until = Some(at(40));
-    let suspended = About { suspended_until, ..about(Kind::Disclosures) };
+    let suspended = About { suspended_until, ..about(ExportKind::Disclosures) };
     let document = Document::new(suspended, [RESEARCH.entry()]).expect("one");
     let export = Export { document, format: Format::Csv };
     let text = export.to_text();
@@ -163,17 +163,17 @@ fn a_suspension_is_said_and_hides_no_line() {
 
 #[test]
 fn what_is_no_export_is_refused() {
-    let events = export(Kind::AuditEvents, Format::Json);
+    let events = export(ExportKind::AuditEvents, Format::Json);
     let as_table = events.to_text().replace("kind=audit-events", "kind=access-log");
     assert!(matches!(Export::read(as_table.as_bytes()), Err(ReadError::Different { .. })));
-    let table = export(Kind::AccessLog, Format::Csv).to_text();
+    let table = export(ExportKind::AccessLog, Format::Csv).to_text();
     let as_events = table.replace("kind=access-log", "kind=audit-events");
     assert_eq!(Export::read(as_events.as_bytes()), Err(ReadError::Form));
     for other in ["", "{}", "<html>", "a,b\r\n", "{\"about\":7}", "\u{fffd}"] {
         assert!(matches!(Export::read(other.as_bytes()), Err(ReadError::Form)), "{other}");
     }
     assert_eq!(Export::read(&[0xff, 0xfe]), Err(ReadError::Form));
-    let text = export(Kind::AccessLog, Format::Csv).to_text();
+    let text = export(ExportKind::AccessLog, Format::Csv).to_text();
     let broken = text.replacen("opening,01", "opening,02", 1);
     assert!(matches!(Export::read(broken.as_bytes()), Err(ReadError::Opening { number: 1, .. })));
     let broken = text.replacen("opening,01", "opening,0x", 1);

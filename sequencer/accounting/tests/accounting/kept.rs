@@ -1,7 +1,7 @@
 //! Which claims a file has, in which lines.
 
 use accounting::{
-    About, Document, Entry, EntryError, KEPT_ACCESS_LOG_MS, KEPT_DISCLOSURES_MS, Kind, Known,
+    About, Document, Entry, EntryError, ExportKind, KEPT_ACCESS_LOG_MS, KEPT_DISCLOSURES_MS, Known,
     Purposes, Settled,
 };
 use model::calendar::parse_instant;
@@ -31,19 +31,19 @@ fn an_accounting_leaves_out_what_the_law_exempts_and_nothing_else() {
         // The exemption is of what is allowed: nobody allowed this one.
         Access { covered: false, ..of(8, Purpose::Treatment) },
     ];
-    assert_eq!(days(&document(Kind::Disclosures, &accesses)), [6, 7, 8]);
-    let all = About { purposes: Purposes::All, ..about(Kind::Disclosures) };
+    assert_eq!(days(&document(ExportKind::Disclosures, &accesses)), [6, 7, 8]);
+    let all = About { purposes: Purposes::All, ..about(ExportKind::Disclosures) };
     let all = Document::new(all, accesses.iter().map(Access::entry)).expect("few");
     assert_eq!(days(&all), [1, 2, 3, 4, 5, 6, 7, 8]);
-    assert_eq!(days(&document(Kind::AccessLog, &accesses)), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(days(&document(ExportKind::AccessLog, &accesses)), [1, 2, 3, 4, 5, 6, 7, 8]);
 }
 
 #[test]
 fn a_collection_is_no_disclosure_and_no_access_and_is_an_event() {
     let with = |kind| Document::new(about(kind), [entry(collection(3))]).expect("one");
-    assert!(with(Kind::Disclosures).entries().is_empty());
-    assert!(with(Kind::AccessLog).entries().is_empty());
-    assert_eq!(days(&with(Kind::AuditEvents)), [3]);
+    assert!(with(ExportKind::Disclosures).entries().is_empty());
+    assert!(with(ExportKind::AccessLog).entries().is_empty());
+    assert_eq!(days(&with(ExportKind::AuditEvents)), [3]);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn repeated_disclosures_to_one_recipient_for_one_purpose_are_one_line() {
     let of = |day| Access { day, ..RESEARCH };
     let other = Access { who: "dr-002", ..of(4) };
     let uncovered = Access { covered: false, ..of(5) };
-    let document = document(Kind::Disclosures, &[of(9), of(2), other, uncovered, of(6)]);
+    let document = document(ExportKind::Disclosures, &[of(9), of(2), other, uncovered, of(6)]);
     let lines = document.lines();
     let found: Vec<Vec<u32>> = lines
         .iter()
@@ -62,15 +62,18 @@ fn repeated_disclosures_to_one_recipient_for_one_purpose_are_one_line() {
 
 #[test]
 fn a_file_has_its_period_and_its_patient() {
-    let narrow = About { from: at(2), until: at(4), ..about(Kind::AccessLog) };
+    let narrow = About { from: at(2), until: at(4), ..about(ExportKind::AccessLog) };
     let accesses = [1, 2, 3, 4].map(|day| Access { day, ..TREATMENT }.entry());
     let document = Document::new(narrow, accesses.clone()).expect("few");
     assert_eq!(days(&document), [2, 3]);
     let patient = PatientIndex::new(8).expect("24 bits");
-    let other = About { patient, ..about(Kind::AccessLog) };
+    let other = About { patient, ..about(ExportKind::AccessLog) };
     assert!(Document::new(other, accesses.clone()).expect("few").entries().is_empty());
     let twice = accesses.iter().chain(&accesses).cloned();
-    assert_eq!(days(&Document::new(about(Kind::AccessLog), twice).expect("few")), [1, 2, 3, 4]);
+    assert_eq!(
+        days(&Document::new(about(ExportKind::AccessLog), twice).expect("few")),
+        [1, 2, 3, 4]
+    );
 }
 
 #[test]
@@ -90,8 +93,8 @@ fn files_reach_back_at_least_as_far_as_the_law_has_it() {
 #[test]
 fn what_a_file_is_about_has_one_text() {
     let suspended_until = Some(at(30));
-    let all = About { purposes: Purposes::All, suspended_until, ..about(Kind::Disclosures) };
-    for about in [about(Kind::AuditEvents), about(Kind::AccessLog), all] {
+    let all = About { purposes: Purposes::All, suspended_until, ..about(ExportKind::Disclosures) };
+    for about in [about(ExportKind::AuditEvents), about(ExportKind::AccessLog), all] {
         let text = about.to_string();
         assert_eq!(About::parse(&text), Ok(about));
         for wrong in [text.replace("=7", "=07"), format!("{text} "), text.to_uppercase()] {

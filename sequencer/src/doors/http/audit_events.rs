@@ -6,7 +6,7 @@
 //! before the answer: where it cannot be written nothing is shown.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use accounting::{Asker, Cursor, Entry, Known, Page, Search, SearchError};
@@ -48,6 +48,8 @@ struct Parts {
     scope: ChainScope,
     clock: Arc<dyn Clock>,
     reads: OperatorLog,
+    /// One page is read at a time: each may hold both files of a batch, and what they decode to.
+    one: Mutex<()>,
 }
 
 /// Whose tokens are taken, and where what is read is noted.
@@ -118,7 +120,8 @@ impl AuditEvents {
             .map_err(|source| AuditSetupError::Keys { path: path(), source })?;
         let base = expected.audience.trim_end_matches('/').to_owned();
         let (verifier, reads) = (Verifier::new(keys, expected), OperatorLog::new(reads));
-        Ok(AuditEvents(Arc::new(Parts { verifier, base, scope, clock, reads })))
+        let one = Mutex::default();
+        Ok(AuditEvents(Arc::new(Parts { verifier, base, scope, clock, reads, one })))
     }
 }
 
@@ -164,6 +167,7 @@ impl Reading {
         now: Millis,
         _place: &FilePlace,
     ) -> Result<Value, Refused> {
+        let _one = self.audit.0.one.lock().unwrap_or_else(PoisonError::into_inner);
         self.note(bearer, now)?;
         let Parts { base, scope, .. } = &*self.audit.0;
         let (entries, next) = match self.view_key {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use accounting::{
-    About, Document, Entry, Export, FILE_BYTES_MAX, Format, KEPT_ACCESS_LOG_MS,
-    KEPT_DISCLOSURES_MS, Kind, Known, Purposes,
+    About, Document, Entry, Export, ExportKind, FILE_BYTES_MAX, Format, KEPT_ACCESS_LOG_MS,
+    KEPT_DISCLOSURES_MS, Known, Purposes,
 };
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -138,11 +138,11 @@ impl Exports {
         Ok(())
     }
 
-    fn wanted(&self) -> impl Iterator<Item = (Kind, &Path)> {
+    fn wanted(&self) -> impl Iterator<Item = (ExportKind, &Path)> {
         let all = [
-            (Kind::Disclosures, &self.accounting),
-            (Kind::AccessLog, &self.ehds),
-            (Kind::AuditEvents, &self.audit_events),
+            (ExportKind::Disclosures, &self.accounting),
+            (ExportKind::AccessLog, &self.ehds),
+            (ExportKind::AuditEvents, &self.audit_events),
         ];
         all.into_iter().filter_map(|(kind, path)| Some((kind, path.as_deref()?)))
     }
@@ -150,18 +150,18 @@ impl Exports {
     fn write_one(
         &self,
         accounts: &Accounts,
-        kind: Kind,
+        kind: ExportKind,
         path: &Path,
         until: Millis,
     ) -> anyhow::Result<Value> {
         let from = match kind {
-            Kind::Disclosures => begin(until, KEPT_DISCLOSURES_MS),
-            Kind::AccessLog => begin(until, KEPT_ACCESS_LOG_MS),
+            ExportKind::Disclosures => begin(until, KEPT_DISCLOSURES_MS),
+            ExportKind::AccessLog => begin(until, KEPT_ACCESS_LOG_MS),
             // All that is settled: a repository of audit records keeps them as long as it has to.
-            Kind::AuditEvents => Millis::UNBOUNDED_PAST,
+            ExportKind::AuditEvents => Millis::UNBOUNDED_PAST,
         };
         let from = self.since.map_or(from, |since| from.max(since));
-        let is_accounting = kind == Kind::Disclosures;
+        let is_accounting = kind == ExportKind::Disclosures;
         let about = About {
             kind,
             scope: accounts.scope,

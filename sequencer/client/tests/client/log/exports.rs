@@ -1,7 +1,7 @@
-//! The files that `vitals log` writes: what stands in them is in the batches, and of a log that does
-//! not hold there is none.
+//! The files that `vitals log` writes: what stands in them is in the batches, and of a log that
+//! does not hold there is none.
 
-use accounting::{Export, Kind, Settled as Chain};
+use accounting::{Export, ExportKind, Settled as Chain};
 use serde_json::json;
 use statement::scope;
 
@@ -53,7 +53,7 @@ async fn an_accounting_is_of_what_the_law_asks_for_unless_all_is_wanted() {
     // Both accesses were for treatment, and a rule covers them.
     logged.expect(0, "0 lines of 0 settled claims are written to");
     let about = *read(&settled, "disclosures").document.about();
-    assert_eq!((about.kind, about.suspended_until.is_some()), (Kind::Disclosures, true));
+    assert_eq!((about.kind, about.suspended_until.is_some()), (ExportKind::Disclosures, true));
 }
 
 #[tokio::test]
