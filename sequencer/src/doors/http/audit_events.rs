@@ -6,7 +6,7 @@
 //! before the answer: where it cannot be written nothing is shown.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use accounting::{Asker, Cursor, Entry, Known, Page, Search, SearchError};
@@ -23,6 +23,8 @@ use tokens::{
     Bearer, Context, Expected, JwksError, Keys, Needed, TokenError, UserKind, Verb, Verifier,
     bearer_of,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::places::FilePlace;
 use crate::doors::codes::{self, Unserved};
@@ -49,7 +51,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     reads: OperatorLog,
     /// One page is read at a time: each may hold both files of a batch, and what they decode to.
-    one: Mutex<()>,
+    one: Arc<Semaphore>,
 }
 
 /// Whose tokens are taken, and where what is read is noted.
@@ -120,7 +122,7 @@ impl AuditEvents {
             .map_err(|source| AuditSetupError::Keys { path: path(), source })?;
         let base = expected.audience.trim_end_matches('/').to_owned();
         let (verifier, reads) = (Verifier::new(keys, expected), OperatorLog::new(reads));
-        let one = Mutex::default();
+        let one = Arc::new(Semaphore::new(1));
         Ok(AuditEvents(Arc::new(Parts { verifier, base, scope, clock, reads, one })))
     }
 }
@@ -150,6 +152,12 @@ impl AuditEvents {
         self.0.clock.now()
     }
 
+    /// The turn of one page; none if it does not come in time. Waited for before a place of a file
+    /// is taken: pages that wait would leave none to whoever reads batches.
+    pub(super) async fn turn(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
+        timeout(wait, Arc::clone(&self.0.one).acquire_owned()).await.ok()?.ok()
+    }
+
     /// Who asks, by the token of a request.
     pub(super) fn bearer(&self, headers: &HeaderMap) -> Result<Bearer, Refused> {
         let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
@@ -167,7 +175,6 @@ impl Reading {
         now: Millis,
         _place: &FilePlace,
     ) -> Result<Value, Refused> {
-        let _one = self.audit.0.one.lock().unwrap_or_else(PoisonError::into_inner);
         self.note(bearer, now)?;
         let Parts { base, scope, .. } = &*self.audit.0;
         let (entries, next) = match self.view_key {

@@ -16,7 +16,7 @@ use super::shown::Shown;
 use crate::doors::codes;
 use crate::guard::panic_of_task;
 
-/// How long a question waits for a place of a file.
+/// How long a question waits for its turn, and then for a place of a file.
 const FILE_WAIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn search(
@@ -60,10 +60,15 @@ async fn answer(
         .allow(&asker)
         .map_err(|error| Refused::new(&codes::AUDIT_FORBIDDEN, error.to_string()))?;
     let view_key = view.owner(search.patient).map(|owner| owner.view_key);
+    let turn = audit.turn(FILE_WAIT).await.ok_or_else(|| busy("other pages are read"))?;
     let reader = place.read().ok_or_else(|| busy("as many read files as may"))?;
     let file = reader.take_file(FILE_WAIT).await.ok_or_else(|| busy("no place came free"))?;
     let reading = Reading { search, asker, view_key, store: shown.store, audit };
-    let work = tokio::task::spawn_blocking(move || reading.page(&bearer, now, &file));
+    let work = tokio::task::spawn_blocking(move || {
+        // Kept until it is read, also if whoever asked has gone.
+        let _turn = turn;
+        reading.page(&bearer, now, &file)
+    });
     work.await.map_err(|error| {
         let panic = panic_of_task(error);
         tracing::error!(panic, "a page of AuditEvents ended early");
