@@ -2,7 +2,7 @@
 
 use accounting::{About, Document, Export, ExportKind, Format, ReadError};
 
-use crate::claims::{Access, RESEARCH, about, at, document};
+use crate::claims::{Access, RESEARCH, about, at, collection, document, entry};
 
 const TABLES: [ExportKind; 2] = [ExportKind::Disclosures, ExportKind::AccessLog];
 const FORMATS: [Format; 3] = [Format::Csv, Format::Json, Format::Html];
@@ -178,4 +178,29 @@ fn what_is_no_export_is_refused() {
     assert!(matches!(Export::read(broken.as_bytes()), Err(ReadError::Opening { number: 1, .. })));
     let broken = text.replacen("opening,01", "opening,0x", 1);
     assert_eq!(Export::read(broken.as_bytes()), Err(ReadError::Hex { number: 1 }));
+}
+
+/// What each kind looks like, for whoever reads one: `UPDATE=1` writes them.
+#[test]
+fn samples_are_as_they_are_written() {
+    let glass = Access { day: 4, glass: true, covered: false, ..RESEARCH };
+    let collected = entry(collection(5));
+    let entries =
+        [RESEARCH.entry(), Access { day: 3, ..RESEARCH }.entry(), glass.entry(), collected];
+    let samples = [
+        ("disclosures.csv", ExportKind::Disclosures, Format::Csv),
+        ("access-log.html", ExportKind::AccessLog, Format::Html),
+        ("access-log.json", ExportKind::AccessLog, Format::Json),
+        ("events.json", ExportKind::AuditEvents, Format::Json),
+    ];
+    for (name, kind, format) in samples {
+        let document = Document::new(about(kind), entries.clone()).expect("few");
+        let expected = Export { document, format }.to_text();
+        let path = format!("{}/tests/accounting/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &expected).expect("a file that can be written");
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "{name}: expected what UPDATE=1 writes");
+    }
 }

@@ -126,6 +126,10 @@ fn of_edges(seeds: &mut Seeds) {
         let bytes = vector.trim_end().as_bytes().to_vec();
         seeds.insert(("bearer_token", name.into()), bytes);
     }
+    for name in ["disclosures.csv", "access-log.html", "access-log.json"] {
+        let sample = text(&format!("sequencer/accounting/tests/accounting/samples/{name}"));
+        seeds.insert(("export", name.into()), sample.into_bytes());
+    }
 }
 
 fn of_recordings(seeds: &mut Seeds) {
