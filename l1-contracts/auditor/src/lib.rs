@@ -27,10 +27,12 @@
 //! # }
 //! ```
 
+mod accounts;
 mod audit;
 mod broken;
 mod chain;
 pub mod check;
+mod followed;
 pub mod headers;
 mod open;
 mod place;
@@ -39,6 +41,7 @@ mod receipts;
 mod report;
 mod source;
 
+pub use accounts::{CheckedExport, CheckedExports, NamedExport, NotFound, check_exports};
 pub use audit::{Options, audit};
 pub use broken::{Broken, Fault, Item, Refused, Unavailable};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};

@@ -1,5 +1,6 @@
 //! `auditor`: see `auditor --help`.
 
+mod exports;
 mod given;
 mod keeping;
 mod line;
@@ -57,6 +58,9 @@ enum Command {
     /// Serves the page that verifies batches in a browser, on this machine.
     #[command(long_about = SERVE, after_help = EXIT_CODES)]
     Serve(serving::Serve),
+    /// Finds every line of accountings, access logs and AuditEvents again on the chain.
+    #[command(long_about = ACCOUNTING, after_help = EXIT_CODES)]
+    Accounting(exports::Accounting),
     /// Saves one batch as a page that opens from disk and recomputes it, asking nobody.
     #[command(long_about = PAGE, after_help = EXIT_CODES)]
     Page(saving::Page),
@@ -93,6 +97,18 @@ Begin with:
       --opening mine.opening
   auditor open --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
       --opening mine.opening --json";
+
+const ACCOUNTING: &str = "\
+Finds every line of accountings, access logs and AuditEvents again on the chain.
+For auditors, privacy officers and whom else a patient handed such a file (vitals log --accounting,
+--ehds, --audit-events). A line that says something else than what is settled is named, as is one
+that is not settled; that none is missing only `vitals log` and an opening show.
+
+Begin with:
+  auditor accounting --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      disclosures.csv
+  auditor accounting --rpc http://127.0.0.1:8545 --deployment deployment.json --data batches \\
+      disclosures.html access.json events.json --json";
 
 const SERVE: &str = "\
 Serves the page that verifies batches in a browser, on this machine and for it alone.
@@ -185,6 +201,7 @@ async fn main() -> process::ExitCode {
         Command::Verify(args) => verify(&args).await,
         Command::Open(args) => show(&args).await,
         Command::Serve(args) => serving::serve(&args).await,
+        Command::Accounting(args) => exports::check(&args).await,
         Command::Page(args) => saving::save(&args).await,
     };
     let code = done.unwrap_or_else(|error| {

@@ -1,7 +1,6 @@
 //! One patient's part of a batch, with what was proven of it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use model::calendar::Utc;
 use model::{Action, Claim, ClaimKind, Labels, Millis};
@@ -11,10 +10,9 @@ use statement::c2::covers;
 use statement::operation::SignedOperation;
 
 use crate::broken::{Broken, Fault, Item};
-use crate::chain;
-use crate::check::{self, BatchContext, NamedOpening, Previous, SoundBatch};
+use crate::check::{self, NamedOpening, SoundBatch};
+use crate::followed::Followed;
 use crate::place::Place;
-use crate::progress::{Progress, Quiet};
 use crate::report::{Colour, red};
 
 /// A claim as its patient reads it.
@@ -88,31 +86,16 @@ pub struct Opening {
 /// [`Fault`] if something of chain, file or opening is broken or missing.
 pub async fn open(place: Place<'_>, named: &NamedOpening) -> Result<Opening, Fault> {
     let NamedOpening { name, opening } = named;
-    let progress: Arc<dyn Progress> = Arc::new(Quiet);
-    let patience = chain::patience(&progress);
-    let edge = chain::connect(place, patience.clone()).await?;
-    let context = check::deployment(place.deployment, &chain::constants(&edge).await?)?;
-    let history = chain::history(&edge, chain::Before::default(), progress.as_ref()).await?;
-    // All headers, since the batch's own means something only as part of the row from genesis.
-    // Without a threshold, since lateness is not shown here.
-    let lateness = check::headers(&context.genesis, &history.settled, u64::MAX)?;
-    // The row must end where the contract does: it could be that of a node that stopped long ago.
-    let last = history.settled.last().map(|settled| &settled.batch.header);
-    let last = last.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
-    check::head(&history.state, &last, lateness)?;
-    let at = opening.batch.0.checked_sub(1).and_then(|at| usize::try_from(at).ok());
-    let Some((at, settled)) = at.and_then(|at| Some((at, history.settled.get(at)?))) else {
+    let followed = Followed::read(place).await?;
+    let context = &followed.context;
+    let Some(settled) = followed.batch(opening.batch.0) else {
         let item = Item::Opening { file: name.to_owned(), part: "batch" };
-        let expected = format!("a settled batch, 1 to {}", history.state.number);
+        let expected = format!("a settled batch, 1 to {}", followed.history.state.number);
         return Err(Broken::outside(item, expected, opening.batch.0.to_string()).into());
     };
-    let (context, header) = (&context, &settled.batch.header);
-    let before = at.checked_sub(1).map(|at| &history.settled[at].batch.header);
-    // The file before is not read, so where its journal groups ended stays unknown.
-    let previous = before.map_or_else(|| context.genesis.clone(), |h| Previous::after(h, None));
-    let bytes = place.data.public_file(header.number, &patience).await?;
-    let summary = check::batch(BatchContext { context, previous: &previous, header }, &bytes)?;
-    check::opening(SoundBatch { context, header, file: &summary.file }, named)?;
+    let header = &settled.batch.header;
+    let file = &followed.public_file(header).await?;
+    check::opening(SoundBatch { context, header, file }, named)?;
     Ok(Opening {
         schema: "vitals-opening-1",
         fingerprint: context.fingerprint.to_string(),

@@ -3,6 +3,7 @@
 //! Most tests forge their proofs: under a development key anybody can, which is what makes it fast
 //! to try what a lying operator could publish. One test proves honestly.
 
+mod accounts;
 mod chain;
 mod core;
 mod faults;

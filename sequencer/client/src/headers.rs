@@ -57,6 +57,12 @@ pub enum HeadersError {
         /// Index in the file, from 0.
         index: usize,
     },
+    /// A transaction beside a header is no hash.
+    #[error("expected the hash of a transaction in hex beside the header at index {index}")]
+    Transaction {
+        /// Index in the file, from 0.
+        index: usize,
+    },
     /// Two neighbours are not linked by number and hash.
     #[error("expected the header at index {index} to follow the one before it")]
     Link {
@@ -83,7 +89,14 @@ enum Saved {
         words: String,
         #[serde(default)]
         edges: Vec<String>,
+        verified: Option<Verified>,
     },
+}
+
+/// What the auditor found of a batch; its transaction is read, and the rest is the auditor's.
+#[derive(Deserialize)]
+struct Verified {
+    transaction: String,
 }
 
 /// Reads saved headers. That they are settled is what the auditor checked; here they are checked
@@ -154,6 +167,23 @@ pub fn edges_from_json(json: &[u8]) -> Result<BTreeMap<BatchNumber, Vec<Word>>, 
         Ok((number, edges.map_err(|_| HeadersError::Edge { index })?))
     };
     file.headers.iter().enumerate().map(of).collect()
+}
+
+/// The transactions that settled batches, by batch, of those that the auditor verified.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_transactions(path: &Path) -> Result<BTreeMap<BatchNumber, [u8; 32]>, HeadersError> {
+    let wrong = |source| HeadersError::File { path: path.to_owned(), source };
+    let json = files::read(path, FILE_BYTES_MAX, files::Audience::Public).map_err(wrong)?;
+    let file: File = serde_json::from_slice(&json)?;
+    let of = |(index, saved): (usize, &Saved)| {
+        let Saved::WithHash { verified: Some(verified), .. } = saved else { return Ok(None) };
+        let number = header((index, saved))?.number;
+        let hash = hex(&verified.transaction).and_then(|bytes| bytes.try_into().ok());
+        Ok(Some((number, hash.ok_or(HeadersError::Transaction { index })?)))
+    };
+    file.headers.iter().enumerate().map(of).filter_map(Result::transpose).collect()
 }
 
 fn header((index, saved): (usize, &Saved)) -> Result<BatchHeader, HeadersError> {

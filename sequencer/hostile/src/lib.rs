@@ -12,6 +12,7 @@
 
 mod batches;
 mod client;
+mod edges;
 mod journal;
 mod kept;
 mod messages;
@@ -23,6 +24,7 @@ mod stub;
 
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
+pub use edges::{bearer_token, export};
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use kept::spool_records;
 pub use messages::{
@@ -52,9 +54,11 @@ macro_rules! targets {
 
 targets! {
     access_request
+    bearer_token
     client_messages
     client_session
     entry
+    export
     frame
     frame_block
     journal_damage

@@ -20,12 +20,13 @@ pub struct Unserved {
 impl Unserved {
     /// After how many seconds it is worth asking again; none where nobody can say.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
-        [FILES_BUSY, ARCHIVE_BUSY, ARCHIVE_UNAVAILABLE].contains(self).then_some(10)
+        [FILES_BUSY, ARCHIVE_BUSY, ARCHIVE_UNAVAILABLE, AUDIT_BUSY].contains(self).then_some(10)
     }
 }
 
 const FILES: &[&str] = &["/batches/{n}", "/batches/{n}/private"];
 const FROM_STORE: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private"];
+const AUDIT: &[&str] = &["/fhir/AuditEvent"];
 const ANY: &[&str] = &["any"];
 
 pub(crate) const NUMBER_MALFORMED: Unserved = Unserved {
@@ -71,6 +72,46 @@ pub(crate) const DESK_UNSET: Unserved = Unserved {
               and none is set.",
     what_to_do: "Set `web.token_file` and start the node again; `sequencer status --watch` shows the \
                  same meanwhile.",
+};
+
+pub(crate) const AUDIT_SEARCH: Unserved = Unserved {
+    requests: AUDIT,
+    status: 400,
+    code: "search-malformed",
+    meaning: "A parameter is unknown, missing or none; the diagnostics say which.",
+    what_to_do: "Search as `audit-events.md` has it: `patient`, and `date`, `agent`, `_lastUpdated`, `_count`.",
+};
+
+pub(crate) const AUDIT_TOKEN: Unserved = Unserved {
+    requests: AUDIT,
+    status: 401,
+    code: "token-refused",
+    meaning: "The request has no bearer token, or one that is not taken; the diagnostics name why.",
+    what_to_do: "Ask the issuer of `[fhir]` for a token for this base, and send it as `Authorization: Bearer`.",
+};
+
+pub(crate) const AUDIT_FORBIDDEN: Unserved = Unserved {
+    requests: AUDIT,
+    status: 403,
+    code: "search-forbidden",
+    meaning: "The token is good and does not grant this search, is of another patient, or of a practitioner whom the registry does not know.",
+    what_to_do: "Ask for the scope and claims that `audit-events.md` lists.",
+};
+
+pub(crate) const AUDIT_BUSY: Unserved = Unserved {
+    requests: AUDIT,
+    status: 503,
+    code: "audit-busy",
+    meaning: "As many read files as may, or the node absorbs its journal.",
+    what_to_do: "Ask again in ten seconds.",
+};
+
+pub(crate) const AUDIT_UNAVAILABLE: Unserved = Unserved {
+    requests: AUDIT,
+    status: 503,
+    code: "audit-unavailable",
+    meaning: "A batch cannot be read, is in the archive alone, or that somebody reads cannot be noted in `audit-reads.log`.",
+    what_to_do: "The operator's log says which; restore the batch, or make room in the node's folder.",
 };
 
 pub(crate) const PATH_UNKNOWN: Unserved = Unserved {
@@ -407,11 +448,14 @@ pub const HTTP: &[Unserved] = &[
     OPERATION_MALFORMED,
     SOURCE_UNKNOWN,
     SOURCE_HIDDEN,
+    AUDIT_SEARCH,
     DESK_TOKEN,
+    AUDIT_TOKEN,
     DESK_ELSEWHERE,
     DESK_UNSET,
     OPERATION_ENROLMENT,
     OPERATION_NOT_TAKEN,
+    AUDIT_FORBIDDEN,
     PATH_UNKNOWN,
     BATCH_UNKNOWN,
     Unserved {
@@ -441,6 +485,8 @@ pub const HTTP: &[Unserved] = &[
     HISTORY,
     STARTING,
     FILES_BUSY,
+    AUDIT_BUSY,
+    AUDIT_UNAVAILABLE,
     ARCHIVE_BUSY,
     ARCHIVE_UNAVAILABLE,
     CHAIN_UNREACHABLE,

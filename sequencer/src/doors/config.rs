@@ -22,8 +22,9 @@ use crate::window::{Cadence, Capacities, WindowLimits};
 pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
-    ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
-    KeysSection, LogSection, MemorySection, PlanSection, ProverSection, StoreSection, WebSection,
+    ArchiveSection, BatchSection, ChainSection, FhirSection, HttpSection, IngestSection,
+    JournalSection, KeysSection, LogSection, MemorySection, PlanSection, ProverSection,
+    StoreSection, WebSection,
 };
 
 mod archive;
@@ -67,6 +68,8 @@ pub struct Config {
     pub http: HttpSection,
     /// What an operator watches.
     pub web: WebSection,
+    /// Who is answered below `/fhir`.
+    pub fhir: FhirSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -159,7 +162,9 @@ impl Config {
         self.settle.check()?;
         self.authority.check()?;
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
+        setting::check(&self.fhir, FhirSection::SETTINGS)?;
         self.check_reserved()?;
+        self.check_issuer()?;
         self.check_words()
     }
 
@@ -170,6 +175,18 @@ impl Config {
             let key = "ingest.limits.reserved_items";
             let expected = format!("at most {}, a half of journal.queue_items_max", places / 2);
             return Err(ConfigError::Value { key, expected, found: found.to_string() });
+        }
+        Ok(())
+    }
+
+    /// Checks that an issuer of tokens has a name, and this node one for it.
+    fn check_issuer(&self) -> Result<(), ConfigError> {
+        // An empty issuer or audience would be that of a token which names none.
+        let unnamed = self.fhir.issuer.is_empty() || self.fhir.base.is_empty();
+        if self.fhir.jwks_file.is_some() && unnamed {
+            let key = "fhir.jwks_file";
+            let expected = "set together with fhir.issuer and fhir.base".into();
+            return Err(ConfigError::Value { key, expected, found: "it alone".into() });
         }
         Ok(())
     }
@@ -272,6 +289,7 @@ impl Config {
             PlanSection::SETTINGS,
             HttpSection::SETTINGS,
             WebSection::SETTINGS,
+            FhirSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

@@ -83,6 +83,8 @@ places! {
     believed = "clock.witness";
     /// What operators told the running node to do: see `folder::operator_log`.
     operator_log = "operator.log";
+    /// Who read AuditEvents of whom, as lines of `folder::operator_log`.
+    audit_reads = "audit-reads.log";
     /// Says that settling is paused: see `folder::paused`.
     paused = "paused.json";
     /// Says that the folder was restored from a backup: see `folder::backup`.

@@ -12,7 +12,7 @@ use super::setup::SetupError;
 use super::tuning::TuneError;
 use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
-use crate::doors::http::{HttpError, TokenError};
+use crate::doors::http::{AuditSetupError, HttpError, TokenError};
 use crate::doors::page::OperatorPageError;
 use crate::folder::authority::AuthorityError;
 use crate::folder::old_journal::OldJournalError;
@@ -84,6 +84,9 @@ pub enum NodeError {
     /// The token of the desk is not usable.
     #[error("`web.token_file`")]
     DeskToken(#[from] TokenError),
+    /// The keys of the token issuer are not usable.
+    #[error("`fhir.jwks_file`")]
+    TokenIssuer(#[from] AuditSetupError),
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -32,7 +32,7 @@ use super::timer::WindowTimer;
 use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
-use crate::doors::http::{Access, HttpService, Shown};
+use crate::doors::http::{Access, AuditEvents, AuditSetup, AuditSetupError, HttpService, Shown};
 use crate::doors::key_desk::KeyDesk;
 use crate::doors::page::{self, Behind, OperatorPageError};
 use crate::folder::authority::ServerTls;
@@ -54,8 +54,37 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     let watched = Arc::new(common.watched.clone());
     let access = Access::read(opened.config.web.token_file.as_deref())?;
     let (health, desk, windows) = (watched.clone(), watched.clone(), watched);
-    let shown = Shown { store, metrics, health, desk, access, windows, operations, forwarded };
+    let audit_events = open_audit_events(opened, common)?;
+    let shown = Shown {
+        store,
+        metrics,
+        health,
+        desk,
+        access,
+        windows,
+        operations,
+        forwarded,
+        audit_events,
+    };
     Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
+}
+
+/// Whoever shows AuditEvents, if an issuer of tokens is configured.
+fn open_audit_events(
+    opened: &Opened,
+    common: &Common,
+) -> Result<Option<AuditEvents>, AuditSetupError> {
+    let section = &opened.config.fhir;
+    let Some(jwks_file) = section.jwks_file.as_deref() else { return Ok(None) };
+    let reads = opened.layout.audit_reads();
+    let setup = AuditSetup {
+        jwks_file,
+        expected: section.expected(),
+        scope: opened.edge.scope(),
+        clock: common.clock.clone(),
+        reads: &reads,
+    };
+    AuditEvents::open(setup).map(Some)
 }
 
 /// Waits until somebody shows what the journal lacks, says so, and keeps every receipt that does.

@@ -28,10 +28,12 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("journal", &["files"], &[]),
             ("kernel", &[], &[]),
             ("recordings", &["model"], &[]),
+            ("tokens", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
         ],
     ),
+    ("accounts", &[("accounting", &["model", "statement", "wire"], &[])]),
     (
         "edges",
         &[
@@ -62,10 +64,11 @@ type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
 const CLIENT: &[&str] =
-    &["files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
+    &["accounting", "files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
 
 /// The auditor reads chain and files, and nothing of the node.
-const AUDITOR: &[&str] = &["files", "l1-contracts", "model", "page-server", "statement", "wire"];
+const AUDITOR: &[&str] =
+    &["accounting", "files", "l1-contracts", "model", "page-server", "statement", "wire"];
 
 /// The auditor's tests make batches with real proofs on a chain in process, and show each tampered
 /// file to the patient's program, too.
@@ -73,6 +76,7 @@ const AUDITOR_TESTS: &[&str] = &["circuits", "client", "devchain", "prover"];
 
 /// The node is the composition root: it knows everyone but the other programs.
 const SEQUENCER: &[&str] = &[
+    "accounting",
     "archive",
     "bodies",
     "charts",
@@ -88,6 +92,7 @@ const SEQUENCER: &[&str] = &[
     "page-server",
     "prover",
     "statement",
+    "tokens",
     "udp",
     "wire",
     "workers",

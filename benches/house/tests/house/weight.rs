@@ -16,12 +16,14 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("bodies", &["redb", "tokio", "quinn"], 70),
     ("machine", &["model", "alloy", "axum"], 45),
     ("world", &["serde", "ark-ff", "tokio"], 18),
+    ("tokens", &["statement", "ark-ff", "tokio", "rustls"], 28),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("journal", &["model", "redb", "tokio"], 27),
     ("archive", &["model", "redb", "alloy", "quinn"], 145),
     ("kernel", &["model", "tokio"], 80),
     ("wire", &["statement", "ark-ff", "tokio", "quinn", "alloy"], 44),
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
+    ("accounting", &["circuits", "k256", "tokio", "alloy"], 101),
     ("circuits", &["k256", "tokio", "alloy"], 92),
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
@@ -31,7 +33,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
     ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 297),
-    ("sequencer", &["proptest", "criterion"], 412),
+    ("sequencer", &["proptest", "criterion"], 415),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

@@ -33,6 +33,7 @@
 mod batch;
 mod claims;
 mod deployment;
+mod exported;
 mod frames;
 mod headers;
 mod journal;
@@ -45,6 +46,7 @@ mod readings;
 
 pub use batch::{Summary, batch, edges, private_file};
 pub use deployment::{ChainKey, OnChain, contract_code, deployment};
+pub use exported::{ExportedBatch, exported};
 pub use frames::{FramesCounts, NamedFrames, frames};
 pub use headers::{Lateness, Settled, head, headers};
 pub use openings::{Coverage, NamedOpening, Opened, SoundBatch, coverage, opening};

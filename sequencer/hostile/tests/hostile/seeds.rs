@@ -36,6 +36,7 @@ fn seeds() -> Seeds {
     of_recordings(&mut seeds);
     of_sessions(&mut seeds);
     of_spools(&mut seeds);
+    of_edges(&mut seeds);
     seeds
 }
 
@@ -117,6 +118,18 @@ fn of_batches(seeds: &mut Seeds) {
     let file = small::public_file(header, groups);
     seeds.insert(("public_file", "two-groups".into()), file.to_bytes());
     seeds.extend(samples::all());
+}
+
+fn of_edges(seeds: &mut Seeds) {
+    for name in ["rs384.jwt", "es384.jwt", "jwks.json"] {
+        let vector = text(&format!("sequencer/tokens/tests/tokens/vectors/{name}"));
+        let bytes = vector.trim_end().as_bytes().to_vec();
+        seeds.insert(("bearer_token", name.into()), bytes);
+    }
+    for name in ["disclosures.csv", "access-log.html", "access-log.json"] {
+        let sample = text(&format!("sequencer/accounting/tests/accounting/samples/{name}"));
+        seeds.insert(("export", name.into()), sample.into_bytes());
+    }
 }
 
 fn of_recordings(seeds: &mut Seeds) {

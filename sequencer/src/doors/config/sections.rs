@@ -364,6 +364,44 @@ settings! {
 }
 
 settings! {
+    /// `[fhir]`
+    pub struct FhirSection in "fhir" {
+        jwks_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
+            sets: "The public keys of the issuer whose tokens are taken, as a JWKS (RS384, ES384): \
+                   `GET /fhir/AuditEvent` is answered to whoever has one \
+                   ([to whom](audit-events.md)). Without it there is no such path.",
+        }
+        issuer: String = String::new(); "URL", Allowed::Words("exactly what `iss` is") => {
+            sets: "Whose tokens are taken.",
+        }
+        base: String = String::new(); "URL", Allowed::Words("exactly what `aud` is") => {
+            sets: "The address of the FHIR routes as clients have it: what tokens are for, and \
+                   what links begin with.",
+        }
+        token_ms_max: u64 = 3_600_000; "milliseconds", range(1_000, 86_400_000) => {
+            sets: "How long a token may still be good: nobody asks the issuer whether it took one \
+                   back.",
+            at_limit: "The token is refused (`token-lasting`).",
+        }
+    }
+}
+
+impl FhirSection {
+    /// What a token has to say.
+    pub fn expected(&self) -> tokens::Expected {
+        tokens::Expected {
+            issuer: self.issuer.clone(),
+            audience: self.base.clone(),
+            skew_ms: TOKEN_SKEW_MS,
+            lifetime_ms_max: self.token_ms_max,
+        }
+    }
+}
+
+/// How far the issuer's clock may be apart.
+const TOKEN_SKEW_MS: u64 = 5_000;
+
+settings! {
     /// `[memory]`
     pub struct MemorySection in "memory" {
         over: String = "refuse".into();

@@ -14,6 +14,7 @@ use model::BatchNumber;
 use serde_json::{Value, json};
 
 use super::desk;
+use super::fhir;
 use super::health::{Asked, Unready, answer_all, wants_all};
 use super::operations;
 use super::places::{FetchPlace, FilePlace, Held, Kept, Place};
@@ -37,6 +38,7 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/batches", get(batches))
         .route("/batches/{number}", get(public))
         .route("/batches/{number}/private", get(private))
+        .route("/fhir/AuditEvent", get(fhir::search))
         .route("/operations", post(operations::take))
         .route("/metrics", get(metrics))
         .route("/desk", get(desk))

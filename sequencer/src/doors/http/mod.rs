@@ -7,6 +7,7 @@
 //! | `GET /batches/{n}` | the public file |
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
+//! | `GET /fhir/AuditEvent` | a Bundle of AuditEvents, for whoever has a token for them |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
 //! | `GET /desk` | JSON: what an operator watches, of the last hours, for whoever is let in |
@@ -23,8 +24,10 @@
 //! and say so to caches; a damaged one is answered with 500 and not served.
 
 mod answer;
+mod audit_events;
 mod desk;
 mod door_place;
+mod fhir;
 mod health;
 mod operations;
 mod places;
@@ -41,6 +44,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use audit_events::{AuditEvents, AuditSetup, AuditSetupError};
 pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
 pub(super) use desk::{is_own_host, since};
 pub use door_place::DoorPlace;

@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::audit_events::AuditEvents;
 use super::desk::{Access, TellDesk};
 use super::door_place::DoorPlace;
 use super::health::Health;
@@ -34,6 +35,8 @@ pub struct Shown {
     pub access: Access,
     /// What is under way behind the batches.
     pub windows: Arc<dyn TellWindows>,
+    /// Who shows AuditEvents, and to whose tokens; nobody unless it is configured.
+    pub audit_events: Option<AuditEvents>,
 }
 
 /// Not the answer asked for, and what else is to be said.

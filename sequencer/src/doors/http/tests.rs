@@ -89,6 +89,7 @@ impl Bench {
             windows,
             operations,
             forwarded,
+            audit_events: None,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let service = HttpService::start(any, shown, &Guard::new(Failures::new())).await.unwrap();

@@ -185,6 +185,11 @@ impl OperationDoor {
         OperationDoor { shared: Arc::new(shared) }
     }
 
+    /// What is durable of the ledger.
+    pub fn view(&self) -> &LedgerView {
+        &self.shared.parts.view
+    }
+
     /// Begins anew with other rates: every bucket is full.
     pub fn set_rates(&self, rates: &RateConfig) {
         self.shared.sources.set_rates(rates);

@@ -1,6 +1,7 @@
 //! Every patient's record and the tree over them, moved by operations only.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use ark_bn254::Fr;
@@ -22,7 +23,7 @@ pub struct Consent {
 }
 
 /// Who signs for a record, and what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     /// Hash of the key.
     pub key_hash: Word,
@@ -30,12 +31,25 @@ pub struct Owner {
     pub nonce: u32,
     /// When the record was stopped; [`Millis::UNBOUNDED_FUTURE`] while it is open.
     pub closed_at: Millis,
+    /// Opens the patient's part of settled batches.
+    pub view_key: Word,
+}
+
+/// Without the key that opens.
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Owner { nonce, closed_at, .. } = self;
+        f.debug_struct("Owner")
+            .field("nonce", nonce)
+            .field("closed_at", closed_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Owner {
     pub(super) fn of(record: &Record) -> Owner {
-        let Record { key_hash, nonce, closed_at, .. } = *record;
-        Owner { key_hash, nonce, closed_at }
+        let Record { key_hash, nonce, closed_at, view_key, .. } = *record;
+        Owner { key_hash, nonce, closed_at, view_key }
     }
 }
 

@@ -23,6 +23,7 @@ use wire::ErasureOf;
 
 use crate::compared::{Findings, FramesCheck, Opened};
 use crate::consent::parse_patient;
+use crate::exports::{Accounts, Exports};
 use crate::handed_in::{self, KeyLock};
 use crate::node::{Expected, let_pass, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
@@ -37,6 +38,8 @@ const FRAMES_BYTES_MAX: u64 = 1 << 30;
 ///
 ///   auditor verify --save-headers headers.json ...
 ///   vitals log --patient-key anna.key --data batches --headers headers.json --identity DIR
+///   vitals log --patient-key anna.key --data batches --headers headers.json --identity DIR \
+///       --accounting disclosures.html --format html
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Log {
@@ -71,6 +74,8 @@ pub(crate) struct Log {
     /// Write the wallet's copy of the record anew from the last batch that has one
     #[arg(long)]
     rebuild: bool,
+    #[command(flatten)]
+    exports: Exports,
 }
 
 /// What a log is read from.
@@ -89,6 +94,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) receipts: Option<&'a Path>,
     /// Files of released frames.
     pub(crate) frames: &'a [PathBuf],
+    /// Whether files are written of it, for which its settled claims are kept.
+    pub(crate) is_exported: bool,
 }
 
 /// A log that was read.
@@ -99,6 +106,8 @@ pub(crate) struct LogRead {
     settled: Option<Wallet>,
     /// Where the last batch ends.
     until: Option<Millis>,
+    /// What files are written of, if any are.
+    accounts: Option<Accounts>,
 }
 
 /// What everything is compared with.
@@ -121,6 +130,7 @@ impl Log {
             know: &self.know,
             receipts: self.receipts.as_deref(),
             frames: &self.frames,
+            is_exported: self.exports.any(),
         };
         // What is signed meanwhile would be lost from a copy that is made anew.
         let _lock = self.rebuild.then(|| KeyLock::take(&self.patient_key)).transpose()?;
@@ -128,6 +138,9 @@ impl Log {
         let mut read = sources.read(deployment, &key, wallet)?;
         if self.rebuild {
             read.rebuild(&self.patient_key)?;
+        }
+        if let Some(accounts) = &read.accounts {
+            self.exports.write(accounts, read.until, &mut read.report)?;
         }
         Ok(read.report)
     }
@@ -197,6 +210,7 @@ impl Sources<'_> {
         let (mut shown, last) = self.check_all(&reading, &given)?;
         let copy = wallet.and_then(|wallet| wallet.record);
         shown.compare(&reading, Beside { copy, last: &last, given });
+        let accounts = shown.accounts.take();
         let holds = shown.failure.is_none();
         let mut report = tell_deployment(fingerprint, shown.conclude(reading.headers.len()));
         let until = reading.headers.last().map(|header| header.window.t1());
@@ -207,7 +221,7 @@ impl Sources<'_> {
         };
         report.json["record_found"] = settled.is_some().into();
         let settled = settled.map(|record| Wallet { scope, patient, record: Some(record), names });
-        Ok(LogRead { report, settled, until })
+        Ok(LogRead { report, settled, until, accounts })
     }
 
     /// What is held against the batches, read before them: a wrong folder is told at once.
@@ -229,6 +243,11 @@ impl Sources<'_> {
         let headers = reading.headers.as_slice();
         let mut before = before_first(headers);
         let mut shown = Shown::new(reading.names);
+        if self.is_exported {
+            let transactions = headers::read_transactions(self.headers)?;
+            let Viewer { scope, patient, .. } = reading.viewer;
+            shown.accounts = Some(Accounts::new(scope, patient, reading.names, transactions));
+        }
         let receipts = given.kept.as_ref().map_or(&[][..], |kept| &kept.receipts);
         let mut journal = JournalCheck::new(receipts, headers);
         let mut frames = FramesCheck::new(&given.frames);
@@ -252,6 +271,9 @@ impl Sources<'_> {
                 }
             };
             shown.add(header.number, &seen);
+            if let Some(accounts) = &mut shown.accounts {
+                accounts.take(header.number, &seen)?;
+            }
             if let Some(span) = headers::span(headers, at) {
                 frames.take(header.number.0, span, seen.opening.as_deref());
             }
@@ -317,6 +339,8 @@ struct Shown<'a> {
     findings: Findings,
     operations: Vec<SeenOperation>,
     digests: BTreeMap<BatchNumber, BTreeSet<[u8; 31]>>,
+    /// What files are written of, if any are.
+    accounts: Option<Accounts>,
     failure: Option<Failure>,
 }
 
@@ -368,6 +392,7 @@ impl<'a> Shown<'a> {
             findings: Findings::default(),
             operations: Vec::new(),
             digests: BTreeMap::new(),
+            accounts: None,
             failure: None,
         }
     }

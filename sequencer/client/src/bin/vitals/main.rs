@@ -7,6 +7,7 @@ mod access;
 mod compared;
 mod consent;
 mod erasure;
+mod exports;
 mod handed_in;
 mod identity;
 mod inspect;

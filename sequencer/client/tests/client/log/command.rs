@@ -26,13 +26,13 @@ use super::world::{anna, deployment, frames, hashes, patient, request};
 use crate::node::{Behaviour, Node, signing_key};
 
 /// A settled batch, the key of its patient, the headers that an auditor saved, and an identity.
-struct Settled {
+pub(super) struct Settled {
     folder: tempfile::TempDir,
-    world: World,
+    pub(super) world: World,
 }
 
 impl Settled {
-    fn new() -> Settled {
+    pub(super) fn new() -> Settled {
         let folder = tempfile::tempdir().unwrap();
         // The node is there for its authority only: it issues the identity.
         let node = Node::start(Behaviour::default());
@@ -52,7 +52,7 @@ impl Settled {
         std::fs::write(batch.join("private.bin"), files.private).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -119,7 +119,7 @@ impl Settled {
         files::replace(&self.path("ecg.frames"), &[&bytes], Audience::Owner).unwrap();
     }
 
-    async fn log(&self, more: &str) -> Logged {
+    pub(super) async fn log(&self, more: &str) -> Logged {
         let line = format!(
             "log --patient-key DIR/anna.key --patient {ANNA} --identity DIR/wallet \
              --headers DIR/headers.json --data DIR/batches {more}"
@@ -141,14 +141,14 @@ impl Settled {
 }
 
 /// How the program ended, and what it said.
-struct Logged {
-    code: Option<i32>,
-    report: Value,
-    text: String,
+pub(super) struct Logged {
+    pub(super) code: Option<i32>,
+    pub(super) report: Value,
+    pub(super) text: String,
 }
 
 impl Logged {
-    fn expect(&self, code: i32, said: &str) {
+    pub(super) fn expect(&self, code: i32, said: &str) {
         assert_eq!(self.code, Some(code), "{}", self.text);
         assert!(self.text.contains(said), "expected `{said}` in: {}", self.text);
     }

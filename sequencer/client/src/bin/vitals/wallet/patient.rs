@@ -251,6 +251,7 @@ impl Patient {
             know: &self.given.know,
             receipts: compared.then_some(receipts.folder.as_path()),
             frames: &self.given.frames,
+            is_exported: false,
         };
         let read = sources.read(*deployment, &self.key, wallet)?;
         let said = &read.report.json["compared"]["copy"];

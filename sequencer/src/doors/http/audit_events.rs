@@ -1,0 +1,332 @@
+//! `GET /fhir/AuditEvent` (IHE ITI-81): what is settled of one patient's record, for whoever has a
+//! token for it. Off unless `[fhir] jwks_file` is set.
+//!
+//! Claims are opened with the view key of the record, as their patient's own program opens them;
+//! nothing is kept in the clear for it. That somebody read is a line in `audit-reads.log`, durable
+//! before the answer: where it cannot be written nothing is shown.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounting::{Asker, Cursor, Entry, Known, Page, Search, SearchError};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use files::Audience;
+use model::{
+    BatchNumber, ChainScope, Clock, Millis, PatientIndex, PractitionerId, Word, with_causes,
+};
+use serde_json::{Value, json};
+use statement::batch::{OpeningKey, PatientOpening, PrivateFile, PublicFile, SealScope};
+use thiserror::Error;
+use tokens::{
+    Bearer, Context, Expected, JwksError, Keys, Needed, TokenError, UserKind, Verb, Verifier,
+    bearer_of,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::places::FilePlace;
+use crate::doors::codes::{self, Unserved};
+use crate::folder::operator_log::{Line, OperatorLog};
+use crate::folder::store::{BatchRow, Store, StoreError};
+
+/// Longest JWKS that is read.
+const JWKS_BYTES_MAX: u64 = 64 * 1024;
+/// Most batches that are looked at for a page; behind them it ends, and its link leads on.
+const BATCHES_MAX: u64 = 256;
+/// Most bytes of files that are opened for a page, but for the last of them.
+const OPENED_BYTES_MAX: usize = 64 << 20;
+/// The media type of FHIR resources.
+pub(super) const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+
+/// Who answers, and by whose tokens.
+#[derive(Clone)]
+pub struct AuditEvents(Arc<Parts>);
+
+struct Parts {
+    verifier: Verifier,
+    base: String,
+    scope: ChainScope,
+    clock: Arc<dyn Clock>,
+    reads: OperatorLog,
+    /// One page is read at a time: each may hold both files of a batch, and what they decode to.
+    one: Arc<Semaphore>,
+}
+
+/// Whose tokens are taken, and where what is read is noted.
+pub struct AuditSetup<'a> {
+    /// The issuer's JWKS.
+    pub jwks_file: &'a Path,
+    /// Issuer, audience and times.
+    pub expected: Expected,
+    /// Which deployment.
+    pub scope: ChainScope,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+    /// The file of lines about reading.
+    pub reads: &'a Path,
+}
+
+/// Keys that tokens cannot be checked with.
+#[derive(Debug, Error)]
+pub enum AuditSetupError {
+    /// The file cannot be read.
+    #[error("the keys of the token issuer cannot be read from {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What stands there is no JWKS to be used.
+    #[error("the keys of the token issuer in {path} cannot be used")]
+    Keys {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: JwksError,
+    },
+}
+
+/// Why nothing is shown.
+pub(super) struct Refused {
+    answer: &'static Unserved,
+    says: String,
+    /// For a token: how to ask for a better one.
+    authenticate: Option<String>,
+}
+
+/// What a page is read with.
+pub(super) struct Reading {
+    pub(super) search: Search,
+    pub(super) asker: Asker,
+    /// None of a record that there is not: it has no events, and is told apart by nobody.
+    pub(super) view_key: Option<Word>,
+    pub(super) store: Arc<Store>,
+    pub(super) audit: AuditEvents,
+}
+
+impl AuditEvents {
+    /// Reads the issuer's keys.
+    ///
+    /// # Errors
+    /// [`AuditSetupError`].
+    pub fn open(setup: AuditSetup<'_>) -> Result<AuditEvents, AuditSetupError> {
+        let AuditSetup { jwks_file, expected, scope, clock, reads } = setup;
+        let path = || jwks_file.to_owned();
+        // Public keys; whoever could change them could let anybody in, but nobody by reading them.
+        let bytes = files::read(jwks_file, JWKS_BYTES_MAX, Audience::Public)
+            .map_err(|source| AuditSetupError::File { path: path(), source })?;
+        let keys = Keys::from_jwks(&bytes)
+            .map_err(|source| AuditSetupError::Keys { path: path(), source })?;
+        let base = expected.audience.trim_end_matches('/').to_owned();
+        let (verifier, reads) = (Verifier::new(keys, expected), OperatorLog::new(reads));
+        let one = Arc::new(Semaphore::new(1));
+        Ok(AuditEvents(Arc::new(Parts { verifier, base, scope, clock, reads, one })))
+    }
+}
+
+/// Who asks, by the widest scope that was granted.
+pub(super) fn asker_of(bearer: &Bearer) -> Result<Asker, Refused> {
+    let needed = |context| Needed { context, resource: "AuditEvent", verb: Verb::Search };
+    let refused = |says: &str| Refused::new(&codes::AUDIT_FORBIDDEN, says.to_owned());
+    if bearer.require(needed(Context::System)).is_ok() {
+        return Ok(Asker::Auditor);
+    }
+    if bearer.require(needed(Context::User)).is_ok() {
+        let user = bearer.user.as_ref().filter(|user| user.kind == UserKind::Practitioner);
+        let id = user.and_then(|user| PractitionerId::new(&user.id).ok());
+        let says = "expected `fhirUser` to name a Practitioner by the name of the registry";
+        return id.map(Asker::Practitioner).ok_or_else(|| refused(says));
+    }
+    bearer.require(needed(Context::Patient)).map_err(Refused::of_token)?;
+    let index = bearer.patient.as_ref().and_then(|text| text.parse().ok());
+    let index = index.and_then(|index| PatientIndex::new(index).ok());
+    let says = "expected `patient` to be the index of a record, found another or none";
+    index.map(Asker::Patient).ok_or_else(|| refused(says))
+}
+
+impl AuditEvents {
+    pub(super) fn now(&self) -> Millis {
+        self.0.clock.now()
+    }
+
+    /// The turn of one page; none if it does not come in time. Waited for before a place of a file
+    /// is taken: pages that wait would leave none to whoever reads batches.
+    pub(super) async fn turn(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
+        timeout(wait, Arc::clone(&self.0.one).acquire_owned()).await.ok()?.ok()
+    }
+
+    /// Who asks, by the token of a request.
+    pub(super) fn bearer(&self, headers: &HeaderMap) -> Result<Bearer, Refused> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
+        let token = bearer_of(given.unwrap_or_default()).map_err(Refused::of_token)?;
+        let now = self.0.clock.now();
+        self.0.verifier.check(token, now).map_err(Refused::of_token)
+    }
+}
+
+impl Reading {
+    /// Notes who reads, then reads.
+    pub(super) fn page(
+        &self,
+        bearer: &Bearer,
+        now: Millis,
+        _place: &FilePlace,
+    ) -> Result<Value, Refused> {
+        self.note(bearer, now)?;
+        let Parts { base, scope, .. } = &*self.audit.0;
+        let (entries, next) = match self.view_key {
+            Some(view_key) => self.find(view_key)?,
+            None => (Vec::new(), None),
+        };
+        Ok(self.search.bundle(&Page { entries, next, base, scope: *scope }))
+    }
+
+    /// A durable line about who reads what.
+    fn note(&self, bearer: &Bearer, now: Millis) -> Result<(), Refused> {
+        let who = match &self.asker {
+            Asker::Patient(_) => "patient",
+            Asker::Practitioner(_) => "practitioner",
+            Asker::Auditor => "auditor",
+        };
+        let read = json!({
+            "as": who, "subject": bearer.subject, "token": bearer.token_id,
+            "from": self.search.from.to_string(), "count": self.search.count,
+        });
+        let line = Line::new(now, "read-audit-events", None);
+        let line = line.of_key(&self.search.patient.get().to_string(), Value::Null, read);
+        self.audit.0.reads.write(&[line]).map_err(|error| {
+            tracing::error!("who reads AuditEvents cannot be noted: {}", with_causes(&error));
+            let says = "that somebody reads could not be noted, and nothing is shown without";
+            Refused::new(&codes::AUDIT_UNAVAILABLE, says.to_owned())
+        })
+    }
+
+    /// The settled claims of a page, and where the next one begins.
+    fn find(&self, view_key: Word) -> Result<(Vec<Entry>, Option<Cursor>), Refused> {
+        let Cursor { batch: first, mut claim } = self.search.from;
+        let last = self.store.last_settled()?;
+        let (mut found, mut opened) = (Vec::new(), 0);
+        for number in first.0.max(1)..=last.0 {
+            let batch = BatchNumber(number);
+            let is_full = number - first.0 == BATCHES_MAX || opened >= OPENED_BYTES_MAX;
+            if is_full || found.len() == self.search.count {
+                return Ok((found, Some(Cursor { batch, claim })));
+            }
+            let Some((row, opening)) = self.open(batch, view_key, &mut opened)? else {
+                claim = 0;
+                continue;
+            };
+            let claims = opening.claims.into_iter().zip(0_u32..).skip(claim as usize);
+            for (opening, at) in claims {
+                if found.len() == self.search.count {
+                    return Ok((found, Some(Cursor { batch, claim: at })));
+                }
+                let transaction = row.settled.as_ref().map(|settled| settled.transaction);
+                let entry = Entry::new(batch, transaction, opening, Known::default());
+                let entry = entry.map_err(|error| Refused::damaged(batch, &error))?;
+                if self.search.wants(&self.asker, &entry) {
+                    found.push(entry);
+                }
+            }
+            claim = 0;
+        }
+        Ok((found, None))
+    }
+
+    /// The patient's part of a settled batch, if it was asked for and has one.
+    fn open(
+        &self,
+        batch: BatchNumber,
+        view_key: Word,
+        opened: &mut usize,
+    ) -> Result<Option<(BatchRow, PatientOpening)>, Refused> {
+        let Some(row) = self.store.batch(batch)? else { return Ok(None) };
+        let lateness_ms = row.settled.as_ref().map_or(0, |settled| settled.lateness_ms);
+        if !self.search.wants_batch(row.t1.plus(lateness_ms)) {
+            return Ok(None);
+        }
+        let Some(private) = self.store.private_bytes(batch)? else { return Ok(None) };
+        // What is in the archive alone is not waited for: the answer says so.
+        let public = self.store.public_bytes_within(batch, Duration::ZERO)?;
+        let Some(public) = public else { return Ok(None) };
+        *opened += private.len() + public.len();
+        let damaged = |error: &(dyn std::error::Error + 'static)| Refused::damaged(batch, error);
+        let header = PublicFile::from_bytes(&public).map_err(|error| damaged(&error))?.header;
+        let private = PrivateFile::from_bytes(&private).map_err(|error| damaged(&error))?;
+        let scope = SealScope::of_header(self.audit.0.scope, &header);
+        let key = OpeningKey { view_key, patient: self.search.patient };
+        let opening = private.open(&scope, key).map_err(|error| damaged(&error))?;
+        Ok(opening.map(|opening| (row, opening)))
+    }
+}
+
+impl Refused {
+    pub(super) fn new(answer: &'static Unserved, says: String) -> Refused {
+        Refused { answer, says, authenticate: None }
+    }
+
+    pub(super) fn malformed(error: &SearchError) -> Refused {
+        Refused::new(&codes::AUDIT_SEARCH, error.to_string())
+    }
+
+    fn of_token(error: TokenError) -> Refused {
+        let answer = match error {
+            TokenError::Scope { .. } => &codes::AUDIT_FORBIDDEN,
+            _ => &codes::AUDIT_TOKEN,
+        };
+        let says = format!("{error} ({})", error.code());
+        Refused { answer, says, authenticate: Some(error.www_authenticate()) }
+    }
+
+    /// The cause is for the operator.
+    fn damaged(batch: BatchNumber, error: &(dyn std::error::Error + 'static)) -> Refused {
+        tracing::error!(error, batch = batch.0, "AuditEvents of a batch cannot be read");
+        Refused::new(&codes::AUDIT_UNAVAILABLE, "a batch cannot be read".to_owned())
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Refused {
+        let error: &dyn std::error::Error = &error;
+        tracing::error!(error, "the store cannot answer");
+        Refused::new(&codes::AUDIT_UNAVAILABLE, "the store or the archive does not answer".into())
+    }
+}
+
+/// An `OperationOutcome`, as every answer below `/fhir` that is not the one asked for.
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Refused { answer, says, authenticate } = self;
+        let status = StatusCode::from_u16(answer.status);
+        let status = status.expect("the table holds statuses of HTTP");
+        let issue = match answer.status {
+            400 => "invalid",
+            401 => "login",
+            403 => "forbidden",
+            404 => "not-found",
+            _ => "transient",
+        };
+        let code = json!({"coding": [{"system": "urn:vitals:code", "code": answer.code}]});
+        let outcome = json!({
+            "resourceType": "OperationOutcome",
+            "issue": [{
+                "severity": "error", "code": issue, "details": code, "diagnostics": says,
+            }],
+        });
+        let headers = [(header::CONTENT_TYPE, FHIR_JSON), (header::CACHE_CONTROL, "no-store")];
+        let mut response = (status, headers, outcome.to_string()).into_response();
+        if let Some(value) = authenticate.and_then(|text| text.parse().ok()) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+        }
+        if let Some(seconds) = answer.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;
