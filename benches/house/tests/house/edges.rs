@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[Row])] = &[
         &[
             ("prover", &["circuits", "files", "kernel", "statement"], &[]),
             ("archive", &["files", "journal"], &[]),
+            ("bridge", &["model", "recordings"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
