@@ -13,6 +13,7 @@
 mod batches;
 mod client;
 mod edges;
+mod foreign;
 mod journal;
 mod kept;
 mod messages;
@@ -25,6 +26,7 @@ mod stub;
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
 pub use edges::{bearer_token, export};
+pub use foreign::{bridge_map, hl7_messages};
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use kept::spool_records;
 pub use messages::{
@@ -55,12 +57,14 @@ macro_rules! targets {
 targets! {
     access_request
     bearer_token
+    bridge_map
     client_messages
     client_session
     entry
     export
     frame
     frame_block
+    hl7_messages
     journal_damage
     journal_file
     journal_folder
