@@ -31,6 +31,7 @@ mod audit;
 mod broken;
 mod chain;
 pub mod check;
+mod extracts;
 pub mod headers;
 mod open;
 mod place;
@@ -41,6 +42,9 @@ mod source;
 
 pub use audit::{Options, audit};
 pub use broken::{Broken, Fault, Item, Refused, Unavailable};
+pub use extracts::{
+    ExtractReport, KnownHeaders, RECORD_NOT_SHOWN, STUDY_NOT_SHOWN, audit_record, audit_study,
+};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
 pub use progress::{Progress, Quiet, Step};

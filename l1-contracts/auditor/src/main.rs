@@ -1,5 +1,6 @@
 //! `auditor`: see `auditor --help`.
 
+mod extracted;
 mod given;
 mod keeping;
 mod line;
@@ -22,9 +23,11 @@ use files::Audience;
 use l1_contracts::Deployment;
 use model::{ExitCode, escape, limits};
 use statement::batch::{PatientOpening, ReleasedFrames};
+use statement::fingerprint::Fingerprint;
 use statement::fingerprint::OtherDeployment;
 use wire::Address;
 
+use crate::extracted::Against;
 use crate::given::{Given, PlaceArgs, Read, told};
 use crate::keeping::Keeping;
 use crate::line::Line;
@@ -126,9 +129,41 @@ Exit codes:
   5  everything that was checked holds, and some of what was given was compared with nothing";
 
 #[derive(Args)]
+#[command(group = clap::ArgGroup::new("extract").args(["bundle", "study"]))]
 struct Verify {
-    #[command(flatten)]
-    place: PlaceArgs,
+    /// JSON-RPC address of a node of the base chain, http:// or https://. Use one that you trust to
+    /// be on the right chain: your own, or that of somebody who does not know the operator.
+    // Read later: clap would quote an address that does not parse, with the secrets in it.
+    #[arg(long, required_unless_present_any = ["bundle", "study"])]
+    rpc: Option<String>,
+    /// The deployment file, from where you trust it: it says which contract is audited.
+    #[arg(long)]
+    deployment: PathBuf,
+    /// The deployment's fingerprint, as the hospital told you and not as the file says: another
+    /// deployment is refused.
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<Fingerprint>,
+    /// Batch files: the address of a node, http:// or https:// (`GET /batches/N`), or a folder with
+    /// NNNNNN/public.bin. Whoever delivers them need not be trusted.
+    #[arg(long, required_unless_present_any = ["bundle", "study"])]
+    data: Option<String>,
+    /// Print one JSON object. How far it is stands on the error output all the same.
+    #[arg(long)]
+    json: bool,
+    /// Check a patient's record instead, which vitals record wrote, as lines or as a FHIR Bundle:
+    /// offline, or with --rpc or --headers against the headers that the chain has.
+    #[arg(long, value_name = "FILE", conflicts_with_all = OF_BATCHES)]
+    bundle: Option<PathBuf>,
+    /// Headers that an audit kept (--save-headers), to hold a --bundle against without a chain.
+    #[arg(long, value_name = "FILE", requires = "extract", conflicts_with = "rpc")]
+    headers: Option<PathBuf>,
+    /// Check a study's data set instead, which vitals study export made: its root, and that a claim
+    /// which was proven covered permits each of its readings.
+    #[arg(long, value_name = "DATA", requires = "proofs", conflicts_with_all = OF_BATCHES)]
+    study: Option<PathBuf>,
+    /// The proofs of a --study, which say who is who.
+    #[arg(long, value_name = "FILE", requires = "study")]
+    proofs: Option<PathBuf>,
     /// Folder of openings (`*.opening`) that patients or the operator exported: their records,
     /// claims and operations are evaluated against the rules as people understand them.
     #[arg(long)]
@@ -159,6 +194,27 @@ struct Verify {
     /// keep the file where nobody else writes.
     #[arg(long)]
     save_headers: Option<PathBuf>,
+}
+
+/// Options that need the batches' files.
+const OF_BATCHES: [&str; 6] = ["data", "openings", "frames", "receipts", "from", "save_headers"];
+
+impl Verify {
+    /// What clap has asked for unless a file is checked instead.
+    fn place(&self) -> PlaceArgs {
+        PlaceArgs {
+            rpc: self.rpc.clone().unwrap_or_default(),
+            deployment: self.deployment.clone(),
+            fingerprint: self.fingerprint,
+            data: self.data.clone().unwrap_or_default(),
+            json: self.json,
+        }
+    }
+
+    fn against<'a>(&'a self, deployment: &'a Deployment) -> Against<'a> {
+        let (rpc, headers) = (self.rpc.as_deref(), self.headers.as_deref());
+        Against { deployment, rpc, headers, json: self.json }
+    }
 }
 
 #[derive(Args)]
@@ -196,7 +252,21 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
-    let Read { rpc, deployment, data } = args.place.read().map_err(Given)?;
+    match (&args.bundle, &args.study, &args.proofs) {
+        (Some(bundle), ..) => {
+            let deployment = &args.place().deployment().map_err(Given)?;
+            extracted::verify_record(bundle, &args.against(deployment)).await
+        }
+        (None, Some(study), Some(proofs)) => {
+            let deployment = &args.place().deployment().map_err(Given)?;
+            extracted::verify_study(study, proofs, &args.against(deployment)).await
+        }
+        _ => verify_batches(args).await,
+    }
+}
+
+async fn verify_batches(args: &Verify) -> anyhow::Result<ExitCode> {
+    let Read { rpc, deployment, data } = args.place().read().map_err(Given)?;
     let openings = args.openings.as_deref().map(read_openings).transpose().map_err(Given)?;
     let signer = Address(deployment.receipt_signer.into_array());
     let of = ReceiptsOf { scope: deployment.scope(), signer };
@@ -222,7 +292,7 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         None => Arc::new(line),
     };
     let report = audit(place, &options, progress).await;
-    match args.place.json {
+    match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", report.text(colour())),
     }

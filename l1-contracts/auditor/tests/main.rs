@@ -5,6 +5,7 @@
 
 mod chain;
 mod core;
+mod extracts;
 mod faults;
 mod folders;
 mod headers;

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("world", &["model"], &[]),
         ],
     ),
+    ("extracts", &[("extract", &["model", "statement", "wire"], &[])]),
     (
         "edges",
         &[
@@ -62,10 +63,11 @@ type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
 const CLIENT: &[&str] =
-    &["files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
+    &["extract", "files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
 
 /// The auditor reads chain and files, and nothing of the node.
-const AUDITOR: &[&str] = &["files", "l1-contracts", "model", "page-server", "statement", "wire"];
+const AUDITOR: &[&str] =
+    &["extract", "files", "l1-contracts", "model", "page-server", "statement", "wire"];
 
 /// The auditor's tests make batches with real proofs on a chain in process, and show each tampered
 /// file to the patient's program, too.

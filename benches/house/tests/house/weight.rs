@@ -22,6 +22,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("kernel", &["model", "tokio"], 80),
     ("wire", &["statement", "ark-ff", "tokio", "quinn", "alloy"], 44),
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
+    ("extract", &["circuits", "tokio", "alloy", "quinn"], 104),
     ("circuits", &["k256", "tokio", "alloy"], 92),
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),

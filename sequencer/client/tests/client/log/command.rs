@@ -26,13 +26,13 @@ use super::world::{anna, deployment, frames, hashes, patient, request};
 use crate::node::{Behaviour, Node, signing_key};
 
 /// A settled batch, the key of its patient, the headers that an auditor saved, and an identity.
-struct Settled {
+pub(super) struct Settled {
     folder: tempfile::TempDir,
-    world: World,
+    pub(super) world: World,
 }
 
 impl Settled {
-    fn new() -> Settled {
+    pub(super) fn new() -> Settled {
         let folder = tempfile::tempdir().unwrap();
         // The node is there for its authority only: it issues the identity.
         let node = Node::start(Behaviour::default());
@@ -45,14 +45,14 @@ impl Settled {
         settled
     }
 
-    fn write_batch(&self, number: u64, files: BatchFiles) {
+    pub(super) fn write_batch(&self, number: u64, files: BatchFiles) {
         let batch = self.path(&format!("batches/{number:06}"));
         std::fs::create_dir_all(&batch).unwrap();
         std::fs::write(batch.join("public.bin"), files.public).unwrap();
         std::fs::write(batch.join("private.bin"), files.private).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
