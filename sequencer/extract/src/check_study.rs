@@ -6,12 +6,12 @@ use model::{Millis, PatientIndex, Purpose, signal_by_name};
 use statement::scope::{self, ActorKind};
 
 use crate::check::{Expected, RECORD_BYTES_MAX, UsedHeader};
-use crate::claims::SoundClaims;
+use crate::claims::{SoundClaims, StudyClaim};
 use crate::fault::Fault;
 use crate::proof::SoundHeader;
 use crate::rows::{BLOCK_ROWS, ROWS_HEADER, RowsRoot};
 use crate::study::{
-    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_SCHEMA,
+    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_SCHEMA, covers_device,
     covers_reading, is_of_study, pseudonym,
 };
 use crate::text::Hex;
@@ -81,8 +81,11 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
     let mut next = 0_u64;
     for (line, cover) in &proofs.covers {
         let claim = proofs.sound.claims.get(cover.claim);
-        let claim = claim.filter(|claim| is_of_study(claim, word, purpose)).ok_or_else(|| {
-            let expected = "a covered access of the study's practitioner and purpose";
+        let device = scope::actor(ActorKind::Device, &cover.device);
+        let permits =
+            |claim: &&StudyClaim| is_of_study(claim, word, purpose) && covers_device(claim, device);
+        let claim = claim.filter(permits).ok_or_else(|| {
+            let expected = "a covered access of the study's practitioner, purpose and device";
             Fault::new(*line, "claim", expected, "another")
         })?;
         let end = cover.first.checked_add(cover.rows).filter(|end| *end <= head.rows);
@@ -91,9 +94,9 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
         };
         for number in cover.first..end {
             let row = rows[number as usize];
-            let holds = proofs.row(row, &head).is_some_and(|(participant, signal, at)| {
-                claim.claim.patient.get() == participant.patient
-                    && covers_reading(claim, signal, at, &cover.device)
+            let holds = proofs.row(row, &head).is_some_and(|found| {
+                claim.claim.patient.get() == found.patient
+                    && covers_reading(claim, found.signal, found.at)
             });
             if !holds {
                 // The head and the columns stand before the first row.
@@ -111,6 +114,13 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
         root: head.root.0,
         headers: proofs.sound.headers,
     })
+}
+
+/// Whose reading a row is, of what and of when.
+struct FoundReading {
+    patient: u32,
+    signal: &'static model::Signal,
+    at: Millis,
 }
 
 /// The lines of the proofs.
@@ -199,19 +209,15 @@ impl Proofs {
         Ok(())
     }
 
-    /// Whose reading a row is, of what and of when; none of a row of another form, or of a category
+    /// The reading of a row; none of a row of another form, or of a category
     /// that the set does not name.
-    fn row(
-        &self,
-        row: &str,
-        head: &DataHead,
-    ) -> Option<(&Participant, &'static model::Signal, Millis)> {
+    fn row(&self, row: &str, head: &DataHead) -> Option<FoundReading> {
         let fields: Vec<_> = row.split(',').collect();
         let [participant, signal, time, _, unit] = fields[..] else { return None };
         let signal = signal_by_name(signal).ok().filter(|one| one.unit == unit)?;
         let named = head.categories.iter().any(|name| name == signal.category.name());
         let (_, participant) = self.participants.get(participant).filter(|_| named)?;
         let at = participant.zero.checked_add(time.parse().ok()?)?;
-        Some((participant, signal, Millis::new(at).ok()?))
+        Some(FoundReading { patient: participant.patient, signal, at: Millis::new(at).ok()? })
     }
 }

@@ -180,8 +180,9 @@ impl Making<'_> {
             "device": { "type": "Device", "identifier": {
                 "system": format!("{SYSTEM}:device"), "value": claim.who,
             } },
-            "dataAbsentReason": { "text":
-                "the readings are in the segment named here, which only a permitted reader is given" },
+            "dataAbsentReason": {
+                "text": "the readings are in this segment, which a permitted reader is given",
+            },
             "derivedFrom": [{ "type": "DocumentReference", "identifier": {
                 "system": format!("{SYSTEM}:segment"), "value": hex::encode(claim.digest.0),
             } }],
@@ -189,9 +190,10 @@ impl Making<'_> {
     }
 
     fn basic(&self, code: &str, says: &str) -> Value {
+        let coding = json!([{ "system": format!("{SYSTEM}:line"), "code": code }]);
         json!({
             "resourceType": "Basic",
-            "code": { "coding": [{ "system": format!("{SYSTEM}:line"), "code": code }], "text": says },
+            "code": { "coding": coding, "text": says },
             "subject": self.subject(),
         })
     }
@@ -199,7 +201,8 @@ impl Making<'_> {
     fn subject(&self) -> Value {
         let Head { chain_id, settlement, patient, .. } = self.head;
         let system = format!("{SYSTEM}:{chain_id}:0x{}", hex::encode(settlement.0));
-        json!({ "type": "Patient", "identifier": { "system": system, "value": patient.to_string() } })
+        let identifier = json!({ "system": system, "value": patient.to_string() });
+        json!({ "type": "Patient", "identifier": identifier })
     }
 
     /// A name that follows from the record and the line: FHIR wants one of each entry, and a

@@ -65,7 +65,7 @@ pub struct OperationProof {
     pub path: ListPath,
     /// When it took effect, milliseconds since 1900.
     pub t_op: u64,
-    /// The operation, canonical bytes; of an enrolment without its argument, which has the view key.
+    /// The operation, canonical bytes; of an enrolment without its argument: that has the view key.
     pub operation: Hex<Vec<u8>>,
     /// Of an enrolment, the hash of its argument.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Categories, ClaimKind, Millis, Party, PatientIndex, Purpose, Signal, signal_by_name};
+use model::{
+    Categories, ClaimKind, Millis, Party, PatientIndex, Purpose, Signal, Word, signal_by_name,
+};
 use serde::{Deserialize, Serialize};
 use statement::scope::{self, ActorKind};
 use thiserror::Error;
@@ -204,18 +206,26 @@ impl Study {
             return Err(StudyError::Readings { found: readings.len() });
         }
         let pseudonyms = self.pseudonyms(of, readings)?;
+        let permits = self.permits(claims);
+        let mut devices: BTreeMap<&str, Word> = BTreeMap::new();
         let (mut rows, mut uncovered, mut others) = (Vec::new(), 0, 0);
         for reading in readings {
             if !self.categories.contains(reading.signal.category.only()) {
                 others += 1;
                 continue;
             }
-            let covers = |claim: &StudyClaim| self.covers(claim, reading);
-            match claims.claims.iter().position(covers) {
+            // A hash for each device and not for each of its readings, of which there are millions.
+            let hash = || scope::actor(ActorKind::Device, &reading.device);
+            let device = *devices.entry(&reading.device).or_insert_with(hash);
+            let covers = |(_, claim): &&(usize, &StudyClaim)| {
+                covers_device(claim, device) && covers_reading(claim, reading.signal, reading.at)
+            };
+            let own = permits.get(&reading.patient).map_or(&[][..], Vec::as_slice);
+            match own.iter().find(covers) {
                 None => uncovered += 1,
-                Some(claim) => {
+                Some((claim, _)) => {
                     let pseudonym = pseudonyms[&reading.patient].as_str();
-                    rows.push(Row { pseudonym, reading, claim });
+                    rows.push(Row { pseudonym, reading, claim: *claim });
                 }
             }
         }
@@ -246,12 +256,19 @@ impl Study {
         if differ { Ok(all) } else { Err(StudyError::Pseudonym) }
     }
 
-    /// Whether a claim of this study covers a reading: whose, what, when and of which device.
-    fn covers(&self, claim: &StudyClaim, reading: &StudyReading) -> bool {
+    /// The claims of this study by patient, with their number in the file.
+    fn permits<'a>(
+        &self,
+        claims: &'a SoundClaims,
+    ) -> BTreeMap<PatientIndex, Vec<(usize, &'a StudyClaim)>> {
         let word = scope::actor(ActorKind::Practitioner, &self.practitioner);
-        is_of_study(claim, word, self.purpose)
-            && claim.claim.patient == reading.patient
-            && covers_reading(claim, reading.signal, reading.at, &reading.device)
+        let mut permits: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (number, claim) in claims.claims.iter().enumerate() {
+            if is_of_study(claim, word, self.purpose) {
+                permits.entry(claim.claim.patient).or_default().push((number, claim));
+            }
+        }
+        permits
     }
 
     /// What the times of each participant count from.
@@ -362,27 +379,22 @@ fn covers_of(rows: &[Row<'_>], used: &[usize]) -> Vec<Cover> {
 
 /// Whether a claim was proven covered, and is an access by this practitioner for this purpose.
 /// Broken glass is for an emergency and never for a study.
-pub(crate) fn is_of_study(claim: &StudyClaim, practitioner: model::Word, purpose: Purpose) -> bool {
+pub(crate) fn is_of_study(claim: &StudyClaim, practitioner: Word, purpose: Purpose) -> bool {
     claim.proof.covered
         && claim.claim.kind == ClaimKind::Access
         && claim.claim.individual == practitioner
         && claim.claim.purpose == purpose
 }
 
-/// Whether category, time and device of a reading are within a claim.
-pub(crate) fn covers_reading(
-    claim: &StudyClaim,
-    signal: &Signal,
-    at: Millis,
-    device: &str,
-) -> bool {
-    let of_source = match claim.claim.source {
-        Party::Any => true,
-        Party::Named(word) => word == scope::actor(ActorKind::Device, device),
-    };
+/// Whether a claim is of this device's data, or of any.
+pub(crate) fn covers_device(claim: &StudyClaim, device: Word) -> bool {
+    claim.claim.source == Party::Any || claim.claim.source == Party::Named(device)
+}
+
+/// Whether category and time of a reading are within a claim.
+pub(crate) fn covers_reading(claim: &StudyClaim, signal: &Signal, at: Millis) -> bool {
     let measured = claim.claim.measured;
-    of_source
-        && claim.claim.categories.contains(signal.category.only())
+    claim.claim.categories.contains(signal.category.only())
         && measured.from <= at
         && at < measured.until
 }

@@ -23,8 +23,8 @@ use crate::report::{Outcome, Report, Usage};
 ///
 /// For the patient, and for whoever the patient hands it to: collections, accesses, consents,
 /// refusals and gaps, as JSON lines that an auditor checks offline, and as a FHIR R4 Bundle. Each
-/// batch is checked first, as by `vitals log`; of one that does not hold nothing is written. No line
-/// has the view key or a reading. The patient's key signs the whole.
+/// batch is checked first, as by `vitals log`; of one that does not hold nothing is written. No
+/// line has the view key or a reading. The patient's key signs the whole.
 ///
 ///   vitals record --patient-key anna.key --data batches --headers headers.json --identity DIR \
 ///       --out anna.jsonl --fhir anna.json
@@ -47,8 +47,8 @@ pub(crate) struct WriteRecord {
     #[arg(long, value_name = "FILE.json")]
     fhir: Option<PathBuf>,
     /// Also write what each batch was opened from, NNNNNN.opening, for auditor verify --openings.
-    /// Only with them somebody else sees that no claim is left out; and each has the view key, which
-    /// opens all there is and will be of this record
+    /// Only with them somebody else sees that no claim is left out; and each has the view key,
+    /// which opens all there is and will be of this record
     #[arg(long, value_name = "DIR")]
     openings: Option<PathBuf>,
     /// Replace files that are there

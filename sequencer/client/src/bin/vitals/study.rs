@@ -49,9 +49,9 @@ pub(crate) struct NewKey {
 
 /// Open a study's claims on one's own record to that study
 ///
-/// For a participant: each time that this practitioner read for research, with what opens that claim
-/// and nothing else; the view key stays here. The study can then show to its auditor that it was
-/// permitted.
+/// For a participant: each time that this practitioner read for research, with what opens that
+/// claim and nothing else; the view key stays here. The study can then show to its auditor that it
+/// was permitted.
 ///
 ///   vitals study claims --patient-key anna.key --data batches --headers headers.json \
 ///       --identity DIR --practitioner dr-study --out anna.claims
@@ -70,13 +70,13 @@ pub(crate) struct Claims {
 
 /// Make a study's data set of what was released for research and proven to be permitted
 ///
-/// For a study's data manager. The plan names the study, its practitioner and categories, and of each
-/// participant the readings that vitals access --purpose research released. What no settled, covered
-/// claim of the study covers is left out and counted. The set has pseudonyms and, unless the plan
-/// says so, no clock; the proofs say who is who, and are for the study's auditor alone.
+/// For a study's data manager. The plan names the study, its practitioner and categories, and of
+/// each participant the readings that vitals access --purpose research released. What no settled,
+/// covered claim of the study covers is left out and counted. The set has pseudonyms and, unless
+/// the plan says so, no clock; the proofs say who is who, and are for the study's auditor alone.
 ///
-///   vitals study export --study hrv.json --key hrv.key --claims anna.claims --headers headers.json \
-///       --identity DIR --out hrv
+///   vitals study export --study hrv.json --key hrv.key --claims anna.claims \
+///       --headers headers.json --identity DIR --out hrv
 ///   auditor verify --study hrv/data.csv --proofs hrv/proofs.jsonl --deployment deployment.json \
 ///       --headers headers.json
 #[derive(Args)]
@@ -278,7 +278,7 @@ fn report(made: &StudyFiles, [data, proofs]: [&Path; 2]) -> Report {
     let (root, [data, proofs]) = (hex::encode(root), [data, proofs].map(|one| one.display()));
     let text = format!(
         "{rows} readings of {participants} participants, root {root}\n{uncovered} readings that no \
-         settled, covered claim of the study covers are left out, and {others} of other categories\n\
+         settled, covered claim of the study covers are left out, {others} of other categories\n\
          the set is in {data}; who is who, for the study's auditor alone, in {proofs}"
     );
     let json = json!({

@@ -73,3 +73,55 @@ async fn of_a_batch_that_does_not_hold_and_of_a_record_that_is_in_none_nothing_i
     assert_eq!(done.status.code(), Some(2), "{}", said(&done));
     assert!(!settled.path("anna.jsonl").exists());
 }
+
+async fn study(settled: &Settled, line: &str) -> Output {
+    let line = line.replace("DIR", settled.path("").to_str().unwrap().trim_end_matches('/'));
+    let mut vitals = Command::new(env!("CARGO_BIN_EXE_vitals"));
+    vitals.arg("study").args(line.split_whitespace()).output().await.expect("vitals runs")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_that_nobody_read_for_research_gets_no_set_and_is_told_what_to_do() {
+    let settled = Settled::new();
+    let done = study(&settled, "key --out DIR/hrv.key").await;
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let claims = format!(
+        "claims --patient-key DIR/anna.key --patient {ANNA} --identity DIR/wallet --headers \
+         DIR/headers.json --data DIR/batches --practitioner dr-001 --out DIR/anna.claims"
+    );
+    let done = study(&settled, &claims).await;
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    // The doctor read, for treatment and in an emergency: nothing of it is the study's.
+    assert!(said(&done).contains("0 claims"), "{}", said(&done));
+
+    let plan = |signal: &str| {
+        let plan = serde_json::json!({
+            "schema": "vitals-study-plan-1", "name": "hrv", "practitioner": "dr-001",
+            "categories": [signal], "participants": [{ "patient": ANNA, "readings": "a.csv" }],
+        });
+        keep(&settled, "hrv.json", &plan.to_string());
+    };
+    let row = "monitor,ecg,2026-05-01T08:30:00.000Z,12,uV";
+    keep(&settled, "a.csv", &format!("device,signal,time,value,unit\n{row}\n"));
+    plan("ecg");
+    let export = "export --study DIR/hrv.json --key DIR/hrv.key --claims DIR/anna.claims \
+                  --headers DIR/headers.json --identity DIR/wallet --out DIR/hrv";
+    let done = study(&settled, export).await;
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("found none: ask with the study's purpose"), "{}", said(&done));
+    keep(&settled, "a.csv", "device,signal,time,value,unit\nmonitor,ecg,yesterday,12,uV\n");
+    let done = study(&settled, export).await;
+    assert!(
+        said(&done).contains("line 2") && !said(&done).contains("yesterday"),
+        "{}",
+        said(&done)
+    );
+    plan("moods");
+    assert_ne!(study(&settled, export).await.status.code(), Some(0));
+    assert!(!settled.path("hrv").exists());
+}
+
+/// A file that names patients, closed to others.
+fn keep(settled: &Settled, name: &str, text: &str) {
+    files::replace(&settled.path(name), &[text.as_bytes()], files::Audience::Owner).unwrap();
+}
