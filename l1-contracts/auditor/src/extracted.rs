@@ -9,8 +9,8 @@ use files::Audience;
 use l1_contracts::{Deployment, HttpUrl};
 use model::ExitCode;
 
-use crate::colour;
 use crate::given::{Given, told};
+use crate::line::colour;
 
 /// Most bytes of a record or its Bundle that are read: the core reads no more either.
 const BYTES_MAX: u64 = 3 * extract::RECORD_BYTES_MAX as u64;

@@ -7,7 +7,6 @@ mod line;
 mod saving;
 mod serving;
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -15,9 +14,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use auditor::check::{Coverage, NamedFrames, NamedOpening};
 use auditor::headers::{SavedBatch, read_saved, save, try_saving};
-use auditor::{
-    Colour, Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open, read_receipts,
-};
+use auditor::{Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open, read_receipts};
 use clap::{Args, Parser, Subcommand};
 use files::Audience;
 use l1_contracts::Deployment;
@@ -30,7 +27,7 @@ use wire::Address;
 use crate::extracted::Against;
 use crate::given::{Given, PlaceArgs, Read, told};
 use crate::keeping::Keeping;
-use crate::line::Line;
+use crate::line::{Line, colour};
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
 const FRAMES_BYTES_MAX: u64 = 1 << 30;
@@ -335,10 +332,6 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
         }
         Err(fault) => Ok(told(&fault)),
     }
-}
-
-fn colour() -> Colour {
-    if std::io::stdout().is_terminal() { Colour::Terminal } else { Colour::Plain }
 }
 
 /// Every `*.opening` of a folder, by name.
