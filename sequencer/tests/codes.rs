@@ -287,7 +287,8 @@ const NOT_COMPARED: [(&str, &str); 3] = [
     (
         "`auditor`",
         "everything holds, and of the openings, receipts or released frames that were given some \
-         were compared with nothing, as the verdict says",
+         were compared with nothing, as the verdict says; of `--bundle` and `--study`, the headers \
+         were",
     ),
 ];
 

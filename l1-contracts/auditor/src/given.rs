@@ -48,12 +48,18 @@ pub(crate) struct Read {
 impl PlaceArgs {
     pub(crate) fn read(&self) -> anyhow::Result<Read> {
         let rpc = self.rpc.parse::<HttpUrl>().context("reading --rpc")?;
+        let deployment = self.deployment()?;
+        let data = Source::parse(&self.data).context("reading --data")?;
+        Ok(Read { rpc, deployment, data })
+    }
+
+    /// The deployment, if it is the one that was expected.
+    pub(crate) fn deployment(&self) -> anyhow::Result<Deployment> {
         let deployment = Deployment::read(&self.deployment)?;
         if let Some(expected) = self.fingerprint {
             deployment.fingerprint.expect(expected)?;
         }
-        let data = Source::parse(&self.data).context("reading --data")?;
-        Ok(Read { rpc, deployment, data })
+        Ok(deployment)
     }
 }
 

@@ -32,6 +32,7 @@ mod audit;
 mod broken;
 mod chain;
 pub mod check;
+mod extracts;
 mod followed;
 pub mod headers;
 mod open;
@@ -44,6 +45,9 @@ mod source;
 pub use accounts::{CheckedExport, CheckedExports, NamedExport, NotFound, check_exports};
 pub use audit::{Options, audit};
 pub use broken::{Broken, Fault, Item, Refused, Unavailable};
+pub use extracts::{
+    ExtractReport, KnownHeaders, RECORD_NOT_SHOWN, STUDY_NOT_SHOWN, audit_record, audit_study,
+};
 pub use open::{OpenedClaim, OpenedOperation, Opening, open};
 pub use place::Place;
 pub use progress::{Progress, Quiet, Step};

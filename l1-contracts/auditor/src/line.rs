@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use auditor::{Progress, Step};
+use auditor::{Colour, Progress, Step};
 use l1_contracts::Wait;
 
 /// Between two lines where nothing is written over, and before the first one: what is done sooner
@@ -13,6 +13,11 @@ use l1_contracts::Wait;
 const BETWEEN: Duration = Duration::from_secs(5);
 /// The same on a terminal.
 const BETWEEN_ON_TERMINAL: Duration = Duration::from_millis(100);
+
+/// Whether what is printed at the end goes to somebody's eyes.
+pub(crate) fn colour() -> Colour {
+    if std::io::stdout().is_terminal() { Colour::Terminal } else { Colour::Plain }
+}
 
 /// Tells how far an audit is.
 pub(crate) struct Line {

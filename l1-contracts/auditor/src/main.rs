@@ -1,13 +1,13 @@
 //! `auditor`: see `auditor --help`.
 
 mod exports;
+mod extracted;
 mod given;
 mod keeping;
 mod line;
 mod saving;
 mod serving;
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use auditor::check::{Coverage, NamedErasure, NamedFrames, NamedOpening};
 use auditor::headers::{SavedBatch, read_saved, save, try_saving};
-use auditor::{
-    Colour, Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open, read_receipts,
-};
+use auditor::{Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open, read_receipts};
 use clap::{Args, Parser, Subcommand};
 use files::Audience;
 use l1_contracts::Deployment;
 use model::{ExitCode, escape, limits};
 use statement::batch::{PatientOpening, ReleasedFrames};
+use statement::fingerprint::Fingerprint;
 use statement::fingerprint::OtherDeployment;
 use wire::{Address, SignedErasure};
 
+use crate::extracted::Against;
 use crate::given::{Given, PlaceArgs, Read, told};
 use crate::keeping::Keeping;
-use crate::line::Line;
+use crate::line::{Line, colour};
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
 const FRAMES_BYTES_MAX: u64 = 1 << 30;
@@ -142,9 +142,41 @@ Exit codes:
   5  everything that was checked holds, and some of what was given was compared with nothing";
 
 #[derive(Args)]
+#[command(group = clap::ArgGroup::new("extract").args(["bundle", "study"]))]
 struct Verify {
-    #[command(flatten)]
-    place: PlaceArgs,
+    /// JSON-RPC address of a node of the base chain, http:// or https://. Use one that you trust to
+    /// be on the right chain: your own, or that of somebody who does not know the operator.
+    // Read later: clap would quote an address that does not parse, with the secrets in it.
+    #[arg(long, required_unless_present_any = ["bundle", "study"])]
+    rpc: Option<String>,
+    /// The deployment file, from where you trust it: it says which contract is audited.
+    #[arg(long)]
+    deployment: PathBuf,
+    /// The deployment's fingerprint, as the hospital told you and not as the file says: another
+    /// deployment is refused.
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<Fingerprint>,
+    /// Batch files: the address of a node, http:// or https:// (`GET /batches/N`), or a folder with
+    /// NNNNNN/public.bin. Whoever delivers them need not be trusted.
+    #[arg(long, required_unless_present_any = ["bundle", "study"])]
+    data: Option<String>,
+    /// Print one JSON object. How far it is stands on the error output all the same.
+    #[arg(long)]
+    json: bool,
+    /// Check a patient's record instead, which vitals record wrote, as lines or as a FHIR Bundle:
+    /// offline, or with --rpc or --headers against the headers that the chain has.
+    #[arg(long, value_name = "FILE", conflicts_with_all = OF_BATCHES)]
+    bundle: Option<PathBuf>,
+    /// Headers that an audit kept (--save-headers), to hold a --bundle against without a chain.
+    #[arg(long, value_name = "FILE", requires = "extract", conflicts_with = "rpc")]
+    headers: Option<PathBuf>,
+    /// Check a study's data set instead, which vitals study export made: its root, and that a claim
+    /// which was proven covered permits each of its readings.
+    #[arg(long, value_name = "DATA", requires = "proofs", conflicts_with_all = OF_BATCHES)]
+    study: Option<PathBuf>,
+    /// The proofs of a --study, which say who is who.
+    #[arg(long, value_name = "FILE", requires = "study")]
+    proofs: Option<PathBuf>,
     /// Folder of openings (`*.opening`) that patients or the operator exported: their records,
     /// claims and operations are evaluated against the rules as people understand them.
     #[arg(long)]
@@ -185,6 +217,27 @@ struct Verify {
     save_headers: Option<PathBuf>,
 }
 
+/// Options that need the batches' files.
+const OF_BATCHES: [&str; 6] = ["data", "openings", "frames", "receipts", "from", "save_headers"];
+
+impl Verify {
+    /// What clap has asked for unless a file is checked instead.
+    fn place(&self) -> PlaceArgs {
+        PlaceArgs {
+            rpc: self.rpc.clone().unwrap_or_default(),
+            deployment: self.deployment.clone(),
+            fingerprint: self.fingerprint,
+            data: self.data.clone().unwrap_or_default(),
+            json: self.json,
+        }
+    }
+
+    fn against<'a>(&'a self, deployment: &'a Deployment) -> Against<'a> {
+        let (rpc, headers) = (self.rpc.as_deref(), self.headers.as_deref());
+        Against { deployment, rpc, headers, json: self.json }
+    }
+}
+
 #[derive(Args)]
 struct Open {
     #[command(flatten)]
@@ -221,7 +274,21 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
-    let Read { rpc, deployment, data } = args.place.read().map_err(Given)?;
+    match (&args.bundle, &args.study, &args.proofs) {
+        (Some(bundle), ..) => {
+            let deployment = &args.place().deployment().map_err(Given)?;
+            extracted::verify_record(bundle, &args.against(deployment)).await
+        }
+        (None, Some(study), Some(proofs)) => {
+            let deployment = &args.place().deployment().map_err(Given)?;
+            extracted::verify_study(study, proofs, &args.against(deployment)).await
+        }
+        _ => verify_batches(args).await,
+    }
+}
+
+async fn verify_batches(args: &Verify) -> anyhow::Result<ExitCode> {
+    let Read { rpc, deployment, data } = args.place().read().map_err(Given)?;
     let openings = args.openings.as_deref().map(read_openings).transpose().map_err(Given)?;
     let signer = Address(deployment.receipt_signer.into_array());
     let of = ReceiptsOf { scope: deployment.scope(), signer };
@@ -249,7 +316,7 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
         None => Arc::new(line),
     };
     let report = audit(place, &options, progress).await;
-    match args.place.json {
+    match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
         false => print!("{}", report.text(colour())),
     }
@@ -292,10 +359,6 @@ async fn show(args: &Open) -> anyhow::Result<ExitCode> {
         }
         Err(fault) => Ok(told(&fault)),
     }
-}
-
-fn colour() -> Colour {
-    if std::io::stdout().is_terminal() { Colour::Terminal } else { Colour::Plain }
 }
 
 /// Every `*.opening` of a folder, by name.

@@ -6,6 +6,7 @@
 mod accounts;
 mod chain;
 mod core;
+mod extracts;
 mod faults;
 mod folders;
 mod headers;

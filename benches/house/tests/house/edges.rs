@@ -33,7 +33,13 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("world", &["model"], &[]),
         ],
     ),
-    ("accounts", &[("accounting", &["model", "statement", "wire"], &[])]),
+    (
+        "accounts",
+        &[
+            ("accounting", &["model", "statement", "wire"], &[]),
+            ("extract", &["model", "statement", "wire"], &[]),
+        ],
+    ),
     (
         "edges",
         &[
@@ -72,6 +78,7 @@ type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 const CLIENT: &[&str] = &[
     "accounting",
     "bridge",
+    "extract",
     "files",
     "hl7",
     "machine",
@@ -84,8 +91,16 @@ const CLIENT: &[&str] = &[
 ];
 
 /// The auditor reads chain and files, and nothing of the node.
-const AUDITOR: &[&str] =
-    &["accounting", "files", "l1-contracts", "model", "page-server", "statement", "wire"];
+const AUDITOR: &[&str] = &[
+    "accounting",
+    "extract",
+    "files",
+    "l1-contracts",
+    "model",
+    "page-server",
+    "statement",
+    "wire",
+];
 
 /// The auditor's tests make batches with real proofs on a chain in process, and show each tampered
 /// file to the patient's program, too.

@@ -26,6 +26,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("wire", &["statement", "ark-ff", "tokio", "quinn", "alloy"], 44),
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
     ("accounting", &["circuits", "k256", "tokio", "alloy"], 101),
+    ("extract", &["circuits", "tokio", "alloy", "quinn"], 104),
     ("circuits", &["k256", "tokio", "alloy"], 92),
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),

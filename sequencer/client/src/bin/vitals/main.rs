@@ -15,6 +15,7 @@ mod inspect;
 mod key;
 mod known;
 mod log;
+mod longitudinal;
 mod mllp;
 mod node;
 mod receipt;
@@ -24,6 +25,7 @@ mod report;
 mod rule;
 mod signing;
 mod stream;
+mod study;
 mod wallet;
 
 use std::process;
@@ -107,6 +109,7 @@ enum Command {
     Consent(Box<consent::Command>),
     Access(Box<access::Access>),
     Log(log::Log),
+    Record(Box<longitudinal::WriteRecord>),
     /// Check receipts
     ///
     /// For whoever holds one: a gateway, a wallet or a practitioner's system that was promised
@@ -118,6 +121,16 @@ enum Command {
     Receipt(receipt::Command),
     Stream(Box<stream::Stream>),
     Mllp(Box<mllp::Mllp>),
+    /// Make a study's data set of readings whose use for research was proven to be permitted
+    ///
+    /// For a study, its participants and its auditor: docs/study.md goes through all of it.
+    ///
+    ///   vitals study claims --patient-key anna.key --data batches --headers headers.json \
+    ///       --identity DIR --practitioner dr-study --out anna.claims
+    ///   vitals study export --study hrv.json --key hrv.key --claims anna.claims \
+    ///       --headers headers.json --identity DIR --out hrv
+    #[command(subcommand, verbatim_doc_comment)]
+    Study(study::Command),
     Inspect(inspect::Inspect),
     Wallet(Box<wallet::Serve>),
 }
@@ -140,9 +153,11 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Identity(command) => command.run(),
         Command::Access(access) => access.run(),
         Command::Log(log) => log.run(),
+        Command::Record(record) => record.run(),
         Command::Receipt(command) => command.run(),
         Command::Stream(stream) => stream.run(json),
         Command::Mllp(mllp) => mllp.run(json),
+        Command::Study(command) => command.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),
     }

@@ -45,7 +45,7 @@ impl Settled {
         settled
     }
 
-    fn write_batch(&self, number: u64, files: BatchFiles) {
+    pub(super) fn write_batch(&self, number: u64, files: BatchFiles) {
         let batch = self.path(&format!("batches/{number:06}"));
         std::fs::create_dir_all(&batch).unwrap();
         std::fs::write(batch.join("public.bin"), files.public).unwrap();
