@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("l1-contracts", &["files", "model", "statement"], &[]),
             ("journal", &["files"], &[]),
             ("kernel", &[], &[]),
+            ("pcf", &["model", "statement"], &[]),
             ("recordings", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
@@ -62,7 +63,7 @@ type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
 const CLIENT: &[&str] =
-    &["files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
+    &["files", "machine", "model", "page", "pcf", "recordings", "statement", "udp", "wire"];
 
 /// The auditor reads chain and files, and nothing of the node.
 const AUDITOR: &[&str] = &["files", "l1-contracts", "model", "page-server", "statement", "wire"];

@@ -24,6 +24,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("statement", &["circuits", "k256", "tokio", "alloy"], 91),
     ("circuits", &["k256", "tokio", "alloy"], 92),
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
+    ("pcf", &["circuits", "tokio", "jiff", "alloy"], 105),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
     ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 192),
     ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 161),

@@ -1,0 +1,7 @@
+//! Official Consents in and out, what is refused, and two readings of one document compared.
+
+mod documents;
+mod grid;
+mod lint;
+mod round_trip;
+mod tree;
