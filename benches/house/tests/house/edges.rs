@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("kernel", &[], &[]),
             ("pcf", &["model", "statement"], &[]),
             ("recordings", &["model"], &[]),
+            ("tokens", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
         ],
