@@ -136,6 +136,17 @@ const EXITS: [(&str, [&str; 5]); 24] = [
         ],
     ),
     (
+        "`sequencer erase`, `hold`",
+        [
+            "erased, or it was already at this request; set, cleared; listed",
+            "the node refuses: a legal hold, a stop that is not settled, a request that is not the \
+             patient's or over; keys are left; the receipt cannot be written",
+            "an argument is wrong; the request is none; there is a file of the receipt's name",
+            "no node runs in the folder, or its socket does not answer",
+            "",
+        ],
+    ),
+    (
         "`sequencer drain`",
         [
             "nothing is left",

@@ -21,6 +21,7 @@ mod deploy;
 mod doctor;
 mod drill;
 mod elsewhere;
+mod erase;
 mod guides;
 mod inspect;
 mod kill;

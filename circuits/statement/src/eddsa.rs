@@ -214,6 +214,11 @@ pub fn verify_bytes(public: &[u8; 32], message: Word, signature: &[u8; 64]) -> b
     }
 }
 
+/// The word by which records and rules name the key with these bytes; none of what is no key.
+pub fn hash_bytes(public: &[u8; 32]) -> Option<Word> {
+    PublicKey::decode(public).ok().map(|public| field::to_word(&public.hash()))
+}
+
 /// The hash that binds a signature to its key and message.
 pub fn challenge(public: &PublicKey, message: Fr, r8: &Point) -> Fr {
     poseidon::hash(Domain::Eddsa.tag(), &[r8.x, r8.y, public.0.x, public.0.y, message])

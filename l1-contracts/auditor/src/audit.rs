@@ -11,7 +11,8 @@ use statement::scope;
 use crate::broken::{Broken, Fault, Item, Refused, Unavailable, equal};
 use crate::chain::{self, Before, History};
 use crate::check::{
-    self, BatchContext, Context, Coverage, NamedFrames, NamedOpening, Previous, Settled, SoundBatch,
+    self, BatchContext, Context, Coverage, NamedErasure, NamedFrames, NamedOpening, Previous,
+    Readings, Settled, SoundBatch,
 };
 use crate::headers::{SavedBatch, Verified, kept_so_far};
 use crate::place::Place;
@@ -35,6 +36,9 @@ pub struct Options {
     pub coverage: Coverage,
     /// Released frames, if some are to be compared with the collections of the openings.
     pub frames: Option<Vec<NamedFrames>>,
+    /// Patients' requests to erase, none of them or all that there are, if the readings of every
+    /// collection of the openings are to be accounted for.
+    pub erasures: Option<Vec<NamedErasure>>,
     /// Batches 1, 2, .. as an earlier audit left them.
     pub saved: Vec<SavedBatch>,
     /// Receipts of the node, if some are to be compared: their groups must be those of the settled
@@ -50,6 +54,7 @@ impl Default for Options {
             openings: None,
             coverage: Coverage::Some,
             frames: None,
+            erasures: None,
             saved: Vec::new(),
             receipts: None,
         }
@@ -179,6 +184,7 @@ impl Run<'_> {
             self.check_openings(sound, of_batch)?;
             let span = JournalSpan { after: previous.position, until: header.journal_position };
             self.compare_frames(sound, span, of_batch)?;
+            self.account_for_readings(sound, span, of_batch)?;
             // Without its predecessor's last group, a lost group before its own would not show.
             let tail = summary.tail.filter(|_| previous.tail.is_some());
             self.report.kept[at].edges = check::edges(&summary.file);
@@ -255,6 +261,7 @@ impl Run<'_> {
                 ),
             ]);
         }
+        self.add_readings_section();
         if self.options.receipts.is_some() {
             let ReceiptCounts { settled, not_settled, not_compared } = self.report.receipts;
             let holds = format!(
@@ -273,6 +280,26 @@ impl Run<'_> {
                 (none, "receipts, all of them later than the last batch"),
             ]);
         }
+    }
+
+    fn add_readings_section(&mut self) {
+        let Some(erasures) = &self.options.erasures else { return };
+        let Report { readings_given, readings_erased, readings_withheld, .. } = self.report;
+        let holds = format!(
+            "of the opened collections {readings_given} have the frames that were given, \
+             {readings_erased} are erased at their patients' signed requests, \
+             {readings_withheld} are withheld: neither was shown"
+        );
+        self.report.add_section("readings", holds);
+        let all = self.options.openings.as_deref().unwrap_or_default();
+        let is_opened = |one: &&NamedErasure| {
+            all.iter().any(|named| named.opening.patient == one.signed.request.patient)
+        };
+        let foreign = erasures.iter().filter(|one| !is_opened(one)).count() as u64;
+        self.report.add_not_compared(&[
+            (readings_withheld, "collections, of which neither frames nor a request to erase"),
+            (foreign, "requests to erase, of patients without an opening"),
+        ]);
     }
 
     fn check_openings(
@@ -301,6 +328,27 @@ impl Run<'_> {
             self.report.frames_not_compared += found.not_compared;
             let left = self.report.frames_not_opened.saturating_sub(found.frames);
             self.report.frames_not_opened = left;
+        }
+        Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// What became of the readings of each collection, if that was asked.
+    fn account_for_readings(
+        &mut self,
+        batch: SoundBatch<'_>,
+        span: JournalSpan,
+        openings: &[&NamedOpening],
+    ) -> Result<(), Broken> {
+        let Some(erasures) = &self.options.erasures else { return Ok(()) };
+        let released = self.options.frames.as_deref().unwrap_or_default();
+        for named in openings {
+            let given = Readings { released, erasures };
+            let found = check::readings(batch, span, named, given)?;
+            self.report.readings_given += found.given;
+            self.report.readings_erased += found.erased;
+            self.report.readings_withheld += found.withheld;
         }
         Ok(())
     }

@@ -106,6 +106,13 @@ pub enum Item {
         /// What of it.
         part: &'static str,
     },
+    /// A patient's request to erase their readings.
+    Erasure {
+        /// Name of its file.
+        file: String,
+        /// What of it.
+        part: &'static str,
+    },
     /// What the contract stores now.
     Head(&'static str),
     /// A header saved by an earlier audit.
@@ -136,6 +143,7 @@ impl fmt::Display for Item {
                 write!(f, "opening {file}, operation {operation}, {part}")
             }
             Item::Receipt { file, part } => write!(f, "receipt {file}, {part}"),
+            Item::Erasure { file, part } => write!(f, "request to erase {file}, {part}"),
             Item::Head(part) => write!(f, "contract head, {part}"),
             Item::SavedHeader => f.write_str("saved header"),
         }

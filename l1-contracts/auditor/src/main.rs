@@ -12,7 +12,7 @@ use std::process;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use auditor::check::{Coverage, NamedFrames, NamedOpening};
+use auditor::check::{Coverage, NamedErasure, NamedFrames, NamedOpening};
 use auditor::headers::{SavedBatch, read_saved, save, try_saving};
 use auditor::{
     Colour, Options, Place, Progress, ReceiptsOf, Report, Verdict, audit, open, read_receipts,
@@ -23,7 +23,7 @@ use l1_contracts::Deployment;
 use model::{ExitCode, escape, limits};
 use statement::batch::{PatientOpening, ReleasedFrames};
 use statement::fingerprint::OtherDeployment;
-use wire::Address;
+use wire::{Address, SignedErasure};
 
 use crate::given::{Given, PlaceArgs, Read, told};
 use crate::keeping::Keeping;
@@ -140,6 +140,14 @@ struct Verify {
     /// --frames`): whole segments of the openings are held against them.
     #[arg(long, requires = "openings")]
     frames: Option<PathBuf>,
+    /// Account for the readings of every opened collection: given (--frames), erased at the patient's
+    /// signed request (--erasures), or withheld, which ends with code 5.
+    #[arg(long, requires = "openings")]
+    readings: bool,
+    /// Folder of requests to erase (`*.erasure`) that patients signed (`vitals consent erase`): each
+    /// must be signed by the key of the opened record. Implies --readings.
+    #[arg(long, requires = "openings")]
+    erasures: Option<PathBuf>,
     /// Folder of receipts (`*.receipt`) that gateways, wallets or practitioners were given: the
     /// journal that was receipted must be the one that was settled.
     #[arg(long)]
@@ -206,8 +214,10 @@ async fn verify(args: &Verify) -> anyhow::Result<ExitCode> {
     let saved = saved.transpose().map_err(Given)?;
     let frames = args.frames.as_deref().map(|folder| read_frames(folder, &deployment));
     let frames = frames.transpose().map_err(Given)?;
+    let erasures = args.erasures.as_deref().map(read_erasures).transpose().map_err(Given)?;
     let options = Options {
         frames,
+        erasures: erasures.or_else(|| args.readings.then(Vec::new)),
         from: args.from,
         late_after_ms: args.late_after_ms,
         openings,
@@ -288,6 +298,19 @@ fn read_frames(folder: &Path, deployment: &Deployment) -> anyhow::Result<Vec<Nam
         Ok(NamedFrames { name, released })
     };
     list(folder, "frames")?.iter().map(read).collect()
+}
+
+/// Every `*.erasure` of a folder, by name. Whose it is, and for which deployment, is compared with
+/// the openings.
+fn read_erasures(folder: &Path) -> anyhow::Result<Vec<NamedErasure>> {
+    let read = |path: &PathBuf| {
+        let what = || format!("the request to erase {}", path.display());
+        let bytes = files::read(path, SignedErasure::BYTES as u64, Audience::Public);
+        let signed = SignedErasure::from_bytes(&bytes.with_context(what)?).with_context(what)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(NamedErasure { name, signed })
+    };
+    list(folder, "erasure")?.iter().map(read).collect()
 }
 
 /// The files of a folder with this extension, by name: at least one, because a check of nothing

@@ -161,6 +161,12 @@ pub struct Report {
     pub frames_not_compared: u64,
     /// Released frames of patients and batches that nobody opened: nothing is known of those.
     pub frames_not_opened: u64,
+    /// Opened collections whose readings were given, if readings were to be accounted for.
+    pub readings_given: u64,
+    /// Those whose patient asked for their erasure.
+    pub readings_erased: u64,
+    /// Those of which neither was shown.
+    pub readings_withheld: u64,
     /// Openings of batches before `from`, which were not looked at.
     pub openings_not_compared: u64,
     /// Whether all openings were said to be given.
@@ -229,6 +235,9 @@ impl Report {
             frames_equal: 0,
             frames_not_compared: 0,
             frames_not_opened: 0,
+            readings_given: 0,
+            readings_erased: 0,
+            readings_withheld: 0,
             openings_not_compared: 0,
             complete: false,
             receipts: ReceiptCounts::default(),

@@ -1,14 +1,21 @@
 //! What patients opened against what was committed, and against the rules.
 
-use auditor::check::{self, Coverage, FramesCounts, NamedFrames, NamedOpening, Opened, SoundBatch};
+use auditor::check::{
+    self, Coverage, FramesCounts, NamedErasure, NamedFrames, NamedOpening, Opened, Readings,
+    ReadingsCounts, SoundBatch,
+};
 use auditor::{Broken, Item};
-use model::{Categories, ClaimKind, DeviceId, Digest, Interval, Party, Position};
+use model::{Categories, ChainScope, ClaimKind, DeviceId, Digest, Interval, Party, Position};
 use statement::batch::{
-    JournalSpan, PatientOpening, ReleasedFrame, ReleasedFrames, SegmentEntry, SegmentFrames,
-    SegmentKey,
+    ClaimOpening, JournalSpan, PatientOpening, ReleasedFrame, ReleasedFrames, SegmentEntry,
+    SegmentFrames, SegmentKey,
 };
 
-use crate::world::{PATIENT, Plan, World, a_scope, item, request, word};
+use statement::eddsa::{self, SecretKey};
+use statement::field;
+use wire::{ErasureRequest, SignedErasure};
+
+use crate::world::{PATIENT, Plan, World, a_scope, item, patient_key, request, word};
 
 fn batch(world: &World) -> SoundBatch<'_> {
     let file = &world.built[0].file;
@@ -241,6 +248,56 @@ fn released_frames_are_held_against_the_opened_collections() {
     let mut others = frames(vec![frame(b"another")]);
     others.released.patient = model::PatientIndex::new(PATIENT + 1).expect("24 bits");
     assert_eq!(compare(&[others]), counts(0, 0, 0));
+}
+
+#[test]
+fn readings_are_given_erased_at_their_patients_request_or_withheld() {
+    let world = World::sound();
+    let opening = world.built[0].openings[0].clone();
+    let named = NamedOpening { name: "a.opening".to_owned(), opening: opening.clone() };
+    let span =
+        JournalSpan { after: Position(0), until: world.built[0].file.header.journal_position };
+    let collected = |one: &&ClaimOpening| one.claim.kind == ClaimKind::Collect;
+    let all = opening.claims.iter().filter(collected).count() as u64;
+    assert!(all > 0);
+    let account = |erasures: &[NamedErasure]| {
+        let given = Readings { released: &[], erasures };
+        check::readings(batch(&world), span, &named, given)
+    };
+    let withheld = ReadingsCounts { given: 0, erased: 0, withheld: all };
+    assert_eq!(account(&[]), Ok(withheld));
+
+    let at = opening.operations[0].t_op;
+    let request = ErasureRequest {
+        scope: a_scope(),
+        patient: opening.patient,
+        nonce: opening.record.nonce + 1,
+        requested_at: at,
+        valid_until: at.plus(60_000),
+    };
+    let sign = |request: ErasureRequest, key: &SecretKey| {
+        let hash = field::from_word(&request.signing_hash().expect("valid").word());
+        let signature = eddsa::sign(key, hash).encode();
+        let signed = SignedErasure { request, public_key: key.public().encode(), signature };
+        [NamedErasure { name: "a.erasure".to_owned(), signed }]
+    };
+    let key = patient_key();
+    let erased = ReadingsCounts { given: 0, erased: all, withheld: 0 };
+    assert_eq!(account(&sign(request, &key)), Ok(erased));
+    // Of somebody else's it says nothing.
+    let other = model::PatientIndex::new(PATIENT + 1).expect("24 bits");
+    assert_eq!(account(&sign(ErasureRequest { patient: other, ..request }, &key)), Ok(withheld));
+
+    // What no patient signed is no reason to call anything erased.
+    let broken = |part| Item::Erasure { file: "a.erasure".to_owned(), part };
+    let operator = SecretKey::from_bytes(&[77; 32]);
+    assert_eq!(item(account(&sign(request, &operator))), broken("key"));
+    let other_chain = ChainScope { chain_id: 9, ..a_scope() };
+    let elsewhere = ErasureRequest { scope: other_chain, ..request };
+    assert_eq!(item(account(&sign(elsewhere, &key))), broken("deployment"));
+    let [mut forged] = sign(request, &key);
+    forged.signed.request.nonce += 1;
+    assert_eq!(item(account(&[forged])), broken("signature"));
 }
 
 #[test]

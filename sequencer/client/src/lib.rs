@@ -114,6 +114,7 @@ pub mod batches;
 mod connection;
 pub mod copy;
 mod encryption;
+pub mod erasure;
 pub mod hand_in;
 pub mod headers;
 mod http;

@@ -14,8 +14,9 @@ use statement::batch::{
 };
 use statement::operation::SignedOperation;
 use thiserror::Error;
-use wire::{Address, OperationItem};
+use wire::{Address, OperationItem, SignedErasure};
 
+use crate::erasure;
 use crate::headers;
 use crate::log::SeenOperation;
 use crate::receipts::{journal_before, operation_path, read_receipt};
@@ -82,6 +83,21 @@ pub struct Kept {
     pub receipted: Receipted,
 }
 
+/// That readings were erased, as a receipt says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ErasedBy {
+    /// The receipt's file.
+    pub receipt: PathBuf,
+    /// Group of the journal.
+    pub group: u64,
+    /// Where the tombstone stands in the journal.
+    pub position: Position,
+    /// When.
+    pub time: Millis,
+    /// The request that was kept beside the receipt.
+    pub request: SignedErasure,
+}
+
 /// A folder of receipts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeptReceipts {
@@ -89,6 +105,8 @@ pub struct KeptReceipts {
     pub receipts: Vec<Kept>,
     /// Every operation that they name.
     pub promised: Vec<Promised>,
+    /// Every erasure whose request was kept beside its receipt.
+    pub erased: Vec<ErasedBy>,
 }
 
 /// What became of promised operations.
@@ -117,8 +135,8 @@ pub struct PromisedBy {
     pub signer: Address,
 }
 
-/// Reads the receipts of a folder (`GROUP.receipt`), with the signed bytes of each operation if
-/// they were kept beside them (`DIGEST.operation`).
+/// Reads the receipts of a folder (`GROUP.receipt`), with the signed bytes of each operation and
+/// request to erase if they were kept beside them (`DIGEST.operation`, `DIGEST.erasure`).
 ///
 /// # Errors
 /// [`PromisedError`] names the file; also of a folder without any receipt.
@@ -146,6 +164,14 @@ pub fn read_kept(folder: &Path, by: PromisedBy) -> Result<KeptReceipts, Promised
             return Err(PromisedError::Foreign { path });
         }
         for OperationItem { position, time, digest } in &receipt.receipt.items().operations {
+            let request =
+                erasure::read_kept(folder, digest).map_err(|source| wrong(&path, source))?;
+            if let Some(request) = request {
+                let (receipt, position, time) = (path.clone(), *position, *time);
+                let group = group.group;
+                kept.erased.push(ErasedBy { receipt, group, position, time, request });
+                continue;
+            }
             let operation = read_operation(folder, digest)
                 .map_err(|source| wrong(&operation_path(folder, digest), source))?;
             kept.promised.push(Promised {

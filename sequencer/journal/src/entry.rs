@@ -33,6 +33,10 @@ impl EntryKind {
     pub const GAP: EntryKind = EntryKind(8);
     /// How often the same was refused again.
     pub const REFUSAL_COUNT: EntryKind = EntryKind(9);
+    /// A patient's readings are erased.
+    pub const ERASURE: EntryKind = EntryKind(10);
+    /// A legal hold on an erasure is set or cleared.
+    pub const HOLD: EntryKind = EntryKind(11);
 
     /// The kind with this code; zero is none.
     pub fn from_code(code: u8) -> Option<EntryKind> {
@@ -48,7 +52,7 @@ impl EntryKind {
 
     /// Whether this version knows the kind; an unknown one is readable, not appendable.
     pub fn is_known(self) -> bool {
-        (EntryKind::FRAME..=EntryKind::REFUSAL_COUNT).contains(&self)
+        (EntryKind::FRAME..=EntryKind::HOLD).contains(&self)
     }
 }
 

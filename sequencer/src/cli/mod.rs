@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod demo;
 mod drill;
+mod erase;
 mod given;
 mod identity;
 mod inspect;
@@ -175,6 +176,21 @@ enum Command {
     /// patient is destroying keys, and complete when the last copy has expired.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Erases a patient's readings at their signed request, for operators: `sequencer erase --patient
+    /// INDEX --request FILE`, and where it has to wait `sequencer hold set`.
+    ///
+    /// The patient has stopped their record, and the stop and all that was collected before it are
+    /// on the chain; no legal hold is set. A tombstone is journaled, with a receipt; then every key
+    /// of their readings is destroyed, and the command says when the last backup of keys that may
+    /// hold one expires. Who read what, and why, stays. docs/erasure.md says what the law asks.
+    Erase(erase::EraseArgs),
+    /// Legal holds, which keep a patient's readings from being erased, for operators: `sequencer
+    /// hold set --patient INDEX --reason TEXT`, `sequencer hold list`.
+    ///
+    /// Each change is journaled, with who and why. A hold changes nothing else: it permits nobody
+    /// to read.
+    #[command(subcommand)]
+    Hold(erase::HoldCommand),
     /// Says what other settings would have made of what a stopped node recorded, for operators:
     /// `sequencer plan --journal node`, then `sequencer plan --journal node --set KEY=VALUE`.
     ///
@@ -224,6 +240,8 @@ pub(crate) fn main() -> process::ExitCode {
         Command::Archive(command) => archive::run(command),
         Command::Journal(command) => journal::run(command),
         Command::Keys(command) => keys::run(command),
+        Command::Erase(args) => erase::erase(args),
+        Command::Hold(command) => erase::hold(command),
         Command::Plan(args) => plan::plan(&args),
         Command::Config(ConfigCommand::Check { config, json }) => node::config_check(&config, json),
     };

@@ -475,7 +475,7 @@ pub(crate) const REQUEST_UNKNOWN: Unserved = Unserved {
            ROLE NAME HEX`, `revoke HEX` or `order JSON`",
     meaning: "The line is no request.",
     what_to_do: "Use `sequencer org | device | identity | status | backup | journal inspect | tune | \
-                 pause | resume | seal | drain`.",
+                 pause | resume | seal | drain | erase | hold`.",
 };
 
 pub(crate) const CHANGE_NOT_HEX: Unserved = Unserved {
@@ -571,6 +571,16 @@ pub const ADMIN: &[Unserved] = &[
                   reset; a pause holds as long as its note cannot be removed.",
         what_to_do: "Make room in the node's folder, or move a full `operator.log` away and keep it; \
                      then order again.",
+    },
+    Unserved {
+        requests: ORDERS,
+        status: 0,
+        code: "[what is missing of a request to erase, or keeps it from being carried out]",
+        meaning: "The stop or what was collected before it is not on the chain, a legal hold is set, \
+                  the request is not the patient's or not valid now, or nobody is enrolled there; \
+                  nothing is erased. Of a tombstone that stands already: keys are left.",
+        what_to_do: "Do what it says ([erasing a patient](erasure.md)), and run `sequencer erase` \
+                     with the same request again.",
     },
     Unserved {
         requests: KEYS,

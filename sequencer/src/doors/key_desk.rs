@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use bodies::{BodyKeys, KeyFolder, KeyMedium as _, RecoveryKey};
+use bodies::{BodyKeys, Destroyed, KeyFolder, KeyMedium as _, RecoveryKey};
 use files::Audience;
 use model::{Clock as _, Millis, PatientIndex, SystemClock, with_causes};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ impl KeyDesk {
         match word {
             "keys" => Some(Ok(self.status(now))),
             "backup-keys" => Some(self.backup(rest, now)),
-            "destroy-keys" => Some(self.destroy(rest, now)),
+            "destroy-keys" => Some(self.destroy_named(rest, now)),
             _ => None,
         }
     }
@@ -85,19 +85,34 @@ impl KeyDesk {
         }))
     }
 
-    fn destroy(&self, rest: &str, now: Millis) -> Result<Value, String> {
-        let patients: Option<Vec<_>> = rest.split(',').map(patient).collect();
-        let patients = patients.filter(|some| some.len() <= DESTROYED_MAX);
-        let patients = patients.ok_or_else(|| {
-            format!("expected 1 to {DESTROYED_MAX} patient indices below 2^24, with commas between")
-        })?;
-        let destroyed = self.keys.destroy(&patients, now);
+    /// Whether a key of this patient is here.
+    pub fn has_keys_of(&self, patient: PatientIndex) -> bool {
+        self.keys.newest(patient).is_some()
+    }
+
+    /// Destroys every key of these patients, and what a release of before wrote of their readings
+    /// under another. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// Why not, for whoever asked.
+    pub fn destroy(&self, patients: &[PatientIndex], now: Millis) -> Result<Destroyed, String> {
+        let destroyed = self.keys.destroy(patients, now);
         // Also where that failed half-way: it is finished without anybody asking again.
         let erased = erase_states(&self.snapshots);
         let destroyed = destroyed.map_err(|error| with_causes(&error))?;
         erased.map_err(|error| {
             format!("the keys are destroyed, and a snapshot cannot be erased: {error}; ask again")
         })?;
+        Ok(destroyed)
+    }
+
+    fn destroy_named(&self, rest: &str, now: Millis) -> Result<Value, String> {
+        let patients: Option<Vec<_>> = rest.split(',').map(patient).collect();
+        let patients = patients.filter(|some| some.len() <= DESTROYED_MAX);
+        let patients = patients.ok_or_else(|| {
+            format!("expected 1 to {DESTROYED_MAX} patient indices below 2^24, with commas between")
+        })?;
+        let destroyed = self.destroy(&patients, now)?;
         Ok(json!({
             "schema": "vitals-keys-destroyed-1",
             "patients": patients.len(),

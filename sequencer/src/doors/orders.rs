@@ -43,11 +43,38 @@ pub enum Order {
     Seal,
     /// Nothing new is to be taken in, and all that is there to be settled.
     Drain,
+    /// A patient's readings are to be erased.
+    Erase {
+        /// Whose.
+        patient: u32,
+        /// Their signed request, in hex.
+        request: String,
+    },
+    /// A legal hold is to be set or cleared, for the reason that is given with the order.
+    Hold {
+        /// On whose readings.
+        patient: u32,
+        /// What becomes of it.
+        change: HoldOrder,
+    },
+    /// Nothing: every legal hold is told.
+    Holds,
+}
+
+/// What is ordered of a legal hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldOrder {
+    /// It is to be set.
+    Set,
+    /// It is to be cleared.
+    Clear,
 }
 
 impl Order {
     /// Words of all that change something, as metrics and the log of orders have them.
-    pub const WORDS: [&str; 6] = ["set", "reset", "pause", "resume", "seal", "drain"];
+    pub const WORDS: [&str; 8] =
+        ["set", "reset", "pause", "resume", "seal", "drain", "erase", "hold"];
 
     /// Its word.
     pub fn word(&self) -> &'static str {
@@ -60,6 +87,9 @@ impl Order {
             Order::Resume => "resume",
             Order::Seal => "seal",
             Order::Drain => "drain",
+            Order::Erase { .. } => "erase",
+            Order::Hold { .. } => "hold",
+            Order::Holds => "holds",
         }
     }
 }
@@ -154,7 +184,10 @@ mod tests {
     #[test]
     fn an_order_is_read_as_it_was_asked_for_by_whom_the_system_says() {
         let set = Order::Set { key: "log.level".into(), value: "warn".into() };
-        let orders = [Order::List, set, Order::Reset { key: None }, Order::Pause, Order::Drain];
+        let erase = Order::Erase { patient: 7, request: "00ff".into() };
+        let hold = Order::Hold { patient: 7, change: HoldOrder::Clear };
+        let others = [Order::List, Order::Reset { key: None }, Order::Pause, Order::Drain];
+        let orders = others.into_iter().chain([set, erase, hold, Order::Holds]);
         for order in orders {
             // What a client says of its user and process is not asked.
             let who = Who { uid: 0, pid: None, name: Some("anna".into()), reason: None };
@@ -198,6 +231,8 @@ mod tests {
             Order::Resume,
             Order::Seal,
             Order::Drain,
+            Order::Erase { patient: 0, request: String::new() },
+            Order::Hold { patient: 0, change: HoldOrder::Set },
         ];
         assert_eq!(all.map(|order| order.word()), Order::WORDS);
     }

@@ -15,7 +15,7 @@ use journal::{
 use model::{Millis, calendar};
 use serde::Serialize;
 use thiserror::Error;
-use wire::{Entry, FrameEntry, FrameError, FrameHeader, SealedFrame};
+use wire::{Entry, FrameEntry, FrameError, FrameHeader, SealedFrame, SignedErasure};
 
 use crate::folder::old_journal;
 use crate::stages::ledger::BodySeal;
@@ -415,6 +415,8 @@ fn kind_name(kind: EntryKind) -> String {
         EntryKind::STREAM_OPEN => "StreamOpen",
         EntryKind::GAP => "Gap",
         EntryKind::REFUSAL_COUNT => "RefusalCount",
+        EntryKind::ERASURE => "Erasure",
+        EntryKind::HOLD => "Hold",
         _ => return format!("kind {}", kind.code()),
     };
     name.to_owned()
@@ -483,6 +485,27 @@ fn describe(entry: &Entry, bodies: Bodies, fields: &mut Fields) {
             }
         }
         Entry::RefusalCount(counted) => fields.add("counted", format!("{counted:?}")),
+        Entry::Erasure(erasure) => describe_erasure(&erasure.request, bodies, fields),
+        Entry::Hold(hold) => {
+            fields.add("legal hold", format!("{:?}", hold.change));
+            if bodies == Bodies::Shown {
+                fields.add("patient", hold.patient.get());
+                fields.add("reason", hold.reason.as_str());
+                fields.add("by", hold.who.as_str());
+            }
+        }
+    }
+}
+
+fn describe_erasure(signed: &SignedErasure, bodies: Bodies, fields: &mut Fields) {
+    let request = signed.request;
+    fields.add("requested", calendar::Utc(request.requested_at));
+    fields.add("valid before", calendar::Utc(request.valid_until));
+    if let Ok(digest) = signed.digest() {
+        fields.add("request", hex::encode(digest.0));
+    }
+    if bodies == Bodies::Shown {
+        fields.add("patient", request.patient.get());
     }
 }
 

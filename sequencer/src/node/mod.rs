@@ -23,6 +23,7 @@ mod degraded;
 pub mod desk;
 mod elsewhere;
 mod endpoints;
+mod erasing;
 mod error;
 mod expected_day;
 pub mod frame_index;
@@ -96,7 +97,6 @@ use self::witness::WitnessThread;
 use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
 use crate::doors::http::{DoorPlace, HttpService};
-use crate::doors::key_desk::KeyDesk;
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{GuardedTask, UnplannedEnd, panic_of_task};
@@ -216,6 +216,7 @@ impl Node {
         let mut core = core::start_core(&opened, absorbed, &common)?;
         core.carrier = elsewhere::start(&opened, &core, &common).await?;
         start::note_withdrawals(&opened, &core.view, &withdrawn).await?;
+        start::destroy_erased(&opened, &core, &common).await;
         // Before anybody can send: the first frame finds out how late it is.
         let upkeep = start::start_upkeep(&opened, &core, &common)?;
         // And before anybody can show a receipt: each that holds the node is kept.
@@ -235,6 +236,7 @@ impl Node {
         let tuning = start::tuning(&opened, &core, &common, live);
         let orders = start::order_desk(&opened, &core, &common, tuning.clone());
         let Common { stop, guard, watched, around, operations: door_place, .. } = common;
+        let body_keys = start::key_desk(&opened);
         let Opened { layout, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
         let (page, page_task) = page.unzip();
@@ -242,7 +244,6 @@ impl Node {
         let endpoints = Endpoints { ingest: ingest_at, http, page, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
-        let body_keys = KeyDesk::new(core.body_keys.clone(), layout.snapshots());
         let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys, orders };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);

@@ -1,4 +1,5 @@
-//! Carries out what an operator orders on the socket: tuning, pause and resume, seal, drain.
+//! Carries out what an operator orders on the socket: tuning, pause and resume, seal, drain,
+//! erasures and legal holds.
 //!
 //! One at a time, and each with a durable line in the log of orders before it takes effect: what is
 //! done without one would be nobody's. But for what ends a delay, and for a pause: a disk that is
@@ -18,12 +19,14 @@ use std::sync::Arc;
 use model::{Clock as _, Millis, escape_lines, with_causes};
 use serde_json::{Value, json};
 use thiserror::Error;
+use wire::HoldChange;
 
+use super::erasing::{Erasing, ErasingError};
 use super::orders::{InForce, Orders, Since};
 use super::tuning::{Change, Prepared, TuneError, Tuning, applies};
 use crate::clock::NodeClock;
 use crate::doors::codes::ORDER_PANICKED;
-use crate::doors::orders::{Answering, CarryOut, Order, Ordered};
+use crate::doors::orders::{Answering, CarryOut, HoldOrder, Order, Ordered};
 use crate::folder::layout::Layout;
 use crate::folder::operator_log::{Line, OperatorLog, OperatorLogError};
 use crate::folder::paused::Paused;
@@ -47,6 +50,8 @@ enum NotDone {
          or stop it as it is, which loses nothing"
     )]
     Paused { since: String },
+    #[error(transparent)]
+    Erasing(#[from] ErasingError),
     #[error("the window cannot be closed now")]
     Close(#[from] AdmitError),
     #[error("what was ordered holds, and how far batches are settled cannot be read")]
@@ -63,6 +68,7 @@ pub(super) struct Parts {
     pub(super) store: Arc<Store>,
     pub(super) clock: Arc<NodeClock>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) erasing: Erasing,
 }
 
 struct Desk {
@@ -95,11 +101,21 @@ impl OrderDesk {
     /// What is written is written beside the runtime's threads; a close waits for the writer.
     async fn answer(&self, ordered: Ordered) -> Result<Result<Value, String>, NotDone> {
         let desk = Arc::clone(&self.0);
-        let order = ordered.order.clone();
+        let Ordered { order, who } = ordered.clone();
         let done = tokio::task::spawn_blocking(move || desk.carry_out(&ordered)).await;
         let Ok(done) = done else { return Ok(Err(ORDER_PANICKED.code.into())) };
         let more = match (done?, &order) {
             (Some(answer), _) => return Ok(Ok(answer)),
+            (None, Order::Erase { patient, request }) => {
+                return Ok(Ok(self.0.parts.erasing.erase(*patient, request).await?));
+            }
+            (None, Order::Hold { patient, change }) => {
+                let change = match change {
+                    HoldOrder::Set => HoldChange::Set,
+                    HoldOrder::Clear => HoldChange::Clear,
+                };
+                return Ok(Ok(self.0.parts.erasing.hold(*patient, change, &who).await?));
+            }
             (None, Order::Seal) => self.0.seal().await?,
             (None, Order::Drain) => {
                 self.0.close_what_is_open().await?;
@@ -146,6 +162,10 @@ impl Desk {
             }
             Order::Pause => return self.pause(&in_force, who).map(Some),
             Order::Resume => return self.resume(&in_force, who).map(Some),
+            Order::Holds => return Ok(Some(self.parts.erasing.holds())),
+            // Whose it is stands in the journal, if it is carried out.
+            Order::Erase { .. } => self.note("erase", who)?,
+            Order::Hold { .. } => self.note("hold", who)?,
             Order::Seal => self.note("seal", who)?,
             Order::Drain => self.begin_drain(&in_force, who)?,
         }

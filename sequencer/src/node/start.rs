@@ -19,6 +19,7 @@ use super::certificates::CertificateCount;
 use super::chain_gate::ChainGate;
 use super::common::Common;
 use super::core::Core;
+use super::erasing::{Erasing, destroy_again};
 use super::error::NodeError;
 use super::expected_day::ExpectedDay;
 use super::head::keep_evidence;
@@ -32,6 +33,7 @@ use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::http::{Access, HttpService, Shown};
+use crate::doors::key_desk::KeyDesk;
 use crate::doors::page::{self, Behind, OperatorPageError};
 use crate::folder::authority::ServerTls;
 use crate::folder::secrets;
@@ -379,7 +381,29 @@ pub(super) fn order_desk(
         store: opened.store.clone(),
         clock: common.clock.clone(),
         metrics: common.watched.metrics().clone(),
+        erasing: Erasing {
+            admit: core.admit.clone(),
+            view: core.view.clone(),
+            store: opened.store.clone(),
+            clock: common.clock.clone(),
+            hub: core.hub.clone(),
+            keys: key_desk(opened),
+        },
     }))
+}
+
+/// What an operator asks of the keys of readings.
+pub(super) fn key_desk(opened: &Opened) -> KeyDesk {
+    KeyDesk::new(opened.body_keys.clone(), opened.layout.snapshots())
+}
+
+/// Before anybody is answered: keys of whoever is erased that were put back go again.
+pub(super) async fn destroy_erased(opened: &Opened, core: &Core, common: &Common) {
+    let (keys, erasures) = (key_desk(opened), core.view.erasures());
+    let now = common.clock.now();
+    // Beside the runtime's threads: all other keys are written anew. What panics is told by the
+    // keys themselves, which no later call finds whole.
+    drop(tokio::task::spawn_blocking(move || destroy_again(&keys, &erasures, now)).await);
 }
 
 /// The operator's page, if it is configured: where it is, and its task.

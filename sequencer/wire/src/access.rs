@@ -80,6 +80,12 @@ impl Reason {
         Ok(Reason(text.to_owned()))
     }
 
+    /// Reads a long text.
+    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Reason, DecodeError> {
+        let text = std::str::from_utf8(from.long("reason", REASON_BYTES_MAX)?);
+        Reason::new(text.map_err(|_| DecodeError::field("reason", "not UTF-8"))?)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

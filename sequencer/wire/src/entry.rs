@@ -12,12 +12,14 @@ use crate::{
 };
 
 mod decision;
+mod erasure;
 mod frame;
 mod gap;
 mod refusal;
 mod sealed;
 
 pub use decision::Decision;
+pub use erasure::{ErasureEntry, HoldChange, HoldEntry};
 pub use frame::FrameEntry;
 pub use gap::{GapEntry, JournalPlace};
 pub use refusal::{
@@ -72,6 +74,10 @@ pub enum Entry {
     Gap(GapEntry),
     /// How often the same was refused again.
     RefusalCount(RefusalCount),
+    /// A patient's readings are erased.
+    Erasure(ErasureEntry),
+    /// A legal hold on the erasure of a patient's readings is set or cleared.
+    Hold(HoldEntry),
 }
 
 /// Which frame an entry stores.
@@ -96,6 +102,8 @@ mod kind {
     pub(super) const STREAM_OPEN: u8 = 7;
     pub(super) const GAP: u8 = 8;
     pub(super) const REFUSAL_COUNT: u8 = 9;
+    pub(super) const ERASURE: u8 = 10;
+    pub(super) const HOLD: u8 = 11;
 }
 
 impl Entry {
@@ -116,6 +124,8 @@ impl Entry {
             Entry::StreamOpen { .. } => kind::STREAM_OPEN,
             Entry::Gap(_) => kind::GAP,
             Entry::RefusalCount(_) => kind::REFUSAL_COUNT,
+            Entry::Erasure(_) => kind::ERASURE,
+            Entry::Hold(_) => kind::HOLD,
         }
     }
 
@@ -132,7 +142,7 @@ impl Entry {
     /// Canonical bytes of the body.
     ///
     /// # Errors
-    /// [`DecodeError`] if a registry change is malformed.
+    /// [`DecodeError`] if a registry change or a request to erase is malformed.
     pub fn to_bytes(&self) -> Result<Vec<u8>, DecodeError> {
         let mut bytes = Vec::new();
         self.write(&mut bytes)?;
@@ -189,6 +199,8 @@ impl Entry {
             }
             Entry::Gap(entry) => entry.write(to),
             Entry::RefusalCount(counted) => counted.write(to),
+            Entry::Erasure(erasure) => erasure.write(to)?,
+            Entry::Hold(hold) => hold.write(to),
         }
         Ok(())
     }
@@ -226,6 +238,8 @@ impl Entry {
             }
             kind::GAP => Entry::Gap(GapEntry::read(&mut from)?),
             kind::REFUSAL_COUNT => Entry::RefusalCount(RefusalCount::read(&mut from)?),
+            kind::ERASURE => Entry::Erasure(ErasureEntry::read(&mut from)?),
+            kind::HOLD => Entry::Hold(HoldEntry::read(&mut from)?),
             found => {
                 let found = u64::from(found);
                 return Err(DecodeError::Unknown { what: "kind of entry", found }.into());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::{GatewayId, Millis, Position, Sequence};
 
 use crate::StreamName;
-use crate::entry::{Decision, Entry, FrameName};
+use crate::entry::{Decision, Entry, ErasureEntry, FrameName};
 use crate::hash::Holder;
 use crate::receipt::{
     AccessItem, FramesItem, GroupIdentity, Items, OperationItem, Receipt, ReceiptError, RefusalItem,
@@ -113,6 +113,13 @@ impl GroupReceipts {
                 let item = RefusalItem { position, digest: refusal.digest };
                 self.items_of(refusal.requester).refusals.push(item);
             }
+            // Beside operations: it takes effect by a patient's signature, and its digest is of a
+            // domain of its own.
+            Entry::Erasure(ErasureEntry { request, requester }) => {
+                // Of what was read or written as an entry: it has bytes.
+                let Ok(digest) = request.digest() else { return };
+                self.items_of(*requester).operations.push(OperationItem { position, time, digest });
+            }
             // By `add_frame`; and nobody on a connection asked for the others, so nobody waits for
             // a receipt of them.
             Entry::Frame(_)
@@ -121,7 +128,8 @@ impl GroupReceipts {
             | Entry::Close { .. }
             | Entry::StreamOpen { .. }
             | Entry::Gap(_)
-            | Entry::RefusalCount(_) => {}
+            | Entry::RefusalCount(_)
+            | Entry::Hold(_) => {}
         }
     }
 

@@ -94,6 +94,7 @@ mod credit;
 mod deframe;
 mod encrypted;
 mod entry;
+mod erasure;
 mod frame;
 mod group;
 mod hash;
@@ -126,9 +127,11 @@ pub use credit::{Credit, UnderWay};
 pub use deframe::Deframer;
 pub use encrypted::{Encrypted, Sealed};
 pub use entry::{
-    Decision, Entry, FrameEntry, FrameName, GapEntry, JournalPlace, RefusalCount, RefusalEntry,
-    RefusalReason, RefusedItem, RefusedKind, SealedFrame, Sealing, StoringFrame, place_digest,
+    Decision, Entry, ErasureEntry, FrameEntry, FrameName, GapEntry, HoldChange, HoldEntry,
+    JournalPlace, RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, SealedFrame,
+    Sealing, StoringFrame, place_digest,
 };
+pub use erasure::{ErasureOf, ErasureRequest, KeyChecks, SignedErasure};
 pub use frame::{Frame, FramePlace, RAW_ROW_BYTES};
 pub use group::{GroupReceipts, PlacedEntry, PlacedFrame, receipts_of_group};
 pub use hash::{Address, Holder, Role};

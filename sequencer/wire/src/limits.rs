@@ -34,6 +34,10 @@ pub const REASON_BYTES_MAX: usize = 256;
 /// Letters and digits that a reason for breaking the glass has at least.
 pub const REASON_LETTERS_MIN: usize = 4;
 
+/// How long a patient's request to erase their readings is valid at most, milliseconds: a month, in
+/// which GDPR 12(3) wants it answered.
+pub const ERASURE_VALIDITY_MS_MAX: u64 = 31 * 24 * 60 * 60 * 1000;
+
 /// Most resume marks in a welcome; the answer to each stream's opening is authoritative.
 pub const MARKS_MAX: usize = 512;
 

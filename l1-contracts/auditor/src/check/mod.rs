@@ -41,6 +41,7 @@ mod openings;
 mod operations;
 mod parts;
 mod proofs;
+mod readings;
 
 pub use batch::{Summary, batch, edges, private_file};
 pub use deployment::{ChainKey, OnChain, contract_code, deployment};
@@ -48,3 +49,4 @@ pub use frames::{FramesCounts, NamedFrames, frames};
 pub use headers::{Lateness, Settled, head, headers};
 pub use openings::{Coverage, NamedOpening, Opened, SoundBatch, coverage, opening};
 pub use parts::{AcceptedKey, BatchContext, Context, Previous, Tail};
+pub use readings::{NamedErasure, Readings, ReadingsCounts, readings};

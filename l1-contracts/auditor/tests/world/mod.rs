@@ -5,7 +5,7 @@ mod story;
 
 pub(crate) use forge::Forge;
 pub(crate) use story::{Built, PATIENT, Plan, REASON, START_S};
-pub(crate) use story::{build, genesis_time, registrar, request, view_key};
+pub(crate) use story::{build, genesis_time, patient_key, registrar, request, view_key};
 
 use alloy::primitives::{Address, B256};
 use auditor::check::{self, BatchContext, ChainKey, Context, OnChain, Previous, Settled};

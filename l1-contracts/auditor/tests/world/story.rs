@@ -68,7 +68,7 @@ pub(crate) fn registrar() -> Word {
     field::to_word(&registrar_key().public().hash())
 }
 
-fn patient_key() -> SecretKey {
+pub(crate) fn patient_key() -> SecretKey {
     SecretKey::from_bytes(&[1; 32])
 }
 

@@ -229,6 +229,8 @@ impl Admit {
             // The operator's and the node's own: no stranger can send them. The one change of the
             // registry that a peer causes has a way of its own.
             Item::Registry(_)
+            | Item::Erase(_)
+            | Item::Hold(_)
             | Item::CountDue
             | Item::CountRefusals
             | Item::CloseDue

@@ -13,14 +13,15 @@ use statement::operation::SignedOperation;
 use statement::{c1, scope};
 use thiserror::Error;
 use wire::{
-    AccessRequest, Decision, Entry, FrameEntry, Holder, RefusalCount, RefusalEntry, RefusalReason,
-    RefusedItem, RefusedKind, SealedFrame, Sealing, SignedAccessRequest, StoredOperation,
-    StreamName,
+    AccessRequest, Decision, Entry, ErasureEntry, ErasureOf, FrameEntry, HoldEntry, Holder,
+    RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, SealedFrame, Sealing,
+    SignedAccessRequest, SignedErasure, StoredOperation, StreamName,
 };
 
 use super::bodies::BodySeal;
 use super::collected::{Collected, FrameOf};
 use super::consent::Consent;
+use super::erasures::{Erasures, NotErased, Tombstone};
 use super::frames::StoredFrame;
 use super::index::FrameNodes;
 use super::refuse::Refusing;
@@ -103,6 +104,7 @@ pub struct Ledger {
     /// Shared with states that are being written down, like the registry.
     pub(super) consent: Arc<Consent>,
     pub(super) registry: Arc<Registry>,
+    pub(super) erasures: Arc<Erasures>,
     pub(super) streams: Streams,
     pub(super) window: OpenWindow,
     /// Requests that are still valid, by practitioner and nonce.
@@ -150,6 +152,7 @@ impl Ledger {
             operation_scope,
             consent: Arc::new(consent),
             registry: Arc::default(),
+            erasures: Arc::default(),
             streams: Streams::new(nodes),
             window,
             asked: BTreeMap::new(),
@@ -177,6 +180,11 @@ impl Ledger {
     /// Who is registered.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Whose readings are erased, and whose are held.
+    pub fn erasures(&self) -> &Arc<Erasures> {
+        &self.erasures
     }
 
     /// Losses of the journal's end that an operator accepted.
@@ -240,6 +248,13 @@ impl Ledger {
                 self.term = gap.term;
             }
             Entry::RefusalCount(counted) => self.absorb_count(counted, position, time),
+            Entry::Erasure(erasure) => {
+                self.absorb_erasure(erasure, position, time).map_err(broken)?;
+            }
+            Entry::Hold(hold) => {
+                self.check_hold(hold).map_err(|error| broken(error.to_string()))?;
+                Arc::make_mut(&mut self.erasures).take_hold(hold, position, time);
+            }
         }
         // The greatest, not the last: an operation may be stamped ahead of what follows it.
         self.last_time = self.last_time.max(time);
@@ -488,6 +503,37 @@ impl Ledger {
             let refused = RefusedAccess { position, time, digest, requester, uncovered, count };
             self.window.take_refused(patient, refused);
         }
+    }
+
+    /// Whether the patient signed this request behind the stop of their record, and nothing keeps
+    /// their readings.
+    pub(super) fn check_erasure(&self, signed: &SignedErasure) -> Result<(), NotErased> {
+        let patient = signed.request.patient;
+        let record = self.consent.record(patient);
+        let (key_hash, nonce) =
+            record.map(|record| (record.key_hash, record.nonce)).unwrap_or_default();
+        let about = ErasureOf { scope: self.config.scope, patient, key_hash, nonce };
+        self.erasures.check_request(signed, record, about)
+    }
+
+    /// Believed because the patient signed it, and not because it stands there: keys are destroyed
+    /// for it.
+    fn absorb_erasure(
+        &mut self,
+        erasure: &ErasureEntry,
+        position: Position,
+        time: Millis,
+    ) -> Result<(), String> {
+        let ErasureEntry { request, requester } = erasure;
+        self.check_erasure(request).map_err(|error| error.to_string())?;
+        let digest = request.digest().map_err(|error| error.to_string())?;
+        let tombstone = Tombstone { position, time, digest, requester: *requester };
+        Arc::make_mut(&mut self.erasures).take(request.request.patient, tombstone);
+        Ok(())
+    }
+
+    pub(super) fn check_hold(&self, hold: &HoldEntry) -> Result<(), NotErased> {
+        self.erasures.check_hold(hold, self.consent.record(hold.patient).is_some())
     }
 
     fn absorb_close(

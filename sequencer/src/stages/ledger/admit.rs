@@ -139,7 +139,9 @@ impl<D: Deliver> LedgerAdmission<D> {
             }
         }
         self.closed.extend(closed);
-        if let Entry::StreamOpen { descriptor, .. } = &entry {
+        if let Entry::StreamOpen { descriptor, .. } = &entry
+            && self.ledger.erasures().tombstone(descriptor.key.patient).is_none()
+        {
             self.bodies.expect(descriptor.key.patient);
         }
         let placed = PlacedEntry { position, time, entry };
@@ -215,11 +217,13 @@ impl<D: Deliver> LedgerAdmission<D> {
                 Some(*requester)
             }
             Entry::Refusal(refusal) => Some(refusal.requester),
+            Entry::Erasure(erasure) => Some(erasure.requester),
             Entry::RegistryChange(_)
             | Entry::Close { .. }
             | Entry::StreamOpen { .. }
             | Entry::Gap(_)
-            | Entry::RefusalCount(_) => None,
+            | Entry::RefusalCount(_)
+            | Entry::Hold(_) => None,
         }
     }
 

@@ -4,9 +4,13 @@ use model::{
     Action, BatchNumber, GatewayId, Interval, Millis, Operation, PatientIndex, Position,
     PractitionerId, RuleSlot, Sequence, Uncovered,
 };
-use wire::{Descriptor, Frame, Holder, Page, Receipt, RegistryChange, SignedOperation, StreamKey};
+use wire::{
+    Descriptor, Frame, HoldEntry, Holder, Page, Receipt, RegistryChange, SignedErasure,
+    SignedOperation, StreamKey,
+};
 
 use super::authentic::AuthenticRequest;
+use super::erasures::Tombstone;
 use super::frames::{FramesAsked, StoredPlace};
 use super::refusal::Refusal;
 use crate::stages::rows::{EvaluatedRow, OperationRow};
@@ -62,6 +66,11 @@ pub enum Item {
     },
     /// The operator changes the registry.
     Registry(RegistryChange),
+    /// The operator carries out a patient's request to erase their readings. Whoever submits it has
+    /// seen that the patient's stop is settled, and destroys the keys behind the answer.
+    Erase(Box<SignedErasure>),
+    /// The operator sets or clears a legal hold.
+    Hold(Box<HoldEntry>),
     /// What was refused again and counted for a minute becomes entries: nobody else may send
     /// anything for as long.
     CountDue,
@@ -95,6 +104,8 @@ impl Item {
                 patient_of(operation)
             }
             Item::Access { request, .. } => Some(request.signed().request().patient),
+            Item::Erase(signed) => Some(signed.request.patient),
+            Item::Hold(hold) => Some(hold.patient),
             Item::Registry(_)
             | Item::CountDue
             | Item::CountRefusals
@@ -164,6 +175,13 @@ pub enum Answer {
     },
     /// The registry is changed.
     RegistryChanged {
+        /// Where.
+        position: Position,
+    },
+    /// The patient's readings are erased: their keys may be destroyed from here on.
+    Erased(Tombstone),
+    /// The hold is set or cleared.
+    HoldChanged {
         /// Where.
         position: Position,
     },

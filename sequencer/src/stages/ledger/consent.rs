@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ark_bn254::Fr;
-use model::{DecodeError, PatientIndex, Reader, Record, Word};
+use model::{DecodeError, Millis, PatientIndex, Reader, Record, Word};
 use statement::c1::{self, C1Error};
 use statement::operation::SignedOperation;
 use statement::tree::Tree;
@@ -28,11 +28,14 @@ pub struct Owner {
     pub key_hash: Word,
     /// Nonce of the next operation.
     pub nonce: u32,
+    /// When the record was stopped; [`Millis::UNBOUNDED_FUTURE`] while it is open.
+    pub closed_at: Millis,
 }
 
 impl Owner {
     pub(super) fn of(record: &Record) -> Owner {
-        Owner { key_hash: record.key_hash, nonce: record.nonce }
+        let Record { key_hash, nonce, closed_at, .. } = *record;
+        Owner { key_hash, nonce, closed_at }
     }
 }
 

@@ -8,12 +8,16 @@ use model::{
 };
 use statement::operation::SignedOperation;
 use statement::{c1, c2, field};
-use wire::{Decision, Descriptor, Entry, Holder, Page, RegistryChange, SignedAccessRequest};
+use wire::{
+    Decision, DecodeError, Descriptor, Entry, ErasureEntry, HoldEntry, Holder, Page,
+    RegistryChange, SignedAccessRequest, SignedErasure,
+};
 
 use super::absorb::{Ledger, access_claim, releases};
 use super::answer::{Answer, Item, ToClose};
 use super::collected::{Collected, FrameOf};
 use super::counts::KEYS_MAX;
+use super::erasures::{NotErased, Tombstone};
 use super::frames::FramesAsked;
 use super::refuse::{Ground, refuse};
 use super::segment::FrameFacts;
@@ -46,6 +50,8 @@ impl Ledger {
                 self.decide_access(&asking, at)
             }
             Item::Registry(change) => self.decide_registry(change, at),
+            Item::Erase(signed) => self.decide_erase(signed, at),
+            Item::Hold(hold) => self.decide_hold(hold, at),
             // Appended before anything is decided; nothing else is to be done.
             Item::CountDue | Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
             // Decided again behind each close, until the open window is not due.
@@ -373,6 +379,31 @@ impl Ledger {
         let entry = Box::new(Entry::RegistryChange(change.clone()));
         let answer = Answer::RegistryChanged { position: at.position };
         Ok(Verdict::Append { entry, time: at.now, answer })
+    }
+
+    fn decide_erase(&self, signed: &SignedErasure, at: At) -> Result<Verdict<'static>, Ground> {
+        let request = signed.request;
+        let (from, until) = (request.requested_at, request.valid_until);
+        // It takes away what nobody gives back: over by either clock it is over.
+        let latest = at.now.plus(self.config.clock_skew_ms_max);
+        if from > latest || at.now.max(at.latest) >= until {
+            return Err(NotErased::NotValid { from, until }.into());
+        }
+        self.check_erasure(signed)?;
+        let malformed = |error: DecodeError| Ground::MalformedOperation(error.to_string());
+        let digest = signed.digest().map_err(malformed)?;
+        // They signed, and came by no certificate: so does an operation that is handed in.
+        let owner = self.consent.record(request.patient).ok_or(NotErased::NotEnrolled)?;
+        let requester = Holder::signer(&owner.key_hash);
+        let tombstone = Tombstone { position: at.position, time: at.now, digest, requester };
+        let entry = Box::new(Entry::Erasure(ErasureEntry { request: *signed, requester }));
+        Ok(Verdict::Append { entry, time: at.now, answer: Answer::Erased(tombstone) })
+    }
+
+    fn decide_hold(&self, hold: &HoldEntry, at: At) -> Result<Verdict<'static>, Ground> {
+        self.check_hold(hold)?;
+        let answer = Answer::HoldChanged { position: at.position };
+        Ok(Verdict::Append { entry: Box::new(Entry::Hold(hold.clone())), time: at.now, answer })
     }
 
     /// When the open window ends by the clock.

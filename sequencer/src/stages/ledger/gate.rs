@@ -73,6 +73,8 @@ impl Surroundings {
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
             Item::Registry(_)
+            | Item::Erase(_)
+            | Item::Hold(_)
             | Item::CountDue
             | Item::CountRefusals
             | Item::CloseDue

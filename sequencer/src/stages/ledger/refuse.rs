@@ -6,6 +6,7 @@ use thiserror::Error;
 use wire::{Entry, Holder, RefusalEntry, RefusalReason, RefusedItem, RegistryKey, place_digest};
 
 use super::answer::{Answer, Item};
+use super::erasures::NotErased;
 use super::refusal::Refusal;
 use super::registry::UnknownName;
 use super::verdict::{At, Verdict};
@@ -103,6 +104,8 @@ pub(super) enum Ground {
     UnknownName(UnknownName),
     #[error("{0}")]
     MalformedChange(String),
+    #[error(transparent)]
+    NotErased(#[from] NotErased),
     #[error("expected fewer items of one holder in a group")]
     GroupFull,
     #[error("{0}")]
@@ -135,6 +138,7 @@ impl Ground {
             | Ground::NotRegistered(_)
             | Ground::UnknownName(_)
             | Ground::MalformedChange(_)
+            | Ground::NotErased(_)
             | Ground::ClockDoubt(_)
             | Ground::JournalAhead { .. }
             | Ground::EndsBeforeJournal { .. }
@@ -161,6 +165,7 @@ impl Ground {
             Ground::Unauthentic(_) => RejectCode::Signature,
             Ground::Operation(error) => error.code(),
             Ground::Request { code, .. } => *code,
+            Ground::NotErased(why) => why.code(),
             Ground::GroupFull => RejectCode::Busy,
             // Not Clock, which speaks of the peer's: here it is the node that has to wait.
             Ground::ClockDoubt(_)
@@ -239,6 +244,8 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
         // Their grounds answer only.
         Item::OpenStream { .. }
         | Item::Registry(_)
+        | Item::Erase(_)
+        | Item::Hold(_)
         | Item::CountDue
         | Item::CountRefusals
         | Item::CloseDue
@@ -272,6 +279,7 @@ mod tests {
             (Ground::JournalAhead { until: Millis::default() }, Refusing::AnswerOnly),
             (Ground::EndsBeforeJournal { last: Millis::default() }, Refusing::AnswerOnly),
             (Ground::SignedAhead { until: Millis::default() }, Refusing::AnswerOnly),
+            (NotErased::NotStopped.into(), Refusing::AnswerOnly),
             (Ground::NoRoom, Refusing::AnswerOnly),
             (Ground::NoKey, Refusing::AnswerOnly),
             (Ground::Draining, Refusing::AnswerOnly),

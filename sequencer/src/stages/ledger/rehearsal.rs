@@ -111,6 +111,8 @@ impl Rehearsal {
             Entry::SealedFrame(frame) => Some(frame.key.patient),
             Entry::AccessRequest { request, .. } => Some(request.request().patient),
             Entry::RefusalCount(counted) => Some(counted.patient),
+            Entry::Erasure(erasure) => Some(erasure.request.request.patient),
+            Entry::Hold(hold) => Some(hold.patient),
             Entry::Operation { .. } => {
                 self.operation(entry, position)?.map(|signed| signed.operation.patient)
             }

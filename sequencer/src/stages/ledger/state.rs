@@ -18,6 +18,7 @@ use super::codec::{
     NAME_BYTES_MIN, read_flag, read_map, read_name, write_count, write_name, write_time,
 };
 use super::consent::Consent;
+use super::erasures::Erasures;
 use super::index::{DamagedNode, FrameNodes, Look};
 use super::registry::Registry;
 use super::streams::Streams;
@@ -25,8 +26,10 @@ use super::window::codec::Beside;
 use super::window::{OpenWindow, Unread};
 
 /// First byte of a state: a change of any layout in it is another version.
-const VERSION: u8 = 2;
-/// The one before, in which the last readings of open segments stand in the clear.
+const VERSION: u8 = 3;
+/// The one before, of releases that knew no erasures: a journal with one has no state of theirs.
+const VERSION_BEFORE: u8 = 2;
+/// The one before that, in which the last readings of open segments stand in the clear.
 const VERSION_PLAIN: u8 = 1;
 /// Bytes of a request that was decided, beside its practitioner's name.
 const ASKED_BYTES: usize = 8 + 8 + 31 + 8 + 1;
@@ -36,6 +39,7 @@ const ASKED_BYTES: usize = 8 + 8 + 31 + 8 + 1;
 pub struct LedgerState {
     consent: Arc<Consent>,
     registry: Arc<Registry>,
+    erasures: Arc<Erasures>,
     streams: Streams,
     window: OpenWindow,
     asked: BTreeMap<(PractitionerId, u64), AskedBefore>,
@@ -53,6 +57,7 @@ impl Ledger {
         LedgerState {
             consent: Arc::clone(&self.consent),
             registry: Arc::clone(&self.registry),
+            erasures: Arc::clone(&self.erasures),
             streams: self.streams.clone(),
             window: self.window.clone(),
             asked: self.asked.clone(),
@@ -74,12 +79,16 @@ impl Ledger {
     ) -> Result<Ledger, DecodeError> {
         let mut from = Reader::new(state);
         let known = |version: u8| match version {
-            VERSION => Some(false),
-            VERSION_PLAIN => Some(true),
+            VERSION | VERSION_BEFORE | VERSION_PLAIN => Some(version),
             _ => None,
         };
-        let is_plain = from.map("a state of version 1 or 2", Reader::u8, known)?;
+        let version = from.map("a state of version 1 to 3", Reader::u8, known)?;
+        let is_plain = version == VERSION_PLAIN;
         let (last_time, term, index_end) = (from.millis()?, from.u32()?, from.u64()?);
+        let erasures = match version {
+            VERSION => Arc::new(Erasures::read(&mut from)?),
+            _ => Arc::default(),
+        };
         let registry = Arc::new(Registry::read(&mut from)?);
         let consent = Arc::new(Consent::read(&mut from)?);
         let streams = Streams::read(nodes(index_end), &mut from)?;
@@ -92,7 +101,8 @@ impl Ledger {
         }
         from.finish()?;
         let new = Ledger::indexed(config, streams.nodes().clone());
-        Ok(Ledger { registry, consent, streams, window, asked, last_time, term, ..new })
+        let state = Ledger { registry, consent, streams, window, asked, ..new };
+        Ok(Ledger { erasures, last_time, term, ..state })
     }
 
     /// How many segments are open: freezing copies up to 17 KiB of each, and none right behind a
@@ -152,6 +162,7 @@ impl LedgerState {
         write_time(self.last_time, &mut out);
         out.extend(self.term.to_be_bytes());
         out.extend(self.index_end.to_be_bytes());
+        self.erasures.write(&mut out);
         self.registry.write(&mut out);
         self.consent.write(&mut out);
         self.streams.write(&mut out);

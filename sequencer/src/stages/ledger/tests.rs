@@ -1,6 +1,7 @@
 mod bodies;
 mod clocks;
 mod counts;
+mod erasures;
 mod floods;
 mod guess;
 mod mixes;

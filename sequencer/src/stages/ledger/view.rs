@@ -18,6 +18,7 @@ use wire::{Entry, FramesItem, GroupReceipts, Holder, Mark, PlacedEntry, StoredOp
 use super::absorb::Ledger;
 use super::answer::{action_of, patient_of};
 use super::consent::Owner;
+use super::erasures::Erasures;
 use super::recent::{AppliedOperation, Recent};
 use super::registry::Registry;
 use super::streams::Marks;
@@ -53,8 +54,9 @@ struct Published {
     status: Status,
     last_time: Millis,
     registry: Arc<Registry>,
+    erasures: Arc<Erasures>,
     marks: Marks,
-    /// Memory: 44 bytes a patient.
+    /// Memory: 52 bytes a patient.
     owners: BTreeMap<PatientIndex, Owner>,
     recent: Recent,
     /// What was withdrawn, by the window that it took effect in. Memory: 16 bytes a window, of
@@ -69,6 +71,7 @@ impl LedgerView {
     /// The view of a ledger that absorbed durable entries only.
     pub(super) fn of_durable(ledger: &Ledger) -> LedgerView {
         let registry = Arc::new(ledger.registry().clone());
+        let erasures = Arc::clone(ledger.erasures());
         let marks = ledger.streams.marks();
         let (status, last_time) = (status(ledger), ledger.last_time);
         let owners = ledger.consent.owners();
@@ -76,7 +79,7 @@ impl LedgerView {
         let open = (ledger.window.number().0, ledger.window.withdrawals());
         let withdrawals = BTreeMap::from([open]);
         let published =
-            Published { status, last_time, registry, marks, owners, recent, withdrawals };
+            Published { status, last_time, registry, erasures, marks, owners, recent, withdrawals };
         let operation_scope = *ledger.operation_scope();
         LedgerView { operation_scope, published: Arc::new(RwLock::new(published)) }
     }
@@ -119,6 +122,10 @@ impl LedgerView {
                         published.owners.insert(patient, Owner::of(record));
                     }
                 }
+                // Shared with the ledger, which copies it at its next change while it is read.
+                Entry::Erasure(_) | Entry::Hold(_) => {
+                    published.erasures = Arc::clone(ledger.erasures());
+                }
                 Entry::Frame(_)
                 | Entry::SealedFrame(_)
                 | Entry::AccessRequest { .. }
@@ -143,6 +150,11 @@ impl LedgerView {
     /// Who is registered.
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.read().registry)
+    }
+
+    /// Whose readings are erased, and whose are held.
+    pub fn erasures(&self) -> Arc<Erasures> {
+        Arc::clone(&self.read().erasures)
     }
 
     /// Who signs for the record of a patient, if there is one.

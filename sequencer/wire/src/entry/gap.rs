@@ -54,9 +54,6 @@ impl GapEntry {
         }
         let mut place = || Ok(JournalPlace { group: from.u64()?, position: from.u64()? });
         let (lost, known) = (place()?, place()?);
-        let reason = from.long("reason", crate::limits::REASON_BYTES_MAX)?;
-        let reason = std::str::from_utf8(reason);
-        let reason = reason.map_err(|_| DecodeError::field("reason", "not UTF-8"))?;
-        Ok(GapEntry { term, lost, known, reason: Reason::new(reason)? })
+        Ok(GapEntry { term, lost, known, reason: Reason::read(from)? })
     }
 }

@@ -19,14 +19,14 @@ pub struct FramesItem {
     pub appended: Millis,
 }
 
-/// An operation that took effect.
+/// An operation that took effect, or an erasure.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OperationItem {
     /// Journal position.
     pub position: Position,
     /// The operation's effective time, t_op.
     pub time: Millis,
-    /// [`crate::SignedOperation::digest`].
+    /// [`crate::SignedOperation::digest`], or [`crate::SignedErasure::digest`].
     pub digest: Digest,
 }
 

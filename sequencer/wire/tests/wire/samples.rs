@@ -138,6 +138,17 @@ fn sealed_operation() -> SealedOperation {
     SealedOperation::new(Digest([8; 31]), vec![9; 259]).expect("short")
 }
 
+fn erasure() -> SignedErasure {
+    let request = ErasureRequest {
+        scope: ChainScope { chain_id: 31_337, contract: [7; 20] },
+        patient: PatientIndex::new(7).expect("small"),
+        nonce: 3,
+        requested_at: at(0),
+        valid_until: at(1000),
+    };
+    SignedErasure { request, public_key: [2; 32], signature: [3; 64] }
+}
+
 pub(crate) fn frame_entry() -> FrameEntry {
     FrameEntry::new(gateway(), stream_key("monitor-1", ECG), &frame(5, 1, 3))
 }
@@ -209,6 +220,13 @@ pub(crate) fn entries() -> Vec<Entry> {
             until: at(60_008),
             count: 6936,
             first: Digest([6; 31]),
+        }),
+        Entry::Erasure(ErasureEntry { request: erasure(), requester }),
+        Entry::Hold(HoldEntry {
+            patient: PatientIndex::new(7).expect("small"),
+            change: HoldChange::Set,
+            reason: Reason::new("a claim is pending").expect("short"),
+            who: Reason::new("anna (user 1000)").expect("short"),
         }),
     ]
 }

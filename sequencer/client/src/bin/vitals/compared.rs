@@ -2,14 +2,18 @@
 //! frames. Each says what it found, or that it compared nothing.
 
 use client::copy::{CopyFound, SettledRecord, compare_copy};
+use client::erasure::CHECKS;
 use client::log::{Before, SeenOperation};
 use client::party::Names;
 use client::preview::operation_sentence;
-use client::promised::{JournalFound, OtherJournal, Promised, PromisesFound, SettledHash};
+use client::promised::{
+    ErasedBy, JournalFound, OtherJournal, Promised, PromisesFound, SettledHash,
+};
 use model::calendar::Utc;
 use model::{BatchHeader, BatchNumber, ChainScope, Position, Record};
 use serde_json::{Value, json};
 use statement::batch::{Compared, ComparedClaim, ComparedFrames, JournalSpan, ReleasedFrames};
+use wire::ErasureOf;
 
 /// The log's findings about what was given beside the batches.
 #[derive(Default)]
@@ -123,6 +127,39 @@ impl Findings {
     fn leave_copy(&mut self, why: &str) {
         self.note_copy("not-compared", format!("the wallet's copy was not compared: {why}"));
         self.not_compared.push(format!("the wallet's copy ({why})"));
+    }
+
+    /// That the readings of this patient are erased, as receipts say: at their own request, or what
+    /// stands beside the receipt is no request of theirs.
+    pub(crate) fn add_erasures(&mut self, about: Option<ErasureOf>, erased: &[ErasedBy]) {
+        let mut list = Vec::new();
+        for ErasedBy { receipt, group, position, time, request } in erased {
+            let Some(about) = about else {
+                self.not_compared.push("an erasure (no batch has the stopped record yet)".into());
+                continue;
+            };
+            let (at, receipt) = (Utc(*time), receipt.display().to_string());
+            let of = ErasureOf { nonce: request.request.nonce, ..about };
+            let asked = match request.first_difference(&of, CHECKS) {
+                None => "at your signed request".to_owned(),
+                Some(part) => {
+                    self.contradicted = true;
+                    format!("AND NOT AT YOUR REQUEST, which is of another {part}")
+                }
+            };
+            self.notes.push(format!(
+                "erased {at}, at journal position {} ({receipt}): the node destroyed the keys of \
+                 this record's readings {asked}; who read what before stays above",
+                position.0
+            ));
+            list.push(json!({
+                "time": at.to_string(), "position": position.0, "group": group,
+                "receipt": receipt, "requested": Utc(request.request.requested_at).to_string(),
+            }));
+        }
+        if !list.is_empty() {
+            self.json.insert("erased".into(), list.into());
+        }
     }
 
     /// Every operation that a receipt promises must be in the batch of its position.

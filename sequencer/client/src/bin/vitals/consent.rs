@@ -1,6 +1,6 @@
 //! `vitals consent`: preview, question, signature, receipt, and the wallet's copy of the record.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,6 +13,7 @@ use statement::fingerprint::Fingerprint;
 use statement::operation::SignedOperation;
 use wire::Role;
 
+use crate::erasure::EraseArgs;
 use crate::fhir_consent::{DocumentArgs, ExportArgs, Step, lint, plan};
 use crate::handed_in::{Finished, HandedIn, KeyLock, Way};
 use crate::known::{self, Answer, CheckedNames, Named};
@@ -21,7 +22,7 @@ use crate::record::describe;
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{QuestionArgs, RuleArgs};
 use crate::signing::{
-    DENY, Draft, PERMIT, POLICY, Preview, RuleKind, Taken, Written, parse_slot, report,
+    DENY, Draft, PERMIT, POLICY, Preview, RuleKind, Taken, Written, ask, parse_slot, report,
 };
 
 #[derive(Subcommand)]
@@ -96,6 +97,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         patient: PatientArgs,
     },
+    /// Ask the hospital to erase every reading of a stopped record
+    ///
+    /// For a patient, behind `vitals consent stop`: it signs a request into a file, which the
+    /// hospital carries out once all that was collected before the stop is settled and no legal
+    /// hold keeps it. Who read what stays in the log.
+    ///
+    ///   vitals consent stop --patient-key anna.key --node HOST:PORT --identity DIR
+    ///   vitals consent erase --patient-key anna.key --out anna.erasure --identity DIR
+    #[command(verbatim_doc_comment)]
+    Erase(EraseArgs),
     /// Sign what a FHIR Consent says: of a profile of IHE PCF, and no other
     ///
     /// For a patient's wallet. It shows each rule that would be written and each that would end,
@@ -239,6 +250,7 @@ impl Command {
                 let wallet = patient.read_wallet()?;
                 patient.sign(Draft::stop(wallet, patient.send.valid_for)?)
             }
+            Command::Erase(erase) => erase.run(),
             Command::Import(import) => import.run(),
             Command::Export(export) => export.run(),
             Command::Lint(document) => lint(&document),
@@ -475,7 +487,7 @@ fn agree(
         .map_or_else(String::new, |names| format!(" although the registry does not know {names}"));
     // The deployment first: a signature is good for it and for no other.
     let shown = format!("deployment {fingerprint}\n{}", preview.text);
-    let agreed = confirm(&format!("{shown}\nSign and send{although}? [y/N] "))?;
+    let agreed = ask(&format!("{shown}\nSign and send{although}? [y/N] "))?;
     Ok(if agreed { Ok(()) } else { Err(nothing.to_owned()) })
 }
 
@@ -492,17 +504,6 @@ async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applie
     let standing = Standing::of(node, &connection)?;
     connection.close().await;
     Ok((applied, standing))
-}
-
-/// Shows the preview and asks.
-fn confirm(question: &str) -> anyhow::Result<bool> {
-    // Standard output is for the report alone: it may be a pipe.
-    let mut out = std::io::stderr();
-    write!(out, "{question}").context("asking")?;
-    out.flush().context("asking")?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context("asking")?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 fn show(patient_key: &Path, deployment: &Deployment, question: &QuestionArgs) -> Outcome {

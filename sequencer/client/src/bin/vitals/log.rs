@@ -19,6 +19,7 @@ use model::{
 };
 use serde_json::{Value, json};
 use statement::batch::{PublicFile, RefusedAccess, ReleasedFrames, Requester};
+use wire::ErasureOf;
 
 use crate::compared::{Findings, FramesCheck, Opened};
 use crate::consent::parse_patient;
@@ -383,10 +384,10 @@ impl<'a> Shown<'a> {
         let opened = |header: &&BatchHeader| failed.is_none_or(|failed| header.number.0 < failed);
         let opened = reading.headers.iter().take_while(opened).count();
         let headers = &reading.headers[..opened];
-        let promises = beside
-            .given
-            .kept
-            .map(|kept| find_promised(kept.promised, patient, headers, &self.digests));
+        let kept = beside.given.kept.unwrap_or_default();
+        let was_given = !kept.receipts.is_empty();
+        let promises =
+            was_given.then(|| find_promised(kept.promised, patient, headers, &self.digests));
         let later = promises.as_ref().map_or(&[][..], |found| &found.later);
         let (names, operations) = (self.names, self.operations.as_slice());
         let opened = Opened { scope, names, headers, operations, later };
@@ -397,6 +398,19 @@ impl<'a> Shown<'a> {
         if let Some(found) = promises {
             self.findings.add_promises(found);
         }
+        // A wallet may keep all its receipts in one folder.
+        let erased = kept.erased.into_iter().filter(|one| one.request.request.patient == patient);
+        let record = match beside.last {
+            Before::Known(Some(record)) if !record.is_open() => Some(record),
+            _ => None,
+        };
+        let about = record.map(|Record { key_hash, nonce, .. }| ErasureOf {
+            scope,
+            patient,
+            key_hash: *key_hash,
+            nonce: *nonce,
+        });
+        self.findings.add_erasures(about, &erased.collect::<Vec<_>>());
     }
 
     fn add(&mut self, number: BatchNumber, seen: &Seen) {

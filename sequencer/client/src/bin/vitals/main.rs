@@ -6,6 +6,7 @@
 mod access;
 mod compared;
 mod consent;
+mod erasure;
 mod fhir_consent;
 mod handed_in;
 mod identity;

@@ -2,8 +2,10 @@
 //! wallet's copy once its receipt is there. Who asks whether it is meant, and over which way it
 //! goes, is decided elsewhere: the same for a command line and for the patient's page.
 
+use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 
+use anyhow::Context as _;
 use client::hand_in::Pending;
 use client::preview::operation_sentence;
 use client::{Applied, Key, Wallet, WalletError, rule_slot};
@@ -50,6 +52,17 @@ const SLOTS: &str = "expected permit:0 to 7, deny:0 to 3, or policy:0 to 1";
 /// Reads the name of a slot.
 pub(crate) fn parse_slot(text: &str) -> Result<RuleSlot, &'static str> {
     rule_slot::from_name(text).ok_or(SLOTS)
+}
+
+/// Shows a preview and asks.
+pub(crate) fn ask(question: &str) -> anyhow::Result<bool> {
+    // Standard output is for the report alone: it may be a pipe.
+    let mut out = std::io::stderr();
+    write!(out, "{question}").context("asking")?;
+    out.flush().context("asking")?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("asking")?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 /// How a rule was written down.

@@ -302,7 +302,10 @@ fn as_version_1(plain: &[u8], rest_bytes: usize) -> Vec<u8> {
     let rest_at = plain.len() - 4 - rest_bytes;
     let before_at = rest_at - (1 + 4 + 32 + 4 + 8 + 8);
     let parts_and_bytes = &plain[before_at + 8..before_at + 20];
-    [&[1], &plain[1..before_at], parts_and_bytes, &plain[rest_at..]].concat()
+    // Behind the version, two times of the journal, its term and the end of the index: nobody is
+    // erased, and no hold is set, which version 1 does not say.
+    let (head, body) = (&plain[1..21], &plain[21 + 8..before_at]);
+    [&[1], head, body, parts_and_bytes, &plain[rest_at..]].concat()
 }
 
 #[test]

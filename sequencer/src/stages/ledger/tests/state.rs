@@ -4,8 +4,9 @@ use std::io;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use wire::{GapEntry, JournalPlace, PageOrder, Reason};
+use wire::{GapEntry, HoldChange, JournalPlace, PageOrder, Reason};
 
+use super::erasures::sign_erasure;
 use super::*;
 use crate::window::WindowContents;
 
@@ -78,6 +79,11 @@ fn story() -> Vec<Absorbed> {
     ward.next_frame();
     ward.operate(Action::Stop, &patient_key());
     ward.next_frame();
+    ward.hold(HoldChange::Set);
+    ward.close();
+    ward.hold(HoldChange::Clear);
+    let erase = sign_erasure(ward.erasure_request(), &patient_key());
+    assert!(matches!(ward.erase(erase), Answer::Erased(_)));
     ward.close();
     let mut entries: Vec<Absorbed> = ward.entries();
     with_a_loss(&mut entries);

@@ -1,0 +1,144 @@
+//! A patient's readings are erased at their request, beside a running node: what it waits for, what
+//! is left, and that nothing that is put back brings them back.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use client::erasure;
+use model::{Action, BatchNumber, Clock as _, SystemClock};
+use sequencer::folder::body_keys;
+use sequencer::node::Node;
+use sequencer::stages::ledger::Answer;
+use statement::batch::{OpeningKey, PatientOpening, PrivateFile, PublicFile, SealScope};
+use wire::{Entry, SignedErasure, SignedReceipt};
+
+use crate::support::{Site, close_and_settle, operation_item, patient, stream_key};
+
+const VALID_MS: u64 = 60 * 60 * 1000;
+
+fn run(site: &Site, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
+    let dir = site.layout.folder().display().to_string();
+    command.args(words).args(["--dir", &dir]).output().unwrap()
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, words: &str) -> String {
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(words), "expected {words:?} in {said:?}");
+    said
+}
+
+/// Whether the frame with this sequence opens for a node.
+async fn opens(site: &Site, node: &Node, sequence: u64) -> bool {
+    let answer = node.submit(site.frame(sequence)).await.unwrap();
+    let Answer::FrameDuplicate { place, .. } = answer else { panic!("frame {sequence} is stored") };
+    match node.entry(place.find().unwrap()).unwrap() {
+        Entry::Frame(_) => true,
+        Entry::SealedFrame(_) => false,
+        other => panic!("expected a frame, found {other:?}"),
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+async fn stop(site: &mut Site, node: &Node) {
+    let signed = site.change(Action::Stop);
+    let answer = node.submit(operation_item(&signed)).await.unwrap();
+    site.apply(&signed, &answer);
+}
+
+/// The request as the wallet signs it, in a file.
+fn request(site: &Site) -> (SignedErasure, String) {
+    let request = erasure::request(&site.wallet, SystemClock.now(), VALID_MS).unwrap();
+    let signed = erasure::sign(request, &patient()).unwrap();
+    let path = site.beside("anna.erasure");
+    std::fs::write(&path, signed.to_bytes().unwrap()).unwrap();
+    (signed, path.display().to_string())
+}
+
+/// What the batch says of the patient to whoever has their view key.
+fn opening(node: &Node, number: u64) -> PatientOpening {
+    let store = node.store();
+    let bytes = store.private_bytes(BatchNumber(number)).unwrap().unwrap();
+    let public = store.public_bytes(BatchNumber(number)).unwrap().unwrap();
+    let public = PublicFile::from_bytes(&public).unwrap();
+    let private = PrivateFile::from_bytes(&bytes).unwrap();
+    let scope = SealScope::of_header(node.deployment().scope(), &public.header);
+    let key = OpeningKey { patient: stream_key().patient, view_key: patient().view_key() };
+    private.open(&scope, key).unwrap().expect("the patient's opening")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_back_brings_them_back()
+{
+    let mut site = Site::new().await;
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    let first = close_and_settle(&node).await;
+    let claims = opening(&node, first).claims.len();
+    assert_eq!(claims, 1, "the collection");
+
+    stop(&mut site, &node).await;
+    let index = stream_key().patient.get().to_string();
+    let hold = |change: &str, reason: &str| {
+        let signed = ["--as", "anna", "--reason", reason];
+        run(&site, &[&["hold", change, "--patient", &index][..], &signed].concat())
+    };
+    let (signed, file) = request(&site);
+    let receipt = site.beside("erased.receipt").display().to_string();
+    let erase = ["erase", "--patient", &index, "--request", &file, "--receipt", &receipt];
+    check(&run(&site, &erase), 1, "on the chain");
+    close_and_settle(&node).await;
+    check(&hold("set", "a claim is pending"), 0, "the legal hold is set");
+    check(&run(&site, &erase), 1, "expected no legal hold, found one since");
+    let held = check(&run(&site, &["hold", "list"]), 0, "because a claim is pending");
+    assert!(held.contains("by anna (user ") && held.contains("patients erased: 0"), "{held}");
+    check(&hold("clear", "it was withdrawn"), 0, "is cleared");
+
+    // As a backup of the whole disk has them.
+    let keys = body_keys::path(&site.layout, &site.config.keys.folder);
+    let (ledger, kept) = (site.layout.body_ledger(), site.beside("kept-keys"));
+    copy_folder(&keys, &kept);
+    let kept_ledger = std::fs::read(&ledger).unwrap();
+    assert!(opens(&site, &node, 1).await);
+
+    let said = check(&run(&site, &erase), 0, "keys destroyed; no backup of keys holds them");
+    assert!(said.contains("who read what"), "{said}");
+    let bytes = std::fs::read(&receipt).unwrap();
+    let found = SignedReceipt::from_bytes(&bytes).unwrap();
+    assert_eq!(found.receipt.items().operations[0].digest, signed.digest().unwrap());
+    // Asked again, it says the same; the receipt is there already.
+    check(&run(&site, &erase), 2, "found one");
+    check(&run(&site, &erase[..5]), 0, "0 keys destroyed");
+    check(&run(&site, &["hold", "list"]), 0, "patients erased: 1");
+
+    assert!(!opens(&site, &node, 1).await, "erased");
+    assert!(node.submit(site.frame(2)).await.is_err(), "and nothing more is taken");
+    assert_eq!(opening(&node, first).claims.len(), claims, "what was claimed stays readable");
+    close_and_settle(&node).await;
+    drop(edge);
+    node.stop().await.unwrap();
+
+    // Key folder and ledger of before are put back: the tombstone has them destroyed again.
+    for file in std::fs::read_dir(&keys).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    copy_folder(&kept, &keys);
+    std::fs::write(&ledger, kept_ledger).unwrap();
+    let (node, edge) = site.start().await;
+    assert!(!opens(&site, &node, 1).await, "still erased");
+    check(&run(&site, &["keys", "status"]), 0, "patients destroyed: 1");
+    drop(edge);
+    node.stop().await.unwrap();
+}
