@@ -6,7 +6,7 @@
 //!                     keys destroyed, told until when a copy may be <----------/
 //! ```
 //! The tombstone before the keys: whatever fails behind it, and whoever puts an older key folder
-//! back, the next start destroys them for it ([`destroy_again`]).
+//! back, a look once a minute and the next start destroy them for it ([`destroy_again`]).
 
 use std::sync::Arc;
 
@@ -55,8 +55,8 @@ pub(super) enum ErasingError {
     #[error("how far batches are settled cannot be read")]
     Store(#[from] StoreError),
     #[error(
-        "the erasure stands in the journal, and the keys are not all destroyed: {0}; ask again, or \
-         start the node again"
+        "the erasure stands in the journal, and the keys are not all destroyed: {0}; the node tries \
+         again once a minute, or when it is asked again"
     )]
     Keys(String),
 }
@@ -183,7 +183,7 @@ impl Erasing {
 /// Destroys keys of patients whose tombstones the journal has: a node that ended between the two,
 /// or a key folder or backup of keys of before that was put back. Blocks for as long as the disk
 /// takes. A disk that refuses keeps nobody else from being served: nothing of an erased patient is
-/// released, whatever keys there are, and the next start tries again.
+/// released, whatever keys there are, and it is tried again.
 pub(super) fn destroy_again(keys: &KeyDesk, erasures: &Erasures, now: Millis) {
     let here: Vec<_> = erasures.erased().filter(|patient| keys.has_keys_of(*patient)).collect();
     if here.is_empty() {
@@ -200,7 +200,7 @@ pub(super) fn destroy_again(keys: &KeyDesk, erasures: &Erasures, now: Millis) {
             patients,
             error,
             "keys of patients who are erased are here, and cannot be destroyed: make room in the \
-             key folder and start the node again"
+             key folder"
         ),
     }
 }

@@ -10,11 +10,13 @@ use std::{io, iter};
 use bodies::BodyKeys;
 use model::{BatchNumber, Clock as _, Millis, calendar};
 
+use super::erasing::destroy_again;
 use super::keys_ahead::KeysAhead;
 use super::orders::Orders;
 use super::watched::{Conditions, Watched};
 use crate::clock::{Disagreement, NodeClock, Tick, Trust};
 use crate::disk::Reserve;
+use crate::doors::key_desk::KeyDesk;
 use crate::doors::memory::resident_bytes;
 use crate::doors::reach::OpenWindow;
 use crate::folder::believed::Believed;
@@ -110,9 +112,19 @@ impl Upkeep {
         watch.look();
         let keys =
             watch.keys.clone().map(|keys| KeysAhead::new(keys, Arc::clone(&watch.around.clock)));
-        let keys = keys.map(|mut ahead| {
+        let erased = watch.keys.clone().map(|keys| {
+            let (desk, view) = (KeyDesk::new(keys, watch.layout.snapshots()), watch.view.clone());
+            let clock = Arc::clone(&watch.around.clock);
+            move || destroy_again(&desk, &view.erasures(), clock.now())
+        });
+        let keys = keys.zip(erased).map(|(mut ahead, destroy_erased)| {
             ahead.make_due();
-            Ticking::start(guard, "keys-ahead", KeysAhead::PAUSE, move || ahead.make_ahead())
+            // What an erasure left: a disk was full, or nobody waited any more for its answer.
+            let each = move || {
+                destroy_erased();
+                ahead.make_ahead();
+            };
+            Ticking::start(guard, "keys-ahead", KeysAhead::PAUSE, each)
         });
         let keys = keys.transpose()?;
         let watch = Ticking::start(guard, "upkeep", POLL, move || watch.look())?;

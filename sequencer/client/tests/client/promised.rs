@@ -6,10 +6,12 @@ use std::path::Path;
 use client::promised::{
     Promised, PromisedBy, PromisedError, PromisesFound, find_promised, read_kept,
 };
-use client::{Key, KeyKind, Wallet, keep_operation};
+use client::{Key, KeyKind, Wallet, erasure, keep_operation};
 use model::{BatchHeader, BatchNumber, ChainScope, Digest, Millis, PatientIndex, Position};
 use statement::operation::SignedOperation;
-use wire::{GroupIdentity, Holder, Items, OperationItem, Receipt, Role, signer_address};
+use wire::{
+    ErasureRequest, GroupIdentity, Holder, Items, OperationItem, Receipt, Role, signer_address,
+};
 
 use crate::node::signing_key;
 use crate::small;
@@ -85,6 +87,29 @@ fn an_operation_with_a_receipt_that_its_batch_lacks_is_evidence() {
         assert_eq!((position.0, *group, batch.0), (12, 12, 2));
         assert_eq!(*digest, mine.digest());
     }
+}
+
+#[test]
+fn the_receipt_of_an_erasure_is_no_operation_where_its_request_was_kept() {
+    let at = Millis::from_unix_ms(1_777_624_200_000);
+    let request = ErasureRequest {
+        scope: SCOPE,
+        patient: patient(7),
+        nonce: 3,
+        requested_at: at,
+        valid_until: at.plus(1000),
+    };
+    let key = Key::from_secret(KeyKind::Patient, [7; 32]);
+    let signed = erasure::sign(request, &key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    promise(folder.path(), SCOPE, 12, signed.digest().unwrap());
+    let unknown = read_kept(folder.path(), by()).unwrap();
+    assert_eq!((unknown.promised.len(), unknown.erased.len()), (1, 0), "whose it is nobody knows");
+    erasure::keep(folder.path(), &signed).unwrap();
+    let kept = read_kept(folder.path(), by()).unwrap();
+    assert_eq!((kept.promised.len(), kept.receipts.len()), (0, 1));
+    let [one] = &kept.erased[..] else { panic!("one erasure") };
+    assert_eq!((one.position, one.request), (Position(12), signed));
 }
 
 #[test]

@@ -318,3 +318,53 @@ impl<'a> FramesCheck<'a> {
         findings.json.insert("frames".into(), list.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use client::{Key, KeyKind, erasure};
+    use model::{Millis, PatientIndex};
+    use wire::ErasureRequest;
+
+    use super::*;
+
+    fn about(key: &Key) -> ErasureOf {
+        let scope = ChainScope { chain_id: 5, contract: [6; 20] };
+        let patient = PatientIndex::new(7).unwrap();
+        ErasureOf { scope, patient, key_hash: key.key_hash(), nonce: 3 }
+    }
+
+    fn erased(key: &Key) -> ErasedBy {
+        let (ErasureOf { scope, patient, nonce, .. }, at) =
+            (about(key), Millis::from_unix_ms(1_777_624_200_000));
+        let valid_until = at.plus(1000);
+        let request = ErasureRequest { scope, patient, nonce, requested_at: at, valid_until };
+        ErasedBy {
+            receipt: PathBuf::from("12.receipt"),
+            group: 12,
+            position: Position(12),
+            time: at,
+            request: erasure::sign(request, key).unwrap(),
+        }
+    }
+
+    #[test]
+    fn an_erasure_is_the_patients_own_or_it_is_said_to_be_none() {
+        let [own, other] = [7, 8].map(|byte| Key::from_secret(KeyKind::Patient, [byte; 32]));
+        let found = |of: Option<ErasureOf>, by: &Key| {
+            let mut findings = Findings::default();
+            findings.add_erasures(of, &[erased(by)]);
+            findings
+        };
+        let asked = found(Some(about(&own)), &own);
+        assert!(!asked.contradicted && asked.notes[0].contains("at your signed request"));
+        assert_eq!(asked.json["erased"][0]["position"], 12);
+        let forged = found(Some(about(&own)), &other);
+        assert!(forged.contradicted, "the node shows a request that another key signed");
+        assert!(forged.notes[0].contains("NOT AT YOUR REQUEST"), "{:?}", forged.notes);
+        // Of a record that no batch shows as stopped nobody can tell.
+        let early = found(None, &own);
+        assert_eq!((early.notes.len(), early.not_compared.len()), (0, 1));
+    }
+}

@@ -400,16 +400,13 @@ impl<'a> Shown<'a> {
         }
         // A wallet may keep all its receipts in one folder.
         let erased = kept.erased.into_iter().filter(|one| one.request.request.patient == patient);
-        let record = match beside.last {
-            Before::Known(Some(record)) if !record.is_open() => Some(record),
+        let about = match beside.last {
+            Before::Known(Some(record)) if !record.is_open() => {
+                let (key_hash, nonce) = (record.key_hash, record.nonce);
+                Some(ErasureOf { scope, patient, key_hash, nonce })
+            }
             _ => None,
         };
-        let about = record.map(|Record { key_hash, nonce, .. }| ErasureOf {
-            scope,
-            patient,
-            key_hash: *key_hash,
-            nonce: *nonce,
-        });
         self.findings.add_erasures(about, &erased.collect::<Vec<_>>());
     }
 

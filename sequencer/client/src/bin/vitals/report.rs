@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use client::batches::FetchError;
+use client::erasure::ErasureError;
 use client::hand_in::HandInError;
 use client::headers::HeadersError;
 use client::party::PartyError;
@@ -237,6 +238,9 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
     }
     if let Some(error) = cause.downcast_ref::<WalletError>() {
         return !matches!(error, WalletError::File { .. });
+    }
+    if let Some(error) = cause.downcast_ref::<ErasureError>() {
+        return !matches!(error, ErasureError::Wallet(WalletError::File { .. }));
     }
     if let Some(error) = cause.downcast_ref::<IdentityError>() {
         return !matches!(error, IdentityError::File { .. });
