@@ -11,7 +11,7 @@ use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
 
 /// What each program ends with, by number from 0.
-const EXITS: [(&str, [&str; 5]); 24] = [
+const EXITS: [(&str, [&str; 5]); 25] = [
     (
         "`sequencer init`",
         [

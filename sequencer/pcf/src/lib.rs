@@ -13,7 +13,8 @@
 //! 2. [`Finding`]: an element, why it is refused or what is to be known of it, and how to say it
 //!    so that it can be enforced.
 //! 3. [`write()`]: the rules of a record as a document that reads back as the same rules.
-//! 4. [`Names`]: what a document calls people, devices and purposes, and what this system does.
+//! 4. [`consult()`]: a question of a system whether something would be permitted.
+//! 5. [`Names`]: what a document calls people, devices and purposes, and what this system does.
 //!
 //! ```
 //! let consent = br#"{
@@ -34,6 +35,7 @@
 #![doc = include_str!("../README.md")]
 
 pub use codes::{CATEGORIES_EXTENSION, KINDS_EXTENSION, PATIENT_SYSTEM};
+pub use consult::{CONSULT_BYTES_MAX, Consult, ConsultError, card, consult};
 pub use element::NotJson;
 pub use finding::{Finding, Reason, Weight};
 pub use instant::{InUtc, PlaceDay};
@@ -44,6 +46,7 @@ pub use words::in_words;
 pub use write::{Document, WriteError, write};
 
 mod codes;
+mod consult;
 mod element;
 mod finding;
 mod instant;

@@ -22,8 +22,9 @@ use crate::window::{Cadence, Capacities, WindowLimits};
 pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
-    ArchiveSection, BatchSection, ChainSection, HttpSection, IngestSection, JournalSection,
-    KeysSection, LogSection, MemorySection, PlanSection, ProverSection, StoreSection, WebSection,
+    ArchiveSection, BatchSection, ChainSection, DecisionsSection, HttpSection, IngestSection,
+    JournalSection, KeysSection, LogSection, MemorySection, PlanSection, ProverSection,
+    StoreSection, WebSection,
 };
 
 mod archive;
@@ -67,6 +68,8 @@ pub struct Config {
     pub http: HttpSection,
     /// What an operator watches.
     pub web: WebSection,
+    /// Who may ask whether consent would allow something.
+    pub decisions: DecisionsSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -159,6 +162,7 @@ impl Config {
         self.settle.check()?;
         self.authority.check()?;
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
+        setting::check(&self.decisions, DecisionsSection::SETTINGS)?;
         self.check_reserved()?;
         self.check_words()
     }
@@ -272,6 +276,7 @@ impl Config {
             PlanSection::SETTINGS,
             HttpSection::SETTINGS,
             WebSection::SETTINGS,
+            DecisionsSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

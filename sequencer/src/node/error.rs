@@ -12,6 +12,7 @@ use super::setup::SetupError;
 use super::tuning::TuneError;
 use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
+use crate::doors::consult::ConsultSetupError;
 use crate::doors::http::{HttpError, TokenError};
 use crate::doors::page::OperatorPageError;
 use crate::folder::authority::AuthorityError;
@@ -84,6 +85,9 @@ pub enum NodeError {
     /// The token of the desk is not usable.
     #[error("`web.token_file`")]
     DeskToken(#[from] TokenError),
+    /// Who may ask about consent cannot be read.
+    #[error("`[decisions]`")]
+    Decisions(#[from] ConsultSetupError),
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -7,6 +7,7 @@
 //! | `GET /batches/{n}` | the public file |
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
+//! | `POST /fhir/$consent-decision` | tells a system whether consent would allow something |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
 //! | `GET /desk` | JSON: what an operator watches, of the last hours, for whoever is let in |
@@ -23,6 +24,7 @@
 //! and say so to caches; a damaged one is answered with 500 and not served.
 
 mod answer;
+mod decisions;
 mod desk;
 mod door_place;
 mod health;

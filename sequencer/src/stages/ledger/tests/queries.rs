@@ -45,11 +45,10 @@ fn a_question_is_answered_journaled_and_told_to_its_patient_and_claims_nothing()
     assert_eq!((organisation, claim.position), (hospital(), position));
     assert_eq!(claim.receipt, Interval::instant(time));
     assert_eq!(answer, Decision::Permitted { slot: RuleSlot::Permit(1) });
-    let refused = ward.query(&hospital(), Purpose::Research);
-    assert!(
-        matches!(refused, Answer::QueryDecided { decision: Err(Uncovered::PurposeNotCovered), .. }),
-        "{refused:?}"
-    );
+    // No policy lets anybody break the glass.
+    let refused = ward.query(&hospital(), ClaimKind::BreakGlass);
+    let told = matches!(refused, Answer::QueryDecided { decision: Err(_), .. });
+    assert!(told, "{refused:?}");
     // Alone they are no reason to settle, and of no claim.
     assert!(ward.ledger().window.is_empty());
     let window = ward.close();
