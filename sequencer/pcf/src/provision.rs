@@ -8,7 +8,7 @@
 //! * What a deny meets is refused, whatever permits it; what no permit meets is refused.
 //! * PCF is about reading. A provision without purposes, if it is a permit, permits to read for
 //!   every purpose and not to break the glass, which has to be named; if a deny, it forbids both.
-//! * BTG is the kind *break-glass* for the purpose *emergency-treatment* if it is permitted, and for
+//! * BTG is the kind *break-glass* for the purpose *emergency-treatment* if permitted, and for
 //!   every purpose if it is denied.
 
 use model::{
@@ -224,7 +224,7 @@ impl Reader<'_> {
                 }
                 (format!("{system}|{value}"), of.text("type", findings))
             }
-            // Of two that differ nobody knows which is meant, and whether they do is in no document.
+            // Of two nobody knows which is meant, and whether they differ is in no document.
             _ => {
                 findings.add(&of.path, Reason::Form("either a reference or an identifier"));
                 return None;

@@ -92,7 +92,8 @@ pub(super) struct Decided {
     pub(super) position: Position,
 }
 
-/// Where questions find the writer: nowhere before the journal is absorbed and while the node stops.
+/// Where questions find the writer: nowhere before the journal is absorbed, nor while the node
+/// stops.
 #[derive(Clone, Default)]
 pub struct ConsultPlace(Arc<RwLock<Option<Admit>>>);
 

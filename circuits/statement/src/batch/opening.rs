@@ -211,7 +211,7 @@ pub(super) mod tests {
             digest: Digest([7; 31]),
         };
         let t_op = Millis::new(9).unwrap();
-        let asked = |uncovered| RefusedAccess {
+        let asked = RefusedAccess {
             position: Position(8),
             time: t_op,
             digest: Digest([7; 31]),
@@ -219,7 +219,7 @@ pub(super) mod tests {
                 organisation: OrganisationId::new("st-anne").unwrap(),
                 claim: Box::new(claim.clone()),
             },
-            uncovered,
+            uncovered: None,
             count: 1,
         };
         PatientOpening {
@@ -259,8 +259,7 @@ pub(super) mod tests {
                     uncovered: Some(Uncovered::Closed),
                     count: 1,
                 },
-                asked(None),
-                asked(Some(Uncovered::PurposeNotCovered)),
+                asked,
             ],
         }
     }
@@ -268,6 +267,8 @@ pub(super) mod tests {
     #[test]
     fn only_a_question_was_not_refused() {
         let mut refused = opening();
+        refused.refused[2].uncovered = Some(Uncovered::PurposeNotCovered);
+        assert_eq!(PatientOpening::from_bytes(&refused.to_bytes()), Ok(refused.clone()));
         refused.refused[0].uncovered = None;
         let read = PatientOpening::from_bytes(&refused.to_bytes());
         assert!(matches!(read, Err(OpeningError::Malformed(_))));

@@ -1,5 +1,5 @@
-//! Questions of systems whether consent would allow something: answered by the rules, journaled, and
-//! shown to the patient. Nothing is read, so nothing is claimed, counted or proven.
+//! Questions of systems whether consent would allow something: answered by the rules, journaled,
+//! and shown to the patient. Nothing is read, so nothing is claimed, counted or proven.
 //!
 //! A question is an entry although it changes nothing: what is asked about somebody is theirs to
 //! know, and an answer that left no trace would be a look into their record.
