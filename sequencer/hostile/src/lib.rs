@@ -12,6 +12,7 @@
 
 mod batches;
 mod client;
+mod consents;
 mod journal;
 mod kept;
 mod messages;
@@ -23,6 +24,7 @@ mod stub;
 
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
+pub use consents::consent;
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use kept::spool_records;
 pub use messages::{
@@ -54,6 +56,7 @@ targets! {
     access_request
     client_messages
     client_session
+    consent
     entry
     frame
     frame_block
