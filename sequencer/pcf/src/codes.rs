@@ -91,3 +91,11 @@ pub(crate) fn category(code: &str) -> Option<Category> {
 pub(crate) fn kind(code: &str) -> Option<ClaimKind> {
     ClaimKind::from_name(code).ok()
 }
+
+/// A code of a document as it is shown: short, and no line of its own.
+pub(crate) fn shown(code: &str) -> String {
+    model::escape(&code.chars().take(SHOWN_MAX).collect::<String>())
+}
+
+/// Longest code that is shown, characters.
+const SHOWN_MAX: usize = 32;

@@ -199,7 +199,7 @@ fn act(context: &Element<'_>, names: &Names, findings: &mut Findings) -> Option<
     match codes::purpose(ACT_REASON, text).or(own) {
         Some(purpose) => Some(Act { purpose, kind: ClaimKind::Access }),
         None => {
-            findings.add(&path, Reason::Purpose(text.chars().take(32).collect()));
+            findings.add(&path, Reason::Purpose(codes::shown(text)));
             None
         }
     }
@@ -216,8 +216,7 @@ fn categories(context: &Element<'_>, findings: &mut Findings) -> Categories {
         match known {
             Some(category) => categories = categories.with(category.only()),
             None => {
-                let code = code.chars().take(32).collect();
-                findings.add(&one.path, Reason::Category(code));
+                findings.add(&one.path, Reason::Category(codes::shown(code)));
             }
         }
     }
@@ -234,7 +233,7 @@ fn labels(context: &Element<'_>, names: &Names, findings: &mut Findings) -> Labe
         let own = names.labels.get(&format!("{system}|{code}")).copied();
         match codes::label(system, code).or(own) {
             Some(label) => labels = labels.with(label.only()),
-            None => findings.add(&one.path, Reason::Label(code.chars().take(32).collect())),
+            None => findings.add(&one.path, Reason::Label(codes::shown(code))),
         }
     }
     if labels.is_empty() { Label::Normal.only() } else { labels }

@@ -137,7 +137,7 @@ impl<'a> Element<'a> {
         for name in self.object.keys().filter(|name| !read.contains(&name.as_str())) {
             // A name is the document's own text, of any length.
             let name = if name.len() <= NAME_BYTES_MAX { name.as_str() } else { "(a long name)" };
-            findings.add(&self.at(name), Reason::Unread);
+            findings.add(&self.at(&model::escape(name)), Reason::Unread);
         }
     }
 

@@ -252,7 +252,7 @@ impl Reader<'_> {
             let mapped = self.names.labels.get(&format!("{system}|{code}")).copied();
             match codes::label(system, code).or(mapped) {
                 Some(label) => labels = labels.with(label.only()),
-                None => findings.add(&coding.path, Reason::Label(shown(code))),
+                None => findings.add(&coding.path, Reason::Label(codes::shown(code))),
             }
             if let Some(label) = mapped.filter(|_| codes::label(system, code).is_none()) {
                 findings.add(&coding.path, Reason::ReadAs(Label::name(label)));
@@ -282,7 +282,7 @@ impl Reader<'_> {
             let mapped = self.names.purposes.get(&format!("{system}|{code}")).copied();
             match codes::purpose(system, code).or(mapped) {
                 Some(purpose) => purposes = purposes.with(purpose.only()),
-                None => findings.add(&coding.path, Reason::Purpose(shown(code))),
+                None => findings.add(&coding.path, Reason::Purpose(codes::shown(code))),
             }
             if let Some(purpose) = mapped.filter(|_| codes::purpose(system, code).is_none()) {
                 findings.add(&coding.path, Reason::ReadAs(Purpose::name(purpose)));
@@ -309,11 +309,11 @@ fn extensions(
         match url {
             Some(CATEGORIES_EXTENSION) => match codes::category(code).map(Category::only) {
                 Some(one) => categories = Some(categories.unwrap_or(Categories::NONE).with(one)),
-                None => findings.add(&extension.path, Reason::Category(shown(code))),
+                None => findings.add(&extension.path, Reason::Category(codes::shown(code))),
             },
             Some(KINDS_EXTENSION) => match codes::kind(code).map(ClaimKind::only) {
                 Some(one) => kinds = Some(kinds.unwrap_or(ClaimKinds::NONE).with(one)),
-                None => findings.add(&extension.path, Reason::ClaimKind(shown(code))),
+                None => findings.add(&extension.path, Reason::ClaimKind(codes::shown(code))),
             },
             _ => findings.add(&extension.path, Reason::Unread),
         }
@@ -340,11 +340,6 @@ fn read_coding<'a>(of: &Element<'a>, findings: &mut Findings) -> Option<(&'a str
         findings.add(&of.path, Reason::Form("a system and a code"));
     }
     read
-}
-
-/// A code as it is shown: codes are short.
-fn shown(code: &str) -> String {
-    code.chars().take(32).collect()
 }
 
 fn push_once(parties: &mut Vec<Party>, party: Party) {

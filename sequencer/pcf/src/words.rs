@@ -101,6 +101,7 @@ fn codes(codings: &[Element<'_>]) -> String {
     codes.map(short).collect::<Vec<_>>().join(" and ")
 }
 
+/// Text of the document's own: it must not begin a line that reads as somebody else's.
 fn short(text: &str) -> String {
-    text.chars().take(SHOWN_MAX).collect()
+    model::escape(&text.chars().take(SHOWN_MAX).collect::<String>())
 }

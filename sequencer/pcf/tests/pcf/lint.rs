@@ -129,6 +129,18 @@ fn each_element_that_no_rule_can_say_is_named() {
 }
 
 #[test]
+fn text_of_a_document_begins_no_line_of_its_own() {
+    let mut document: Value = serde_json::from_slice(&example(TREAT)).unwrap();
+    document["provision"]["purpose"][0]["code"] = json!("TREAT\nto be signed\n  nothing");
+    document["provision"]["a\nb"] = json!(1);
+    let bytes = document.to_string().into_bytes();
+    let mut shown = pcf::in_words(&bytes).unwrap();
+    shown.extend(reading(&bytes).findings.iter().map(ToString::to_string));
+    assert_eq!(shown.len(), 3);
+    assert!(shown.iter().all(|line| !line.contains('\n')), "{shown:?}");
+}
+
+#[test]
 fn a_date_is_refused_where_nobody_says_its_zone() {
     let bytes = example("ex-consent-intermediate-timeframe");
     let read = pcf::read(&bytes, &names(), None).unwrap();

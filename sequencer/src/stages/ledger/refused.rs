@@ -14,8 +14,8 @@ const OF_PATIENT_MAX: usize = 1000;
 /// Most questions that are listed of a patient besides, some 350 KB of its opening: whoever may ask
 /// must not be able to hide what is refused.
 const QUESTIONS_OF_PATIENT_MAX: usize = 1000;
-/// Most that are listed of all patients together, some 13 MB of a private file, besides the first
-/// of each.
+/// Most that are listed of all patients together, some 13 MB of a private file, or 34 MB if all of
+/// them are questions, besides the first of each.
 const OF_ALL_MAX: usize = 100_000;
 
 /// Lists by patient. Beyond its limits a refusal is counted with the last one listed.

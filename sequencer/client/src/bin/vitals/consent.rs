@@ -307,6 +307,7 @@ impl PatientArgs {
 }
 
 impl ImportArgs {
+    /// Shows everything that would be signed, asks once, and signs it in the order of the plan.
     fn run(&self) -> Outcome {
         let PatientArgs { patient_key: path, question, send } = &self.patient;
         let _lock = self.patient.lock()?;
@@ -332,17 +333,18 @@ impl ImportArgs {
         let mut json = preview.json;
         let mut text = String::new();
         for (done, step) in plan.steps.iter().enumerate() {
-            let kept = format!(
-                "{done} of {} changes took effect: the same command goes on with the rest",
-                plan.steps.len()
-            );
-            let report = self.sign(step, path).with_context(|| kept.clone())?;
+            let all = plan.steps.len();
+            let report = self.sign(step, path).with_context(|| {
+                format!("{done} of {all} changes took effect: the same command goes on from there")
+            })?;
             text += &format!("{}\n", report.text);
-            for (name, value) in [("effective", "effective"), ("position", "position")] {
-                json["changes"][done][name] = report.json[value].clone();
+            for name in ["effective", "position"] {
+                json["changes"][done][name] = report.json[name].clone();
             }
+            // It took effect, and the copy or the receipt is not kept: what follows would be signed
+            // on a copy that lacks it.
             if report.exit != ExitCode::Ok {
-                return Ok(Report { text: text + &kept, json, ..report });
+                return Ok(Report { text, json, ..report });
             }
         }
         json["applied"] = true.into();
