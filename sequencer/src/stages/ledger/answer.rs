@@ -12,7 +12,7 @@ use wire::{
 use super::authentic::AuthenticRequest;
 use super::erasures::Tombstone;
 use super::frames::{FramesAsked, StoredPlace};
-use super::queries::Query;
+use super::query::Query;
 use super::refusal::Refusal;
 use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;

@@ -4,30 +4,16 @@
 //! A question is an entry although it changes nothing: what is asked about somebody is theirs to
 //! know, and an answer that left no trace would be a look into their record.
 
-use model::{Claim, Interval, Millis, OrganisationId, Position};
+use model::{Millis, Position};
 use statement::batch::{RefusedAccess, Requester};
 use statement::c2;
 use wire::{Decision, Entry, QueryEntry, RegistryKey};
 
 use super::absorb::Ledger;
 use super::answer::Answer;
+use super::query::Query;
 use super::refuse::Ground;
 use super::verdict::{At, Verdict};
-
-/// What a system asks: the claim that it would be, whose place and time are the entry's.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Query {
-    /// The organisation whose system asks.
-    pub organisation: OrganisationId,
-    /// What would be claimed; its position and receipt interval are not looked at.
-    pub claim: Claim,
-}
-
-impl Query {
-    fn at(&self, position: Position, time: Millis) -> Claim {
-        Claim { position, receipt: Interval::instant(time), ..self.claim.clone() }
-    }
-}
 
 impl Ledger {
     /// Decided as a request to read is: by the record as it is, at the earliest and at the latest
