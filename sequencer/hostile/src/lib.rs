@@ -14,6 +14,7 @@ mod batches;
 mod client;
 mod edges;
 mod foreign;
+mod consents;
 mod journal;
 mod kept;
 mod messages;
@@ -27,6 +28,7 @@ pub use batches::{opening, operation, private_file, public_file, released_frames
 pub use client::client_session;
 pub use edges::{bearer_token, export};
 pub use foreign::{bridge_map, hl7_messages};
+pub use consents::consent;
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use kept::spool_records;
 pub use messages::{
@@ -60,6 +62,7 @@ targets! {
     bridge_map
     client_messages
     client_session
+    consent
     entry
     export
     frame

@@ -37,6 +37,8 @@ impl EntryKind {
     pub const ERASURE: EntryKind = EntryKind(10);
     /// A legal hold on an erasure is set or cleared.
     pub const HOLD: EntryKind = EntryKind(11);
+    /// A system asked whether consent would allow something, and was told.
+    pub const QUERY: EntryKind = EntryKind(12);
 
     /// The kind with this code; zero is none.
     pub fn from_code(code: u8) -> Option<EntryKind> {
@@ -52,7 +54,7 @@ impl EntryKind {
 
     /// Whether this version knows the kind; an unknown one is readable, not appendable.
     pub fn is_known(self) -> bool {
-        (EntryKind::FRAME..=EntryKind::HOLD).contains(&self)
+        (EntryKind::FRAME..=EntryKind::QUERY).contains(&self)
     }
 }
 

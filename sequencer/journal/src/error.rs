@@ -280,7 +280,7 @@ pub enum EntryError {
         found: usize,
     },
     /// The kind is not one this version writes.
-    #[error("kind: expected 1..=11, found {found}")]
+    #[error("kind: expected 1..=12, found {found}")]
     UnknownKind {
         /// The kind's code.
         found: u8,

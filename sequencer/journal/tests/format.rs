@@ -144,9 +144,9 @@ fn entries_beyond_a_limit_or_out_of_order_are_refused_and_nothing_is_written() {
         let entries = [fits.clone(), Entry { time, ..fits.clone() }];
         assert!(matches!(refused(&mut log, &entries), EntryError::Time { .. }));
     }
-    let kind = EntryKind::from_code(12).expect("not zero");
+    let kind = EntryKind::from_code(13).expect("not zero");
     let unknown = Entry { kind, ..fits.clone() };
-    assert_eq!(refused(&mut log, &[unknown]), EntryError::UnknownKind { found: 12 });
+    assert_eq!(refused(&mut log, &[unknown]), EntryError::UnknownKind { found: 13 });
     assert!(matches!(log.append(&[]), Err(AppendError::Empty)));
     assert_eq!(medium.files(), before);
     log.append(&[fits]).expect("the log is not poisoned by a refusal");

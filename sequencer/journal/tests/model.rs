@@ -22,7 +22,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => proptest::collection::vec(any::<u8>(), 0..80),
         1 => (500..2_000usize).prop_map(|len| vec![0; len]),
     ];
-    let group = proptest::collection::vec((1..=11u8, 0..4u64, body), 1..6);
+    let group = proptest::collection::vec((1..=12u8, 0..4u64, body), 1..6);
     prop_oneof![
         6 => group.prop_map(Op::Append),
         2 => (0..60u64).prop_map(Op::Read),

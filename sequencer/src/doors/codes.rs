@@ -441,6 +441,64 @@ pub(crate) const OPERATION_UNACKNOWLEDGED: Unserved = Unserved {
     what_to_do: "Send the same bytes again: nothing takes effect twice, and the answer is its receipt.",
 };
 
+/// What systems ask about consent.
+const DECISIONS: &[&str] = &["/fhir/$consent-decision"];
+
+pub(crate) const DECISION_MALFORMED: Unserved = Unserved {
+    requests: DECISIONS,
+    status: 400,
+    code: "decision-malformed",
+    meaning: "The question is no `patient-consent-consult`, or names somebody or something that is \
+              not known here; `detail` says which element.",
+    what_to_do: "Write it as [decisions](decisions.md) shows; the operator adds names to \
+                 `decisions.names_file`.",
+};
+
+pub(crate) const DECISION_TOKEN: Unserved = Unserved {
+    requests: DECISIONS,
+    status: 401,
+    code: "decision-token",
+    meaning: "The request had no bearer token, or one that is not taken; `detail` says why, as \
+              [tokens](../tokens/README.md) has it.",
+    what_to_do: "Ask the SMART server of `decisions.issuer` for one, for the audience of \
+                 `decisions.audience`.",
+};
+
+pub(crate) const DECISION_SYSTEM: Unserved = Unserved {
+    requests: DECISIONS,
+    status: 403,
+    code: "decision-system",
+    meaning: "The token is good, and does not grant `system/Consent.r`, or its subject is none of \
+              `decisions.systems`, or the organisation named there is not registered now.",
+    what_to_do: "The operator names the system and registers its organisation; the SMART server \
+                 grants the scope.",
+};
+
+pub(crate) const DECISION_TYPE: Unserved = Unserved {
+    requests: DECISIONS,
+    status: 415,
+    code: "decision-type",
+    meaning: "The body is not said to be JSON; `detail` says what was expected.",
+    what_to_do: "Send `content-type: application/json`.",
+};
+
+pub(crate) const DECISIONS_TOO_OFTEN: Unserved = Unserved {
+    requests: DECISIONS,
+    status: 429,
+    code: "decisions-too-often",
+    meaning: "The system asked more than `decisions.per_minute`.",
+    what_to_do: "Wait until the minute is over.",
+};
+
+pub(crate) const DECISIONS_CLOSED: Unserved = Unserved {
+    requests: DECISIONS,
+    status: 503,
+    code: "decisions-closed",
+    meaning: "The node answers no questions now: it starts or stops, waits for its disk or clocks, \
+              or has as many as it may.",
+    what_to_do: "Ask again a little later. Read nothing meanwhile: no answer is no permission.",
+};
+
 /// What the HTTP service answers other than the thing asked for, by status.
 pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
@@ -449,13 +507,16 @@ pub const HTTP: &[Unserved] = &[
     SOURCE_UNKNOWN,
     SOURCE_HIDDEN,
     AUDIT_SEARCH,
+    DECISION_MALFORMED,
     DESK_TOKEN,
     AUDIT_TOKEN,
+    DECISION_TOKEN,
     DESK_ELSEWHERE,
     DESK_UNSET,
     OPERATION_ENROLMENT,
     OPERATION_NOT_TAKEN,
     AUDIT_FORBIDDEN,
+    DECISION_SYSTEM,
     PATH_UNKNOWN,
     BATCH_UNKNOWN,
     Unserved {
@@ -463,13 +524,16 @@ pub const HTTP: &[Unserved] = &[
         status: 405,
         code: "",
         meaning: "The path is served, but not to this method.",
-        what_to_do: "Use POST for `/operations`, and GET for everything else.",
+        what_to_do: "Use POST for `/operations` and `/fhir/$consent-decision`, and GET for everything \
+                     else.",
     },
     OPERATION_SLOW,
     OPERATION_REFUSED,
     OPERATION_LONG,
     OPERATION_TYPE,
+    DECISION_TYPE,
     OPERATIONS_TOO_OFTEN,
+    DECISIONS_TOO_OFTEN,
     Unserved {
         requests: ANY,
         status: 431,
@@ -501,6 +565,7 @@ pub const HTTP: &[Unserved] = &[
     PAUSED,
     OPERATIONS_BUSY,
     OPERATIONS_CLOSED,
+    DECISIONS_CLOSED,
     OPERATION_UNACKNOWLEDGED,
 ];
 

@@ -22,7 +22,8 @@ use crate::window::{Cadence, Capacities, WindowLimits};
 pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
-    ArchiveSection, BatchSection, ChainSection, FhirSection, HttpSection, IngestSection,
+    ArchiveSection, BatchSection, ChainSection, DecisionsSection, FhirSection, HttpSection,
+    IngestSection,
     JournalSection, KeysSection, LogSection, MemorySection, PlanSection, ProverSection,
     StoreSection, WebSection,
 };
@@ -70,6 +71,8 @@ pub struct Config {
     pub web: WebSection,
     /// Who is answered below `/fhir`.
     pub fhir: FhirSection,
+    /// Who may ask whether consent would allow something.
+    pub decisions: DecisionsSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -163,6 +166,7 @@ impl Config {
         self.authority.check()?;
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
         setting::check(&self.fhir, FhirSection::SETTINGS)?;
+        setting::check(&self.decisions, DecisionsSection::SETTINGS)?;
         self.check_reserved()?;
         self.check_issuer()?;
         self.check_words()
@@ -290,6 +294,7 @@ impl Config {
             HttpSection::SETTINGS,
             WebSection::SETTINGS,
             FhirSection::SETTINGS,
+            DecisionsSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod codes;
 pub mod config;
+pub mod consult;
 mod desk_session;
 pub mod http;
 pub mod key_desk;

@@ -14,6 +14,7 @@ use super::watched::Watched;
 use crate::clock::NodeClock;
 use crate::disk::{FileSystems, FreeSpace, Reserve};
 use crate::doors::config::Config;
+use crate::doors::consult::ConsultPlace;
 use crate::doors::http::DoorPlace;
 use crate::doors::memory::Memory;
 use crate::folder::layout::Layout;
@@ -35,6 +36,8 @@ pub(super) struct Common {
     pub(super) watched: Watched,
     /// Where operations over HTTP are taken, once they are.
     pub(super) operations: DoorPlace,
+    /// Where questions about consent are, likewise.
+    pub(super) consult: ConsultPlace,
 }
 
 /// Begins with the clock: what is written from here on has a time. A node whose journal lacks
@@ -59,6 +62,7 @@ pub(super) fn common(
         guard: Guard::new(watched.failures().clone()),
         watched,
         operations: DoorPlace::default(),
+        consult: ConsultPlace::default(),
     };
     if let Some(contradiction) = opened.lacks {
         common.watched.hold().set(contradiction);

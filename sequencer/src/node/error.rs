@@ -13,6 +13,8 @@ use super::tuning::TuneError;
 use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
 use crate::doors::http::{AuditSetupError, HttpError, TokenError};
+use crate::doors::consult::ConsultSetupError;
+use crate::doors::http::{HttpError, TokenError};
 use crate::doors::page::OperatorPageError;
 use crate::folder::authority::AuthorityError;
 use crate::folder::old_journal::OldJournalError;
@@ -87,6 +89,9 @@ pub enum NodeError {
     /// The keys of the token issuer are not usable.
     #[error("`fhir.jwks_file`")]
     TokenIssuer(#[from] AuditSetupError),
+    /// Who may ask about consent cannot be read.
+    #[error("`[decisions]`")]
+    Decisions(#[from] ConsultSetupError),
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -417,6 +417,7 @@ fn kind_name(kind: EntryKind) -> String {
         EntryKind::REFUSAL_COUNT => "RefusalCount",
         EntryKind::ERASURE => "Erasure",
         EntryKind::HOLD => "Hold",
+        EntryKind::QUERY => "Query",
         _ => return format!("kind {}", kind.code()),
     };
     name.to_owned()
@@ -486,6 +487,13 @@ fn describe(entry: &Entry, bodies: Bodies, fields: &mut Fields) {
         }
         Entry::RefusalCount(counted) => fields.add("counted", format!("{counted:?}")),
         Entry::Erasure(erasure) => describe_erasure(&erasure.request, bodies, fields),
+        Entry::Query(query) => {
+            fields.add("asked by", query.organisation.as_str());
+            fields.add("told", format!("{:?}", query.answer));
+            if bodies == Bodies::Shown {
+                fields.add("patient", query.claim.patient.get());
+            }
+        }
         Entry::Hold(hold) => {
             fields.add("legal hold", format!("{:?}", hold.change));
             if bodies == Bodies::Shown {

@@ -96,6 +96,7 @@ use self::upkeep::{Around, Upkeep};
 use self::witness::WitnessThread;
 use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
+use crate::doors::consult::ConsultPlace;
 use crate::doors::http::{DoorPlace, HttpService};
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
@@ -126,6 +127,8 @@ pub struct Node {
     ingest: IngestServer,
     /// Where signed operations are taken over HTTP.
     operations: DoorPlace,
+    /// Where questions about consent are.
+    consult: ConsultPlace,
     /// None only while the node starts.
     http: Option<HttpService>,
     admin: AdminDoor,
@@ -159,11 +162,12 @@ impl Listening {
     /// As [`Node::start`].
     pub async fn start(self) -> Result<Node, NodeError> {
         let Listening { opened, log, common, http } = self;
-        let operations = common.operations.clone();
+        let (operations, consult) = (common.operations.clone(), common.consult.clone());
         match Node::start_behind(http.local_addr(), opened, log, common).await {
             Ok(node) => Ok(Node { http: Some(http), ..node }),
             Err(error) => {
                 operations.close();
+                consult.close();
                 // It holds the store, which the next start is to find free.
                 http.stop().await;
                 Err(error)
@@ -235,7 +239,7 @@ impl Node {
         let live = Live { settle, rates: ingest.rates(), operations };
         let tuning = start::tuning(&opened, &core, &common, live);
         let orders = start::order_desk(&opened, &core, &common, tuning.clone());
-        let Common { stop, guard, watched, around, operations: door_place, .. } = common;
+        let Common { stop, guard, watched, around, operations: door_place, consult, .. } = common;
         let body_keys = start::key_desk(&opened);
         let Opened { layout, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
@@ -264,6 +268,7 @@ impl Node {
             core,
             ingest,
             operations: door_place,
+            consult,
             http: None,
             admin,
             embedded,
@@ -284,6 +289,7 @@ impl Node {
         // what it leaves is settled after the next start.
         drop(self.admin);
         self.operations.close();
+        self.consult.close();
         self.ingest.stop().await;
         // Else the counts of the running minute would be lost; if the writer failed they are.
         drop(self.core.admit.count_refusals().await);

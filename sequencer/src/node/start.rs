@@ -32,6 +32,7 @@ use super::timer::WindowTimer;
 use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
+use crate::doors::consult::ConsultDoor;
 use crate::doors::http::{Access, AuditEvents, AuditSetup, AuditSetupError, HttpService, Shown};
 use crate::doors::key_desk::KeyDesk;
 use crate::doors::page::{self, Behind, OperatorPageError};
@@ -55,12 +56,15 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     let access = Access::read(opened.config.web.token_file.as_deref())?;
     let (health, desk, windows) = (watched.clone(), watched.clone(), watched);
     let audit_events = open_audit_events(opened, common)?;
+    let (clock, place) = (common.clock.clone(), common.consult.clone());
+    let consult = ConsultDoor::read(&opened.config.decisions, clock, place)?.map(Arc::new);
     let shown = Shown {
         store,
         metrics,
         health,
         desk,
         access,
+        consult,
         windows,
         operations,
         forwarded,
@@ -281,6 +285,7 @@ pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> 
     };
     let door = OperationDoor::new(parts, &opened.config.ingest.rates);
     common.operations.open(door.clone());
+    common.consult.open(core.admit.clone());
     door
 }
 

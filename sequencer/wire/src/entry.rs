@@ -15,6 +15,7 @@ mod decision;
 mod erasure;
 mod frame;
 mod gap;
+mod query;
 mod refusal;
 mod sealed;
 
@@ -22,6 +23,7 @@ pub use decision::Decision;
 pub use erasure::{ErasureEntry, HoldChange, HoldEntry};
 pub use frame::FrameEntry;
 pub use gap::{GapEntry, JournalPlace};
+pub use query::QueryEntry;
 pub use refusal::{
     RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, place_digest,
 };
@@ -78,6 +80,8 @@ pub enum Entry {
     Erasure(ErasureEntry),
     /// A legal hold on the erasure of a patient's readings is set or cleared.
     Hold(HoldEntry),
+    /// A system asked whether consent would allow something, and was told.
+    Query(QueryEntry),
 }
 
 /// Which frame an entry stores.
@@ -104,6 +108,7 @@ mod kind {
     pub(super) const REFUSAL_COUNT: u8 = 9;
     pub(super) const ERASURE: u8 = 10;
     pub(super) const HOLD: u8 = 11;
+    pub(super) const QUERY: u8 = 12;
 }
 
 impl Entry {
@@ -126,6 +131,7 @@ impl Entry {
             Entry::RefusalCount(_) => kind::REFUSAL_COUNT,
             Entry::Erasure(_) => kind::ERASURE,
             Entry::Hold(_) => kind::HOLD,
+            Entry::Query(_) => kind::QUERY,
         }
     }
 
@@ -201,6 +207,7 @@ impl Entry {
             Entry::RefusalCount(counted) => counted.write(to),
             Entry::Erasure(erasure) => erasure.write(to)?,
             Entry::Hold(hold) => hold.write(to),
+            Entry::Query(query) => query.write(to),
         }
         Ok(())
     }
@@ -240,6 +247,7 @@ impl Entry {
             kind::REFUSAL_COUNT => Entry::RefusalCount(RefusalCount::read(&mut from)?),
             kind::ERASURE => Entry::Erasure(ErasureEntry::read(&mut from)?),
             kind::HOLD => Entry::Hold(HoldEntry::read(&mut from)?),
+            kind::QUERY => Entry::Query(QueryEntry::read(&mut from)?),
             found => {
                 let found = u64::from(found);
                 return Err(DecodeError::Unknown { what: "kind of entry", found }.into());

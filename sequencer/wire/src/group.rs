@@ -129,7 +129,8 @@ impl GroupReceipts {
             | Entry::StreamOpen { .. }
             | Entry::Gap(_)
             | Entry::RefusalCount(_)
-            | Entry::Hold(_) => {}
+            | Entry::Hold(_)
+            | Entry::Query(_) => {}
         }
     }
 

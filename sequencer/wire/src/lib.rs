@@ -128,8 +128,8 @@ pub use deframe::Deframer;
 pub use encrypted::{Encrypted, Sealed};
 pub use entry::{
     Decision, Entry, ErasureEntry, FrameEntry, FrameName, GapEntry, HoldChange, HoldEntry,
-    JournalPlace, RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind, SealedFrame,
-    Sealing, StoringFrame, place_digest,
+    JournalPlace, QueryEntry, RefusalCount, RefusalEntry, RefusalReason, RefusedItem, RefusedKind,
+    SealedFrame, Sealing, StoringFrame, place_digest,
 };
 pub use erasure::{ErasureOf, ErasureRequest, KeyChecks, SignedErasure};
 pub use frame::{Frame, FramePlace, RAW_ROW_BYTES};

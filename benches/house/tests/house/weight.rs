@@ -29,6 +29,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("extract", &["circuits", "tokio", "alloy", "quinn"], 104),
     ("circuits", &["k256", "tokio", "alloy"], 92),
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
+    ("pcf", &["circuits", "tokio", "jiff", "alloy"], 105),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
     ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 192),
     ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 161),
@@ -36,7 +37,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
     ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 297),
-    ("sequencer", &["proptest", "criterion"], 415),
+    ("sequencer", &["proptest", "criterion"], 420),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

@@ -65,7 +65,8 @@ pub struct PatientOpening {
     pub claims: Vec<ClaimOpening>,
     /// Operations by time.
     pub operations: Vec<OperationOpening>,
-    /// What was refused to readers and gateways, by position. Not proven: the operator's word.
+    /// What was refused to readers and gateways, and what systems asked, by position. Not proven:
+    /// the operator's word.
     pub refused: Vec<RefusedAccess>,
 }
 
@@ -185,8 +186,8 @@ fn read_operation(reader: &mut Reader<'_>) -> Result<OperationOpening, DecodeErr
 #[cfg(test)]
 pub(super) mod tests {
     use model::{
-        Category, ClaimKind, Digest, GatewayId, Interval, Label, Party, Position, PractitionerId,
-        Purpose, RuleSlot, Uncovered,
+        Category, ClaimKind, Digest, GatewayId, Interval, Label, OrganisationId, Party, Position,
+        PractitionerId, Purpose, RuleSlot, Uncovered,
     };
 
     use super::*;
@@ -210,6 +211,17 @@ pub(super) mod tests {
             digest: Digest([7; 31]),
         };
         let t_op = Millis::new(9).unwrap();
+        let asked = RefusedAccess {
+            position: Position(8),
+            time: t_op,
+            digest: Digest([7; 31]),
+            requester: Requester::System {
+                organisation: OrganisationId::new("st-anne").unwrap(),
+                claim: Box::new(claim.clone()),
+            },
+            uncovered: None,
+            count: 1,
+        };
         PatientOpening {
             batch: BatchNumber(4),
             patient: claim.patient,
@@ -219,7 +231,7 @@ pub(super) mod tests {
                 chunk: 0,
                 leaf: 2,
                 covered: true,
-                claim,
+                claim: claim.clone(),
                 salt: one,
                 request: vec![4, 5],
             }],
@@ -236,7 +248,7 @@ pub(super) mod tests {
                     time: t_op,
                     digest: Digest([8; 31]),
                     requester: Requester::Practitioner(PractitionerId::new("dr-007").unwrap()),
-                    uncovered: Uncovered::Denied(RuleSlot::Deny(2)),
+                    uncovered: Some(Uncovered::Denied(RuleSlot::Deny(2))),
                     count: 3,
                 },
                 RefusedAccess {
@@ -244,11 +256,22 @@ pub(super) mod tests {
                     time: t_op,
                     digest: Digest([9; 31]),
                     requester: Requester::Gateway(GatewayId::new("gateway-1").unwrap()),
-                    uncovered: Uncovered::Closed,
+                    uncovered: Some(Uncovered::Closed),
                     count: 1,
                 },
+                asked,
             ],
         }
+    }
+
+    #[test]
+    fn only_a_question_was_not_refused() {
+        let mut refused = opening();
+        refused.refused[2].uncovered = Some(Uncovered::PurposeNotCovered);
+        assert_eq!(PatientOpening::from_bytes(&refused.to_bytes()), Ok(refused.clone()));
+        refused.refused[0].uncovered = None;
+        let read = PatientOpening::from_bytes(&refused.to_bytes());
+        assert!(matches!(read, Err(OpeningError::Malformed(_))));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod asked;
 mod blocks;
 mod codecs;
 mod command_line;
+mod consents;
 mod delays;
 mod encrypted;
 mod files;

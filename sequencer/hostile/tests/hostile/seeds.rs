@@ -34,6 +34,7 @@ fn seeds() -> Seeds {
     of_the_journal(&mut seeds);
     of_batches(&mut seeds);
     of_recordings(&mut seeds);
+    of_consents(&mut seeds);
     of_sessions(&mut seeds);
     of_spools(&mut seeds);
     of_edges(&mut seeds);
@@ -147,6 +148,19 @@ fn of_recordings(seeds: &mut Seeds) {
         let length = [asked.len() / 256, asked.len() % 256].map(|byte| byte as u8);
         let bytes = [&[format][..], &length, &asked, named].concat();
         seeds.insert(("recording", name.into()), bytes);
+    }
+}
+
+fn of_consents(seeds: &mut Seeds) {
+    let data = root().join("sequencer/pcf/data");
+    for name in [
+        "ihe-pcf/ex-consent-advanced-normal-break-glass-restricted",
+        "ihe-pcf/ex-consent-intermediate-not-timeframe",
+        "hl7-core/r4-basic",
+    ] {
+        let bytes = fs::read(data.join(name.to_owned() + ".json")).expect("a Consent");
+        let (_, file) = name.split_once('/').expect("a folder and a name");
+        seeds.insert(("consent", file.into()), bytes);
     }
 }
 

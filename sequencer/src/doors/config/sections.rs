@@ -402,6 +402,37 @@ impl FhirSection {
 const TOKEN_SKEW_MS: u64 = 5_000;
 
 settings! {
+    /// `[decisions]`
+    pub struct DecisionsSection in "decisions" {
+        jwks_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
+            sets: "File with the public keys (JWKS) of the hospital's SMART server: systems with a \
+                   token of it may ask [whether consent would allow \
+                   something](decisions.md). Without it nobody may.",
+        }
+        issuer: String = String::new(); "text", Allowed::Words("the `iss` of its tokens") => {
+            sets: "Who issues the tokens.",
+        }
+        audience: String = String::new(); "text", Allowed::Words("an `aud` of its tokens") => {
+            sets: "For whom they are issued: the FHIR base under which this node is known.",
+        }
+        systems: Vec<String> = Vec::new();
+        "texts", Allowed::Words("`SUBJECT=ORGANISATION` each") => {
+            sets: "Which systems may ask, by the `sub` of their tokens, and for which registered \
+                   organisation: its name stands in the patient's log.",
+        }
+        names_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
+            sets: "What these systems call patients, actors, purposes and labels: TOML, as [for \
+                   consents](../client/docs/consents.md#names).",
+        }
+        per_minute: u64 = 600; "questions", range(1, 100_000) => {
+            sets: "Most questions of one system in a minute of the clock; each is an entry of the \
+                   journal.",
+            at_limit: "Refused with 429.",
+        }
+    }
+}
+
+settings! {
     /// `[memory]`
     pub struct MemorySection in "memory" {
         over: String = "refuse".into();

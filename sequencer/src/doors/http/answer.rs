@@ -13,12 +13,11 @@ use axum::{Json, Router};
 use model::BatchNumber;
 use serde_json::{Value, json};
 
-use super::desk;
-use super::fhir;
 use super::health::{Asked, Unready, answer_all, wants_all};
 use super::operations;
 use super::places::{FetchPlace, FilePlace, Held, Kept, Place};
 use super::shown::{Failed, Shown};
+use super::{decisions, desk, fhir};
 use crate::doors::codes;
 use crate::doors::reach::reach;
 use crate::folder::store::{BroughtPublic, Store};
@@ -40,6 +39,7 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/batches/{number}/private", get(private))
         .route("/fhir/AuditEvent", get(fhir::search))
         .route("/operations", post(operations::take))
+        .route("/fhir/$consent-decision", post(decisions::decide))
         .route("/metrics", get(metrics))
         .route("/desk", get(desk))
         .route("/healthz", get(healthz))

@@ -8,6 +8,7 @@
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
 //! | `GET /fhir/AuditEvent` | a Bundle of AuditEvents, for whoever has a token for them |
+//! | `POST /fhir/$consent-decision` | tells a system whether consent would allow something |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
 //! | `GET /desk` | JSON: what an operator watches, of the last hours, for whoever is let in |
@@ -25,6 +26,7 @@
 
 mod answer;
 mod audit_events;
+mod decisions;
 mod desk;
 mod door_place;
 mod fhir;

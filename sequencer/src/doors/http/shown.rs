@@ -12,6 +12,7 @@ use super::desk::{Access, TellDesk};
 use super::door_place::DoorPlace;
 use super::health::Health;
 use crate::doors::codes::{self, Unserved};
+use crate::doors::consult::ConsultDoor;
 use crate::doors::reach::TellWindows;
 use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Shown {
     pub desk: Arc<dyn TellDesk>,
     /// Who may see these.
     pub access: Access,
+    /// Who may ask whether consent would allow something, if anybody.
+    pub consult: Option<Arc<ConsultDoor>>,
     /// What is under way behind the batches.
     pub windows: Arc<dyn TellWindows>,
     /// Who shows AuditEvents, and to whose tokens; nobody unless it is configured.

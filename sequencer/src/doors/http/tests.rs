@@ -87,6 +87,7 @@ impl Bench {
             desk,
             access,
             windows,
+            consult: None,
             operations,
             forwarded,
             audit_events: None,
@@ -136,6 +137,15 @@ async fn send(address: SocketAddr, request: &str) -> (u16, String, Vec<u8>) {
 async fn get(address: SocketAddr, path: &str) -> (u16, String, Vec<u8>) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     send(address, &request).await
+}
+
+#[tokio::test]
+async fn nobody_asks_about_consent_where_it_is_not_configured() {
+    let bench = Bench::new().await;
+    let post = "POST /fhir/$consent-decision HTTP/1.1\r\nhost: node\r\ncontent-length: 2\r\n\r\n{}";
+    let (status, _, body) = bench.send(post).await;
+    assert_eq!(status, 404);
+    assert!(String::from_utf8(body).unwrap().contains("path-unknown"));
 }
 
 #[tokio::test]

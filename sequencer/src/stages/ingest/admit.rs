@@ -238,9 +238,10 @@ impl Admit {
             | Item::Close => self.submit_as(Urgency::Protecting, item, reply),
             // Of no connection, so of none of its lanes.
             Item::OpenStream { .. } | Item::Frame { .. } => self.submit_on(Lane::Live, item, reply),
-            Item::Operation { .. } | Item::Evaluated { .. } | Item::Access { .. } => {
-                self.submit_as(Urgency::Ordinary, item, reply)
-            }
+            Item::Operation { .. }
+            | Item::Evaluated { .. }
+            | Item::Access { .. }
+            | Item::Query(_) => self.submit_as(Urgency::Ordinary, item, reply),
         }
     }
 

@@ -255,6 +255,7 @@ impl Ledger {
                 self.check_hold(hold).map_err(|error| broken(error.to_string()))?;
                 Arc::make_mut(&mut self.erasures).take_hold(hold, position, time);
             }
+            Entry::Query(query) => self.absorb_query(query, position, time),
         }
         // The greatest, not the last: an operation may be stamped ahead of what follows it.
         self.last_time = self.last_time.max(time);
@@ -458,6 +459,7 @@ impl Ledger {
             Decision::Refused { uncovered } if self.consent.record(request.patient).is_some() => {
                 let (digest, time) = (signed.digest(), at);
                 let requester = Requester::Practitioner(request.practitioner.clone());
+                let uncovered = Some(uncovered);
                 let refused =
                     RefusedAccess { position, time, digest, requester, uncovered, count: 1 };
                 self.window.take_refused(request.patient, refused);
@@ -482,6 +484,7 @@ impl Ledger {
         let patient = patient.filter(|patient| self.consent.record(*patient).is_some());
         if let (RefusalReason::Claim(uncovered), Some(patient)) = (refusal.reason, patient) {
             let (digest, requester) = (refusal.digest, Requester::Gateway(gateway));
+            let uncovered = Some(uncovered);
             let refused = RefusedAccess { position, time, digest, requester, uncovered, count: 1 };
             self.window.take_refused(patient, refused);
         }
@@ -500,6 +503,7 @@ impl Ledger {
         };
         let (RefusalReason::Claim(uncovered), Some(requester)) = (reason, known) else { return };
         if self.consent.record(patient).is_some() {
+            let uncovered = Some(uncovered);
             let refused = RefusedAccess { position, time, digest, requester, uncovered, count };
             self.window.take_refused(patient, refused);
         }

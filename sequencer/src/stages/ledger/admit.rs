@@ -223,7 +223,8 @@ impl<D: Deliver> LedgerAdmission<D> {
             | Entry::StreamOpen { .. }
             | Entry::Gap(_)
             | Entry::RefusalCount(_)
-            | Entry::Hold(_) => None,
+            | Entry::Hold(_)
+            | Entry::Query(_) => None,
         }
     }
 

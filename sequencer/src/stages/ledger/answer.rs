@@ -12,6 +12,7 @@ use wire::{
 use super::authentic::AuthenticRequest;
 use super::erasures::Tombstone;
 use super::frames::{FramesAsked, StoredPlace};
+use super::query::Query;
 use super::refusal::Refusal;
 use crate::stages::rows::{EvaluatedRow, OperationRow};
 use crate::window::ClosedWindow;
@@ -71,6 +72,8 @@ pub enum Item {
     Erase(Box<SignedErasure>),
     /// The operator sets or clears a legal hold.
     Hold(Box<HoldEntry>),
+    /// A system asks whether consent would allow something.
+    Query(Box<Query>),
     /// What was refused again and counted for a minute becomes entries: nobody else may send
     /// anything for as long.
     CountDue,
@@ -106,6 +109,7 @@ impl Item {
             Item::Access { request, .. } => Some(request.signed().request().patient),
             Item::Erase(signed) => Some(signed.request.patient),
             Item::Hold(hold) => Some(hold.patient),
+            Item::Query(query) => Some(query.claim.patient),
             Item::Registry(_)
             | Item::CountDue
             | Item::CountRefusals
@@ -184,6 +188,15 @@ pub enum Answer {
     HoldChanged {
         /// Where.
         position: Position,
+    },
+    /// A question was answered. Nothing was read.
+    QueryDecided {
+        /// Where it stands.
+        position: Position,
+        /// When.
+        time: Millis,
+        /// The rule that would permit it, or why none would.
+        decision: Result<RuleSlot, Uncovered>,
     },
     /// What was counted stands in the journal.
     Counted,

@@ -52,6 +52,7 @@ impl Ledger {
             Item::Registry(change) => self.decide_registry(change, at),
             Item::Erase(signed) => self.decide_erase(signed, at),
             Item::Hold(hold) => self.decide_hold(hold, at),
+            Item::Query(query) => self.decide_query(query, at),
             // Appended before anything is decided; nothing else is to be done.
             Item::CountDue | Item::CountRefusals => Ok(Verdict::Answer(Answer::Counted)),
             // Decided again behind each close, until the open window is not due.

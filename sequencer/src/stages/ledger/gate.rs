@@ -70,6 +70,8 @@ impl Surroundings {
             Item::Operation { operation, .. } | Item::Evaluated { operation, .. } => self
                 .keep_out_operation(operation, ledger)
                 .or_else(|| self.drain().filter(|_| !protects(operation))),
+            // Answered by what holds now, so it waits for a time that is believed.
+            Item::Query(_) => self.doubt(ledger).or_else(|| self.drain()),
             // What the operator and the windows do hurts nobody an hour off: it is stamped with
             // the earliest time, like all.
             Item::Registry(_)

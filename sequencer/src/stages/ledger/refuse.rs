@@ -246,6 +246,7 @@ fn evidence(item: &Item, code: RejectCode, reason: RefusalReason) -> Option<Refu
         | Item::Registry(_)
         | Item::Erase(_)
         | Item::Hold(_)
+        | Item::Query(_)
         | Item::CountDue
         | Item::CountRefusals
         | Item::CloseDue

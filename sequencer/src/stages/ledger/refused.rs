@@ -1,4 +1,5 @@
-//! What was refused in the open window, for the patients whose data was asked for or measured.
+//! What was refused in the open window, for the patients whose data was asked for or measured, and
+//! what systems asked about them.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,11 @@ use super::consent::read_patient;
 
 /// Most that are listed of a patient, some 130 KB of its opening.
 const OF_PATIENT_MAX: usize = 1000;
-/// Most that are listed of all patients together, some 13 MB of a private file, besides the first
-/// of each.
+/// Most questions that are listed of a patient besides, some 350 KB of its opening: whoever may ask
+/// must not be able to hide what is refused.
+const QUESTIONS_OF_PATIENT_MAX: usize = 1000;
+/// Most that are listed of all patients together, some 13 MB of a private file, or 34 MB if all of
+/// them are questions, besides the first of each.
 const OF_ALL_MAX: usize = 100_000;
 
 /// Lists by patient. Beyond its limits a refusal is counted with the last one listed.
@@ -25,8 +29,14 @@ impl RefusedAccesses {
     /// Takes one, in the order of the journal.
     pub(super) fn push(&mut self, patient: PatientIndex, refused: RefusedAccess) {
         let list = self.by_patient.entry(patient).or_default();
-        let full = list.len() >= OF_PATIENT_MAX || self.listed >= OF_ALL_MAX;
-        match list.last_mut().filter(|_| full) {
+        let is_question = refused.requester.is_question();
+        let is_alike = |one: &RefusedAccess| one.requester.is_question() == is_question;
+        let most = if is_question { QUESTIONS_OF_PATIENT_MAX } else { OF_PATIENT_MAX };
+        // The total is looked at first: below both limits, which is nearly always, nothing is
+        // counted.
+        let full = self.listed >= OF_ALL_MAX
+            || list.len() >= most && list.iter().filter(|one| is_alike(one)).count() >= most;
+        match list.iter_mut().rev().find(|one| full && is_alike(one)) {
             // Nobody can hide a refusal behind a flood of others: every patient's first is listed,
             // and of all the number is right.
             Some(last) => last.count = last.count.saturating_add(refused.count),
@@ -85,7 +95,7 @@ mod tests {
             time: Millis::new(position).unwrap(),
             digest: Digest([1; 31]),
             requester: Requester::Practitioner(PractitionerId::new("dr").unwrap()),
-            uncovered: Uncovered::Closed,
+            uncovered: Some(Uncovered::Closed),
             count: 1,
         };
         let mut all = RefusedAccesses::default();

@@ -113,6 +113,7 @@ impl Rehearsal {
             Entry::RefusalCount(counted) => Some(counted.patient),
             Entry::Erasure(erasure) => Some(erasure.request.request.patient),
             Entry::Hold(hold) => Some(hold.patient),
+            Entry::Query(query) => Some(query.claim.patient),
             Entry::Operation { .. } => {
                 self.operation(entry, position)?.map(|signed| signed.operation.patient)
             }

@@ -7,6 +7,7 @@ mod guess;
 mod mixes;
 mod operations;
 mod pages;
+mod queries;
 mod rehearsal;
 mod second_form;
 mod state;

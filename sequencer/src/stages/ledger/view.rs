@@ -129,6 +129,7 @@ impl LedgerView {
                 Entry::Frame(_)
                 | Entry::SealedFrame(_)
                 | Entry::AccessRequest { .. }
+                | Entry::Query(_)
                 | Entry::Refusal(_)
                 | Entry::StreamOpen { .. }
                 | Entry::Gap(_)

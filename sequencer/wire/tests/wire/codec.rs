@@ -88,7 +88,7 @@ fn a_sealed_frame_with_a_length_that_lies_a_handle_or_a_reserved_codec_is_refuse
     let short = &sealed.as_bytes()[..sealed.as_bytes().len() - 1];
     assert!(Entry::from_bytes(1, short).is_err());
     // It is a form of this kind alone.
-    assert!((2..=11).all(|kind| Entry::from_bytes(kind, sealed.as_bytes()).is_err()));
+    assert!((2..=12).all(|kind| Entry::from_bytes(kind, sealed.as_bytes()).is_err()));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! One sample of everything that has canonical bytes, and a seeded generator.
 
 use model::{
-    BatchNumber, Categories, Category, ChainScope, DeviceId, Digest, EpochNumber, GatewayId,
-    Interval, Label, Millis, OperatorId, OrganisationId, PatientIndex, Position, PractitionerId,
-    Purpose, RejectCode, RuleNumber, RuleSlot, Sequence, StreamHandle, Uncovered, WalletId,
+    BatchNumber, Categories, Category, ChainScope, Claim, ClaimKind, DeviceId, Digest, EpochNumber,
+    GatewayId, Interval, Label, Millis, OperatorId, OrganisationId, Party, PatientIndex, Position,
+    PractitionerId, Purpose, RejectCode, RuleNumber, RuleSlot, Sequence, StreamHandle, Uncovered,
+    WalletId, Word,
 };
 use wire::*;
 
@@ -167,6 +168,30 @@ pub(crate) fn sealed_frame() -> SealedFrame {
     }
 }
 
+/// A question of a system, and what it was told.
+fn query(answer: Decision) -> Entry {
+    let claim = Claim {
+        patient: PatientIndex::new(7).expect("small"),
+        kind: ClaimKind::Access,
+        individual: Word::from_u64(3),
+        organisation: Word::from_u64(4),
+        care_team: Word::ZERO,
+        source: Party::Any,
+        categories: Category::Ecg.only(),
+        purpose: Purpose::Treatment,
+        labels: Label::Normal.only(),
+        receipt: Interval::instant(at(0)),
+        measured: Interval::ALWAYS,
+        position: Position(31),
+        digest: Digest([8; 31]),
+    };
+    Entry::Query(QueryEntry {
+        organisation: OrganisationId::new("st-anne").expect("a name"),
+        claim,
+        answer,
+    })
+}
+
 pub(crate) fn entries() -> Vec<Entry> {
     let requester = Holder::gateway(&gateway());
     let stream = descriptor("monitor-1", ECG, 1).name();
@@ -228,6 +253,8 @@ pub(crate) fn entries() -> Vec<Entry> {
             reason: Reason::new("a claim is pending").expect("short"),
             who: Reason::new("anna (user 1000)").expect("short"),
         }),
+        query(Decision::Permitted { slot: RuleSlot::Permit(1) }),
+        query(Decision::Refused { uncovered: denied }),
     ]
 }
 

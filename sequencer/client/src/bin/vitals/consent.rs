@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use client::hand_in::{Door, Pending};
-use client::{Applied, Deployment, Key, KeyKind, Wallet};
+use client::{Applied, Deployment, Key, KeyKind, Wallet, party};
 use model::calendar::{Utc, parse_length};
-use model::{Action, PatientIndex, RuleSlot};
+use model::{Action, ExitCode, PatientIndex, RuleSlot};
 use statement::fingerprint::Fingerprint;
 use statement::operation::SignedOperation;
 use wire::Role;
 
 use crate::erasure::EraseArgs;
+use crate::fhir_consent::{DocumentArgs, ExportArgs, Step, lint, plan};
 use crate::handed_in::{Finished, HandedIn, KeyLock, Way};
-use crate::known::{self, Answer, CheckedNames};
+use crate::known::{self, Answer, CheckedNames, Named};
 use crate::node::{Expected, Node, Standing, now, runtime, tell_deployment};
 use crate::record::describe;
 use crate::report::{Outcome, Report, Usage};
@@ -106,6 +107,35 @@ pub(crate) enum Command {
     ///   vitals consent erase --patient-key anna.key --out anna.erasure --identity DIR
     #[command(verbatim_doc_comment)]
     Erase(EraseArgs),
+    /// Sign what a FHIR Consent says: of a profile of IHE PCF, and no other
+    ///
+    /// For a patient's wallet. It shows each rule that would be written and each that would end,
+    /// asks once, and signs them one after the other; what the record says already is not signed
+    /// again. What no rule can say is refused with the element and a way to say it, and nothing is
+    /// signed then. The same command goes on where one was interrupted.
+    ///
+    ///   vitals consent import consent.json --names names.toml --zone Europe/Berlin \
+    ///       --patient-key anna.key --dry-run --identity DIR
+    ///   vitals consent import consent.json --names names.toml --zone Europe/Berlin \
+    ///       --patient-key anna.key --node HOST:PORT --identity DIR
+    #[command(verbatim_doc_comment)]
+    Import(ImportArgs),
+    /// Write the live rules as a FHIR Consent of IHE PCF
+    ///
+    /// For a patient's wallet; it asks no node. The document reads back as the same rules.
+    ///
+    ///   vitals consent export --patient-key anna.key --identity DIR --names names.toml \
+    ///       --out consent.json
+    #[command(verbatim_doc_comment)]
+    Export(ExportArgs),
+    /// Say what of a FHIR Consent can be enforced, and how to say what cannot
+    ///
+    /// For whoever writes Consents: it needs no key and asks no node.
+    ///
+    ///   vitals consent lint consent.json
+    ///   vitals consent lint consent.json --names names.toml --zone Europe/Berlin
+    #[command(verbatim_doc_comment)]
+    Lint(DocumentArgs),
     /// Show the wallet's copy of the record, and answer whether somebody would see something
     ///
     /// For a patient's wallet; it asks no node.
@@ -135,6 +165,18 @@ pub(crate) struct WriteArgs {
     patient: PatientArgs,
     #[command(flatten)]
     rule: RuleArgs,
+}
+
+/// A document whose rules the patient signs.
+#[derive(Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    document: DocumentArgs,
+    #[command(flatten)]
+    patient: PatientArgs,
+    /// Sign also where the registry does not know whom a rule names, which --yes alone does not
+    #[arg(long)]
+    allow_unknown: bool,
 }
 
 /// An operation that the patient signs.
@@ -209,6 +251,9 @@ impl Command {
                 patient.sign(Draft::stop(wallet, patient.send.valid_for)?)
             }
             Command::Erase(erase) => erase.run(),
+            Command::Import(import) => import.run(),
+            Command::Export(export) => export.run(),
+            Command::Lint(document) => lint(&document),
             Command::Show { patient_key, identity, expected, question } => {
                 let deployment = expected.load(&identity)?;
                 show(&patient_key, &deployment, &question)
@@ -258,6 +303,68 @@ impl PatientArgs {
         let key = Key::read(&self.patient_key, KeyKind::Patient)?;
         let signing = Signing { draft, key: &key, path: &self.patient_key };
         signing.run(&self.send, Some(&self.question))
+    }
+}
+
+impl ImportArgs {
+    /// Shows everything that would be signed, asks once, and signs it in the order of the plan.
+    fn run(&self) -> Outcome {
+        let PatientArgs { patient_key: path, question, send } = &self.patient;
+        let _lock = self.patient.lock()?;
+        let wallet = self.patient.read_wallet()?;
+        let fingerprint = send.node.deployment()?.fingerprint;
+        send.check_terminal()?;
+        let consent = match self.document.read()?.signable(&wallet) {
+            Ok(consent) => consent,
+            Err(report) => return Ok(tell_deployment(fingerprint, report)),
+        };
+        let (now, before) = (now(), wallet.clone());
+        let mut plan = plan(wallet, &consent.reading, now)?;
+        let names = check_names(send, std::mem::take(&mut plan.named))?;
+        let answers = question.ask(&before, Some(&plan.after), now)?;
+        let preview = consent.preview(&plan, names, answers);
+        if send.dry_run || plan.steps.is_empty() {
+            let text = preview.text + "\nnothing was signed or sent";
+            return Ok(tell_deployment(fingerprint, Report::success(text, preview.json)));
+        }
+        if let Err(text) = agree(send, &preview, self.allow_unknown, fingerprint)? {
+            return Ok(tell_deployment(fingerprint, Report::failure(text, preview.json)));
+        }
+        let mut json = preview.json;
+        let mut text = String::new();
+        for (done, step) in plan.steps.iter().enumerate() {
+            let all = plan.steps.len();
+            let report = self.sign(step, path).with_context(|| {
+                format!("{done} of {all} changes took effect: the same command goes on from there")
+            })?;
+            text += &format!("{}\n", report.text);
+            for name in ["effective", "position"] {
+                json["changes"][done][name] = report.json[name].clone();
+            }
+            // It took effect, and the copy or the receipt is not kept: what follows would be signed
+            // on a copy that lacks it.
+            if report.exit != ExitCode::Ok {
+                return Ok(Report { text, json, ..report });
+            }
+        }
+        json["applied"] = true.into();
+        Ok(tell_deployment(fingerprint, Report::success(text.trim_end().to_owned(), json)))
+    }
+
+    /// Signs and sends one change on the copy as the change before left it.
+    fn sign(&self, step: &Step, path: &Path) -> Outcome {
+        let send = &self.patient.send;
+        let mut wallet = Wallet::read(&Wallet::path(path), send.node.deployment()?.scope)?;
+        for words in &step.names {
+            wallet.names.learn(words, &party::actor(words)?);
+        }
+        let operation = wallet.change(step.action.clone(), now(), send.valid_for)?;
+        let draft = Draft { wallet, operation, written: Written::nothing() };
+        let after = draft.effect()?;
+        // Whom it names was asked about with all the others.
+        let preview = draft.preview(CheckedNames::nobody(), &after, None)?;
+        let key = Key::read(path, KeyKind::Patient)?;
+        Signing { draft, key: &key, path }.send(send, preview)
     }
 }
 
@@ -315,16 +422,24 @@ impl Signing<'_> {
             return Err(Usage(why.to_owned()).into());
         }
         let after = self.draft.effect()?;
-        let names = self.check_names(send)?;
+        let names = check_names(send, std::mem::take(&mut self.draft.written.named))?;
         let preview = self.draft.preview(names, &after, question)?;
         if send.dry_run {
             let text = preview.text + "\nnothing was signed or sent";
             return Ok(tell_deployment(fingerprint, Report::success(text, preview.json)));
         }
-        if let Err(text) = self.agree(send, &preview, fingerprint)? {
+        let allow_unknown = self.draft.written.allow_unknown;
+        if let Err(text) = agree(send, &preview, allow_unknown, fingerprint)? {
             return Ok(tell_deployment(fingerprint, Report::failure(text, preview.json)));
         }
-        if let Some(door) = &door {
+        self.send(send, preview)
+    }
+
+    /// Signs it, sends it, and takes it over.
+    fn send(mut self, send: &SendArgs, preview: Preview) -> Outcome {
+        if let Some(door) = &send.door()? {
+            let deployment = send.node.deployment()?;
+            let fingerprint = deployment.fingerprint;
             let way = Way { door, deployment, receipts: send.node.receipts.as_deref() };
             let report = self.draft.hand_in(self.key, self.path, &way, preview)?;
             return Ok(tell_deployment(fingerprint, report));
@@ -335,50 +450,47 @@ impl Signing<'_> {
         let updated = self.draft.take_over(taken, self.key, self.path);
         Ok(standing.tell(report(&applied, updated, preview)))
     }
+}
 
-    /// What the node's registry knows of the names. Where something is to be sent, a node that is
-    /// not there ends the command here: nobody is asked to sign what cannot go out.
-    fn check_names(&mut self, send: &SendArgs) -> anyhow::Result<CheckedNames> {
-        let named = std::mem::take(&mut self.draft.written.named);
-        if send.http.is_some() {
-            return Ok(CheckedNames::not_asked(named));
-        }
-        let answer = match known::ask(&send.node, &named) {
-            Err(error) if send.dry_run => Answer::Nothing(format!("{error:#}")),
-            asked => asked?,
-        };
-        Ok(CheckedNames::new(named, answer))
+/// What the node's registry knows of the names. Where something is to be sent, a node that is not
+/// there ends the command here: nobody is asked to sign what cannot go out.
+fn check_names(send: &SendArgs, named: Vec<Named>) -> anyhow::Result<CheckedNames> {
+    if send.http.is_some() {
+        return Ok(CheckedNames::not_asked(named));
     }
+    let answer = match known::ask(&send.node, &named) {
+        Err(error) if send.dry_run => Answer::Nothing(format!("{error:#}")),
+        asked => asked?,
+    };
+    Ok(CheckedNames::new(named, answer))
+}
 
-    /// Whether it is to be signed; else what the report says.
-    fn agree(
-        &self,
-        send: &SendArgs,
-        preview: &Preview,
-        fingerprint: Fingerprint,
-    ) -> anyhow::Result<Result<(), String>> {
-        let nothing = "nothing was signed or sent";
-        let unknown = preview.names.unknown();
-        if send.yes {
-            // Said for the rule as it was meant, and not for a name that is there by mistake.
-            let unanswered = unknown.filter(|_| !self.draft.written.allow_unknown);
-            return Ok(unanswered.map_or(Ok(()), |names| {
-                let Preview { text, .. } = preview;
-                Err(format!(
-                    "{text}\n{nothing}: --yes does not answer for {names}, which the registry does \
-                     not know; correct the name, leave --yes out and be asked, or add \
-                     --allow-unknown"
-                ))
-            }));
-        }
-        let although = unknown.map_or_else(String::new, |names| {
-            format!(" although the registry does not know {names}")
-        });
-        // The deployment first: a signature is good for it and for no other.
-        let shown = format!("deployment {fingerprint}\n{}", preview.text);
-        let agreed = ask(&format!("{shown}\nSign and send{although}? [y/N] "))?;
-        Ok(if agreed { Ok(()) } else { Err(nothing.to_owned()) })
+/// Whether it is to be signed; else what the report says.
+fn agree(
+    send: &SendArgs,
+    preview: &Preview,
+    allow_unknown: bool,
+    fingerprint: Fingerprint,
+) -> anyhow::Result<Result<(), String>> {
+    let nothing = "nothing was signed or sent";
+    let unknown = preview.names.unknown();
+    if send.yes {
+        // Said for the rule as it was meant, and not for a name that is there by mistake.
+        let unanswered = unknown.filter(|_| !allow_unknown);
+        return Ok(unanswered.map_or(Ok(()), |names| {
+            let Preview { text, .. } = preview;
+            Err(format!(
+                "{text}\n{nothing}: --yes does not answer for {names}, which the registry does \
+                 not know; correct the name, leave --yes out and be asked, or add --allow-unknown"
+            ))
+        }));
     }
+    let although = unknown
+        .map_or_else(String::new, |names| format!(" although the registry does not know {names}"));
+    // The deployment first: a signature is good for it and for no other.
+    let shown = format!("deployment {fingerprint}\n{}", preview.text);
+    let agreed = ask(&format!("{shown}\nSign and send{although}? [y/N] "))?;
+    Ok(if agreed { Ok(()) } else { Err(nothing.to_owned()) })
 }
 
 async fn submit(node: &Node, signed: &SignedOperation) -> anyhow::Result<(Applied, Standing)> {

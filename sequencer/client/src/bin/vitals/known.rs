@@ -96,6 +96,11 @@ impl CheckedNames {
         CheckedNames(named.into_iter().zip(standings).collect())
     }
 
+    /// Of an operation that names nobody, or whose names were asked about before.
+    pub(crate) fn nobody() -> CheckedNames {
+        CheckedNames(Vec::new())
+    }
+
     /// Of an operation that goes over HTTP.
     pub(crate) fn not_asked(named: Vec<Named>) -> CheckedNames {
         let why = "over HTTP no node is asked for names".to_owned();

@@ -1,5 +1,7 @@
 //! `vitals log`.
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -18,9 +20,10 @@ use model::{
     BatchHeader, BatchNumber, Category, ClaimKind, Millis, Party, PatientIndex, Record, with_causes,
 };
 use serde_json::{Value, json};
-use statement::batch::{PublicFile, RefusedAccess, ReleasedFrames, Requester};
+use statement::batch::{PublicFile, ReleasedFrames};
 use wire::ErasureOf;
 
+use self::beside::{Told, describe};
 use crate::compared::{Findings, FramesCheck, Opened};
 use crate::consent::parse_patient;
 use crate::exports::{Accounts, Exports};
@@ -335,6 +338,8 @@ struct Shown<'a> {
     /// Accesses that were refused, which nobody proves.
     refused: Vec<String>,
     refused_entries: Vec<Value>,
+    asked: Vec<String>,
+    asked_entries: Vec<Value>,
     /// What was compared beside the batches.
     findings: Findings,
     operations: Vec<SeenOperation>,
@@ -389,6 +394,8 @@ impl<'a> Shown<'a> {
             entries: Vec::new(),
             refused: Vec::new(),
             refused_entries: Vec::new(),
+            asked: Vec::new(),
+            asked_entries: Vec::new(),
             findings: Findings::default(),
             operations: Vec::new(),
             digests: BTreeMap::new(),
@@ -452,19 +459,25 @@ impl<'a> Shown<'a> {
             self.entries.push(entry);
         }
         for one in &seen.refused {
-            let (line, entry) = describe_refused(batch, one);
-            self.refused.push(line);
-            self.refused_entries.push(entry);
+            let Told { line, entry } = describe(batch, one, self.names);
+            let (lines, entries) = match one.requester.is_question() {
+                true => (&mut self.asked, &mut self.asked_entries),
+                false => (&mut self.refused, &mut self.refused_entries),
+            };
+            lines.push(line);
+            entries.push(entry);
         }
     }
 
     fn conclude(self, batches: usize) -> Report {
-        let Shown { refused, refused_entries, lines, entries, findings, .. } = self;
+        let Shown { refused, refused_entries, asked, asked_entries, .. } = self;
+        let Shown { lines, entries, findings, .. } = self;
         let Findings { notes, json: compared, contradicted, not_compared } = findings;
         let holds = self.failure.is_none() && !contradicted;
         let mut json = json!({
             "schema": "vitals-log-1", "batches": batches, "entries": entries,
-            "refused": refused_entries, "refused_is_proven": false, "compared": compared,
+            "refused": refused_entries, "refused_is_proven": false,
+            "asked": asked_entries, "asked_is_proven": false, "compared": compared,
             "notes": notes, "not_compared": not_compared, "holds": holds,
         });
         let mut verdict = Vec::new();
@@ -491,6 +504,10 @@ impl<'a> Shown<'a> {
             text.push("refused (the operator's word: no proof shows that none is missing)".into());
             text.extend(refused);
         }
+        if !asked.is_empty() {
+            text.push("asked, and nothing read (the operator's word as well)".into());
+            text.extend(asked);
+        }
         text.extend(lines.into_iter().chain(notes).chain(verdict));
         match (holds, not_compared.is_empty()) {
             (false, _) => Report::failure(text.join("\n"), json),
@@ -498,24 +515,6 @@ impl<'a> Shown<'a> {
             (true, true) => Report::success(text.join("\n"), json),
         }
     }
-}
-
-fn describe_refused(batch: u64, refused: &RefusedAccess) -> (String, Value) {
-    let RefusedAccess { position, time, requester, uncovered, count, digest } = refused;
-    let (kind, asked) = match requester {
-        Requester::Practitioner(_) => ("practitioner", "was refused"),
-        Requester::Gateway(_) => ("gateway", "sent readings that were refused"),
-    };
-    let (at, why, rule) = (Utc(*time), uncovered.sentence(), uncovered.rule());
-    let times = if *count == 1 { String::new() } else { format!(", {count} times") };
-    let name = requester.name();
-    let line = format!("{at}  batch {batch}  {kind} {name} {asked}{times}: {why} ({rule})");
-    let entry = json!({
-        "batch": batch, "time": at.to_string(), kind: name,
-        "why": why, "rule": rule.to_string(), "count": count, "position": position.0,
-        "digest": hex::encode(digest.0),
-    });
-    (line, entry)
 }
 
 fn describe_claim(batch: u64, seen: &SeenClaim, names: &Names) -> (String, Value) {

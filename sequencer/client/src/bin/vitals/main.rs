@@ -9,6 +9,7 @@ mod compared;
 mod consent;
 mod erasure;
 mod exports;
+mod fhir_consent;
 mod handed_in;
 mod identity;
 mod inspect;

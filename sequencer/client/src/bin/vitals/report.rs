@@ -275,6 +275,9 @@ fn is_given_wrongly(cause: &(dyn Error + 'static)) -> bool {
         || cause.is::<ZoneError>()
         || cause.is::<DecodeError>()
         || cause.is::<FileError>()
+        || cause.is::<pcf::NotJson>()
+        || cause.is::<pcf::NamesError>()
+        || cause.is::<pcf::WriteError>()
 }
 
 fn connection_exit_code(error: &ConnectionError) -> ExitCode {

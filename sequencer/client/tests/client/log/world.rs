@@ -179,7 +179,7 @@ pub(super) fn refused() -> RefusedAccess {
         time: at(510),
         digest: Digest([13; 31]),
         requester: Requester::Practitioner(PractitionerId::new("dr-002").unwrap()),
-        uncovered: Uncovered::ActorNotNamed,
+        uncovered: Some(Uncovered::ActorNotNamed),
         count: 1,
     }
 }

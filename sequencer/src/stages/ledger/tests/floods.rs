@@ -129,7 +129,7 @@ fn refused_accesses_are_told_to_the_patient_with_the_next_batch() {
     let refused = &contents.refused[&patient()];
     assert_eq!(refused.len(), 1);
     assert_eq!((refused[0].requester.name(), refused[0].count), ("dr", 1));
-    assert_eq!(refused[0].uncovered, Uncovered::Ended);
+    assert_eq!(refused[0].uncovered, Some(Uncovered::Ended));
     assert!(contents.claims.is_empty() && contents.patients.contains_key(&patient()));
     check_provable(&ward, &window);
 }

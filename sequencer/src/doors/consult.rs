@@ -1,0 +1,395 @@
+//! Who may ask whether consent would allow something, and how often: systems with a bearer token
+//! of the hospital's own SMART server, each for one registered organisation.
+//!
+//! A token says who asks. What is answered, the rules say (`statement::c2`), on the writer's
+//! thread, behind the entry that keeps that it was asked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use files::Audience;
+use model::{
+    Categories, Claim, Clock, Digest, Interval, Millis, OrganisationId, Party, PatientIndex,
+    Position, RuleSlot, Uncovered, Word,
+};
+use pcf::Consult;
+use thiserror::Error;
+use tokens::{Bearer, Context, Expected, Keys, Needed, Verb, Verifier};
+
+use super::config::DecisionsSection;
+use crate::clock::NodeClock;
+use crate::stages::ingest::{Admit, AdmitError};
+use crate::stages::ledger::{Answer, Item, Query, Refusal};
+
+/// What a token has to grant: to look up consents, as a system.
+pub(super) const NEEDED: Needed =
+    Needed { context: Context::System, resource: "Consent", verb: Verb::Read };
+
+/// Largest file of keys or names.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// How far the issuer's clock may be apart.
+const SKEW_MS: u64 = 60_000;
+/// How long a token may be good for.
+const LIFETIME_MS_MAX: u64 = 60 * 60 * 1000;
+/// How long an answer waits until its entry is durable.
+const DURABLE_WAIT: Duration = Duration::from_secs(15);
+/// A word that no rule can name, since nothing known hashes to it: for whom a question leaves out.
+const NOBODY: Word = Word::from_u64(1);
+
+/// The section cannot be used.
+#[derive(Debug, Error)]
+pub enum ConsultSetupError {
+    /// A file cannot be read.
+    #[error("{path} cannot be read")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The keys are none.
+    #[error("the keys of the issuer cannot be used")]
+    Keys(#[from] tokens::JwksError),
+    /// The names are none.
+    #[error("the names cannot be used")]
+    Names(#[from] pcf::NamesError),
+    /// A value is missing or malformed.
+    #[error("expected {expected}, found something else")]
+    Value {
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub(super) enum NotAnswered {
+    #[error("expected a token that is good, found another")]
+    Token(#[from] tokens::TokenError),
+    #[error("expected a system that the configuration names, found another")]
+    System,
+    #[error("expected fewer questions a minute")]
+    TooOften,
+    #[error("the question is malformed")]
+    Malformed(#[from] pcf::ConsultError),
+    #[error("expected a patient's index below 2^24, found another")]
+    Patient,
+    #[error("refused")]
+    Refused(Refusal),
+    #[error("not taken")]
+    Admit(#[from] AdmitError),
+    #[error("not durable in time")]
+    Late,
+    #[error("the node takes no questions now")]
+    Closed,
+}
+
+/// What was decided, and where that stands in the journal.
+pub(super) struct Decided {
+    pub(super) decision: Result<RuleSlot, Uncovered>,
+    pub(super) position: Position,
+}
+
+/// Where questions find the writer: nowhere before the journal is absorbed, nor while the node
+/// stops.
+#[derive(Clone, Default)]
+pub struct ConsultPlace(Arc<RwLock<Option<Admit>>>);
+
+impl ConsultPlace {
+    /// From now on questions are taken.
+    pub fn open(&self, admit: Admit) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(admit);
+    }
+
+    /// From now on none is.
+    pub fn close(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn admit(&self) -> Option<Admit> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Who may ask.
+pub struct ConsultDoor {
+    verifier: Verifier,
+    names: pcf::Names,
+    /// Registered organisations by the `sub` of their systems' tokens.
+    systems: BTreeMap<String, OrganisationId>,
+    per_minute: u64,
+    /// What each system asked in the minute that runs.
+    asked: Mutex<Minute>,
+    clock: Arc<NodeClock>,
+    place: ConsultPlace,
+}
+
+#[derive(Default)]
+struct Minute {
+    number: u64,
+    of: BTreeMap<String, u64>,
+}
+
+impl ConsultDoor {
+    /// As the configuration says; `None` without keys.
+    ///
+    /// # Errors
+    /// [`ConsultSetupError`].
+    pub fn read(
+        section: &DecisionsSection,
+        clock: Arc<NodeClock>,
+        place: ConsultPlace,
+    ) -> Result<Option<ConsultDoor>, ConsultSetupError> {
+        let Some(path) = &section.jwks_file else { return Ok(None) };
+        let wrong = |expected| ConsultSetupError::Value { expected };
+        let keys = Keys::from_jwks(&read_file(path)?)?;
+        if section.issuer.is_empty() || section.audience.is_empty() {
+            return Err(wrong("the issuer and the audience of tokens beside their keys"));
+        }
+        let names = match &section.names_file {
+            None => pcf::Names::default(),
+            Some(path) => {
+                let text = String::from_utf8(read_file(path)?);
+                pcf::Names::parse(&text.map_err(|_| wrong("names as text"))?)?
+            }
+        };
+        let systems = section.systems.iter().map(|text| {
+            let (subject, organisation) = text.rsplit_once('=')?;
+            Some((subject.to_owned(), OrganisationId::new(organisation).ok()?))
+        });
+        let systems = systems.collect::<Option<BTreeMap<_, _>>>();
+        let systems = systems.filter(|systems| !systems.is_empty());
+        let expected = Expected {
+            issuer: section.issuer.clone(),
+            audience: section.audience.clone(),
+            skew_ms: SKEW_MS,
+            lifetime_ms_max: LIFETIME_MS_MAX,
+        };
+        Ok(Some(ConsultDoor {
+            verifier: Verifier::new(keys, expected),
+            names,
+            systems: systems.ok_or(wrong("systems as SUBJECT=ORGANISATION, at least one"))?,
+            per_minute: section.per_minute,
+            asked: Mutex::default(),
+            clock,
+            place,
+        }))
+    }
+
+    /// For whom a token asks, once more this minute.
+    pub(super) fn admit(&self, token: &str) -> Result<OrganisationId, NotAnswered> {
+        let now = self.clock.now();
+        let bearer: Bearer = self.verifier.check(token, now)?;
+        bearer.require(NEEDED)?;
+        let organisation = self.systems.get(&bearer.subject).ok_or(NotAnswered::System)?;
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = now.get() / 60_000;
+        // Only systems that are configured are counted, so that the map stays small.
+        if asked.number != number {
+            *asked = Minute { number, of: BTreeMap::new() };
+        }
+        let count = asked.of.entry(bearer.subject).or_default();
+        if *count >= self.per_minute {
+            return Err(NotAnswered::TooOften);
+        }
+        *count += 1;
+        Ok(organisation.clone())
+    }
+
+    /// Reads the question, has it decided and journaled, and waits until that is durable.
+    pub(super) async fn ask(
+        &self,
+        organisation: OrganisationId,
+        bytes: &[u8],
+    ) -> Result<Decided, NotAnswered> {
+        let consult = pcf::consult(bytes, &self.names)?;
+        let claim = claim(&consult, bytes, self.clock.now())?;
+        let admit = self.place.admit().ok_or(NotAnswered::Closed)?;
+        let query = Item::Query(Box::new(Query { organisation, claim }));
+        let answer = tokio::time::timeout(DURABLE_WAIT, admit.submit(query)).await;
+        match answer.map_err(|_| NotAnswered::Late)?? {
+            Answer::QueryDecided { decision, position, .. } => Ok(Decided { decision, position }),
+            Answer::Refused(refusal) => Err(NotAnswered::Refused(refusal)),
+            // The writer answers what it was asked.
+            _ => Err(NotAnswered::Closed),
+        }
+    }
+}
+
+/// The claim that what is asked about would be; the writer says when and where.
+fn claim(consult: &Consult, bytes: &[u8], now: Millis) -> Result<Claim, NotAnswered> {
+    let word = |party: &Option<pcf::Party>| party.as_ref().map_or(NOBODY, pcf::Party::word);
+    let Consult { purpose, kind, labels, .. } = *consult;
+    let categories: Categories = consult.categories;
+    let hash = blake3::derive_key("vitals consent query v1", bytes);
+    let mut digest = [0; 31];
+    digest.copy_from_slice(&hash[..31]);
+    Ok(Claim {
+        patient: PatientIndex::new(consult.patient).map_err(|_| NotAnswered::Patient)?,
+        kind,
+        individual: word(&consult.individual),
+        organisation: word(&consult.organisation),
+        care_team: Word::ZERO,
+        source: Party::Any,
+        categories,
+        purpose,
+        labels,
+        receipt: Interval::instant(now),
+        measured: consult.measured.unwrap_or(Interval::instant(now)),
+        position: Position(0),
+        digest: Digest(digest),
+    })
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, ConsultSetupError> {
+    let file = |source| ConsultSetupError::File { path: path.into(), source };
+    // Public keys, and names that say nothing about a patient's health.
+    files::read(path, FILE_BYTES_MAX, Audience::Public).map_err(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+    use model::ManualClock;
+    use serde_json::{Value, json};
+    use statement::scope::{self, ActorKind};
+
+    use super::*;
+    use crate::clock::ClockConfig;
+
+    const BEGIN: u64 = 1_777_624_200;
+
+    fn encode(bytes: &[u8]) -> String {
+        const SIGNS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut text = String::new();
+        for three in bytes.chunks(3) {
+            let word = three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+            let word = word << (8 * (3 - three.len()));
+            for place in 0..=three.len() {
+                text.push(SIGNS[(word >> (18 - 6 * place) & 63) as usize].into());
+            }
+        }
+        text
+    }
+
+    /// A SMART server, and a node that knows its key.
+    struct Case {
+        key: EcdsaKeyPair,
+        folder: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+    }
+
+    impl Case {
+        fn new() -> Case {
+            let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+            let point = key.public_key().as_ref();
+            let jwk = json!({"kty": "EC", "crv": "P-384", "kid": "own",
+                             "x": encode(&point[1..49]), "y": encode(&point[49..])});
+            let folder = tempfile::tempdir().unwrap();
+            let keys = json!({"keys": [jwk]}).to_string();
+            std::fs::write(folder.path().join("jwks.json"), keys).unwrap();
+            let clock = Arc::new(ManualClock::fixed(Millis::from_block_timestamp(BEGIN)));
+            Case { key, folder, clock }
+        }
+
+        fn section(&self) -> DecisionsSection {
+            DecisionsSection {
+                jwks_file: Some(self.folder.path().join("jwks.json")),
+                issuer: "https://auth.example.org".into(),
+                audience: "https://node.example.org/fhir".into(),
+                systems: vec!["ehr=st-anne".into()],
+                per_minute: 2,
+                ..DecisionsSection::default()
+            }
+        }
+
+        fn door(&self, section: &DecisionsSection) -> Result<ConsultDoor, ConsultSetupError> {
+            let clock: Arc<dyn Clock> = self.clock.clone();
+            let clock = Arc::new(NodeClock::start(clock, ClockConfig::default()));
+            let door = ConsultDoor::read(section, clock, ConsultPlace::default())?;
+            Ok(door.expect("keys are given"))
+        }
+
+        fn token(&self, subject: &str, scope: &str) -> String {
+            let part = |value: Value| encode(value.to_string().as_bytes());
+            let claims = json!({"iss": "https://auth.example.org",
+                "aud": "https://node.example.org/fhir", "sub": subject, "iat": BEGIN,
+                "exp": BEGIN + 300, "scope": scope});
+            let signed = [part(json!({"alg": "ES384", "kid": "own"})), part(claims)].join(".");
+            let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+            format!("{signed}.{}", encode(signature.as_ref()))
+        }
+    }
+
+    #[test]
+    fn a_system_that_is_named_asks_so_often_a_minute_and_nobody_else_at_all() {
+        let case = Case::new();
+        let door = case.door(&case.section()).unwrap();
+        let good = case.token("ehr", "system/Consent.r");
+        for _ in 0..2 {
+            assert_eq!(door.admit(&good).unwrap().as_str(), "st-anne");
+        }
+        assert!(matches!(door.admit(&good), Err(NotAnswered::TooOften)));
+        case.clock.advance(60_000);
+        assert!(door.admit(&good).is_ok(), "another minute");
+        let stranger = case.token("somebody", "system/Consent.r");
+        assert!(matches!(door.admit(&stranger), Err(NotAnswered::System)));
+        let other = case.token("ehr", "system/Observation.c user/Consent.r");
+        assert!(matches!(door.admit(&other), Err(NotAnswered::Token(_))));
+        let forged = Case::new().token("ehr", "system/Consent.r");
+        assert!(matches!(door.admit(&forged), Err(NotAnswered::Token(_))));
+    }
+
+    #[test]
+    fn without_keys_nobody_asks_and_what_is_missing_beside_them_is_named() {
+        let case = Case::new();
+        let clock: Arc<dyn Clock> = case.clock.clone();
+        let clock = Arc::new(NodeClock::start(clock, ClockConfig::default()));
+        let none = DecisionsSection::default();
+        let door = ConsultDoor::read(&none, clock, ConsultPlace::default()).unwrap();
+        assert!(door.is_none());
+        let section = case.section();
+        for (section, expected) in [
+            (DecisionsSection { issuer: String::new(), ..section.clone() }, "the issuer"),
+            (DecisionsSection { systems: Vec::new(), ..section.clone() }, "systems as"),
+            (DecisionsSection { systems: vec!["ehr".into()], ..section }, "systems as"),
+        ] {
+            let refused = case.door(&section).err().unwrap().to_string();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn before_the_node_takes_questions_there_is_no_answer() {
+        let case = Case::new();
+        let door = case.door(&case.section()).unwrap();
+        let asked = door.ask(OrganisationId::new("st-anne").unwrap(), QUESTION).await;
+        assert!(matches!(asked, Err(NotAnswered::Closed)));
+        let malformed = door.ask(OrganisationId::new("st-anne").unwrap(), b"{}").await;
+        assert!(matches!(malformed, Err(NotAnswered::Malformed(_))));
+    }
+
+    const QUESTION: &[u8] = br#"{"hook": "patient-consent-consult", "context": {
+        "patientId": [{"system": "urn:vitals-rollup:patient", "value": "7"}],
+        "actor": [{"system": "urn:vitals-rollup:practitioner", "value": "dr-001"}],
+        "purposeOfUse": "TREAT",
+        "category": [{"system": "urn:vitals-rollup:consent:category", "code": "ecg"}]}}"#;
+
+    #[test]
+    fn a_question_becomes_the_claim_that_it_would_be() {
+        let consult = pcf::consult(QUESTION, &pcf::Names::default()).unwrap();
+        let now = Millis::from_block_timestamp(BEGIN);
+        let asked = claim(&consult, QUESTION, now).unwrap();
+        assert_eq!(asked.individual, scope::actor(ActorKind::Practitioner, "dr-001"));
+        assert_eq!((asked.organisation, asked.source), (NOBODY, Party::Any));
+        assert_eq!(asked.measured, Interval::instant(now));
+        let other = claim(&consult, b"other bytes", now).unwrap();
+        assert_ne!(asked.digest, other.digest);
+        let far = Consult { patient: 1 << 24, ..consult };
+        assert!(matches!(claim(&far, QUESTION, now), Err(NotAnswered::Patient)));
+    }
+}

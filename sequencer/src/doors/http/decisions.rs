@@ -1,0 +1,88 @@
+//! `POST /fhir/$consent-decision`: a system asks whether consent would allow something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::{Extension, Json};
+use model::RejectCode;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::operations::Peer;
+use super::places::Place;
+use super::shown::{Failed, Shown};
+use crate::doors::codes;
+use crate::doors::consult::NotAnswered;
+
+/// How long the bytes may take.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// The media type of a question. No page of another site may send it without asking first.
+const JSON: &str = "application/json";
+
+/// Answers one question with a card.
+pub(super) async fn decide(
+    State(shown): State<Shown>,
+    Extension(place): Extension<Arc<Place>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: axum::extract::Request,
+) -> Result<Json<Value>, Failed> {
+    let (head, body) = request.into_parts();
+    let none = || Failed(&codes::PATH_UNKNOWN, Value::Null);
+    let door = shown.consult.as_ref().ok_or_else(none)?;
+    let organisation = door.admit(bearer(&head.headers)?)?;
+    let is_json = head.headers.get(header::CONTENT_TYPE).is_some_and(|found| found == JSON);
+    if !is_json {
+        return Err(Failed(&codes::DECISION_TYPE, json!({ "expected": JSON })));
+    }
+    let bytes = read(body).await?;
+    // From here to the answer nobody pushes it out: what is journaled is answered.
+    let full = || Failed(&codes::DECISIONS_CLOSED, Value::Null);
+    let _kept = place.keep(peer, false).ok_or_else(full)?;
+    let decided = door.ask(organisation, &bytes).await?;
+    Ok(Json(pcf::card(decided.decision.is_ok(), decided.position.0)))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Failed> {
+    let missing = || Failed(&codes::DECISION_TOKEN, json!("token-missing"));
+    let header = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let header = header.to_str().map_err(|_| missing())?;
+    tokens::bearer_of(header).map_err(|error| Failed(&codes::DECISION_TOKEN, json!(error.code())))
+}
+
+async fn read(body: Body) -> Result<Bytes, Failed> {
+    let malformed = |why: &str| Failed(&codes::DECISION_MALFORMED, json!(why));
+    let read = timeout(BODY_WAIT, to_bytes(body, pcf::CONSULT_BYTES_MAX)).await;
+    let read = read.map_err(|_| malformed("the bytes did not come within 10 s"))?;
+    read.map_err(|_| malformed("expected at most 16 KiB, whole"))
+}
+
+impl From<NotAnswered> for Failed {
+    fn from(error: NotAnswered) -> Failed {
+        match error {
+            NotAnswered::Token(error @ tokens::TokenError::Scope { .. }) => {
+                Failed(&codes::DECISION_SYSTEM, json!(error.to_string()))
+            }
+            NotAnswered::Token(error) => Failed(&codes::DECISION_TOKEN, json!(error.code())),
+            NotAnswered::System => Failed(&codes::DECISION_SYSTEM, Value::Null),
+            NotAnswered::TooOften => Failed(&codes::DECISIONS_TOO_OFTEN, Value::Null),
+            NotAnswered::Malformed(error) => {
+                Failed(&codes::DECISION_MALFORMED, json!(error.to_string()))
+            }
+            error @ NotAnswered::Patient => {
+                Failed(&codes::DECISION_MALFORMED, json!(error.to_string()))
+            }
+            // The organisation of the system is not registered any more.
+            NotAnswered::Refused(refusal) if refusal.code == RejectCode::Identity => {
+                Failed(&codes::DECISION_SYSTEM, Value::Null)
+            }
+            NotAnswered::Refused(_)
+            | NotAnswered::Admit(_)
+            | NotAnswered::Late
+            | NotAnswered::Closed => Failed(&codes::DECISIONS_CLOSED, Value::Null),
+        }
+    }
+}
