@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("archive", &["files", "journal"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
+            ("fhir", &["model", "recordings"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
             ("client", CLIENT, &[]),
         ],

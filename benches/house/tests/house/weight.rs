@@ -17,6 +17,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("machine", &["model", "alloy", "axum"], 45),
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
+    ("fhir", &["tokio", "ark-ff", "quinn", "alloy"], 21),
     ("journal", &["model", "redb", "tokio"], 27),
     ("archive", &["model", "redb", "alloy", "quinn"], 145),
     ("kernel", &["model", "tokio"], 80),
