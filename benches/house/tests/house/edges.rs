@@ -37,9 +37,10 @@ const LAYERS: &[(&str, &[Row])] = &[
         &[
             ("prover", &["circuits", "files", "kernel", "statement"], &[]),
             ("archive", &["files", "journal"], &[]),
+            ("bridge", &["model", "recordings"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
-            ("fhir", &["model", "recordings"], &[]),
+            ("fhir", &["bridge", "model", "recordings"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
             ("client", CLIENT, &[]),
         ],
