@@ -3,6 +3,7 @@
 //! No text here repeats a value, a name or an identifier of what came: outcomes end in logs of
 //! senders and of proxies, which nobody protects as a record of a patient is.
 
+use bridge::{Cause, Fate};
 use thiserror::Error;
 
 /// `OperationOutcome.issue.code`: <https://hl7.org/fhir/R4/valueset-issue-type.html>.
@@ -202,12 +203,9 @@ pub enum Fault {
     /// Conditional on something that cannot be looked for.
     #[error("expected the condition identifier=SYSTEM|VALUE, found another")]
     Condition,
-    /// One thing under two names.
-    #[error("expected one {of} of those it names to be meant, found several")]
-    Ambiguous {
-        /// What.
-        of: &'static str,
-    },
+    /// Not by the map, the bridge or the node.
+    #[error(transparent)]
+    Map(#[from] Cause),
     /// Nothing of a transaction was done.
     #[error("expected every entry of a transaction to be taken, found one that is not: none was")]
     WithOthers,
@@ -215,8 +213,11 @@ pub enum Fault {
 
 impl Fault {
     /// The code, as in [docs/fhir.md](../../client/docs/fhir.md).
-    pub fn code(&self) -> &'static str {
-        match self {
+    pub fn code(&self) -> String {
+        if let Fault::Map(cause) = self {
+            return cause.code();
+        }
+        let code = match self {
             Fault::Json { .. } => "json-malformed",
             Fault::Deep { .. } => "too-deep",
             Fault::Many { .. } => "too-many",
@@ -244,9 +245,10 @@ impl Fault {
             Fault::BundleType => "bundle-type",
             Fault::Request => "request",
             Fault::Condition => "condition",
-            Fault::Ambiguous { .. } => "ambiguous",
             Fault::WithOthers => "with-others",
-        }
+            Fault::Map(_) => "map",
+        };
+        code.to_owned()
     }
 
     /// What it is in FHIR's own list.
@@ -276,19 +278,53 @@ impl Fault {
             | Fault::SampleBeyond
             | Fault::BundleType
             | Fault::Request => IssueType::NotSupported,
-            Fault::Ambiguous { .. } => IssueType::BusinessRule,
+            Fault::Map(cause) => issue_type_of(cause),
             Fault::WithOthers => IssueType::Processing,
         }
     }
 
-    /// The HTTP status: 400 for what is no FHIR, 422 for what is and cannot be taken.
+    /// The HTTP status: 400 for what is no FHIR, 422 for what is and cannot be taken, 403 where
+    /// consent does not cover it, 503 where the same may be taken later.
     pub fn status(&self) -> u16 {
         match self.issue_type() {
+            IssueType::Forbidden => 403,
+            IssueType::Transient | IssueType::Throttled => 503,
+            IssueType::Processing => 424,
             IssueType::Structure => 400,
             IssueType::TooLong => 413,
             IssueType::Conflict => 409,
             _ => 422,
         }
+    }
+}
+
+fn issue_type_of(cause: &Cause) -> IssueType {
+    match cause {
+        Cause::PatientMissing
+        | Cause::DeviceMissing
+        | Cause::CodeMissing
+        | Cause::UnitMissing { .. }
+        | Cause::ValueMissing
+        | Cause::TimeMissing
+        | Cause::RateMissing => IssueType::Required,
+        Cause::PatientUnknown | Cause::DeviceUnknown => IssueType::NotFound,
+        Cause::CodeUnknown | Cause::UnitUnknown { .. } => IssueType::CodeInvalid,
+        Cause::PatientAmbiguous | Cause::CodeAmbiguous | Cause::CodesMeet { .. } => {
+            IssueType::BusinessRule
+        }
+        Cause::Type { .. } | Cause::Status { .. } | Cause::Unsupported { .. } | Cause::Nothing => {
+            IssueType::NotSupported
+        }
+        Cause::Malformed { .. } => IssueType::Structure,
+        Cause::TooMany { .. } => IssueType::TooLong,
+        Cause::Reused => IssueType::Conflict,
+        Cause::Busy => IssueType::Throttled,
+        cause => match cause.fate() {
+            Fate::Consent => IssueType::Forbidden,
+            Fate::Again => IssueType::Transient,
+            Fate::Never if matches!(cause, Cause::Node(_)) => IssueType::BusinessRule,
+            Fate::Never => IssueType::Value,
+        },
     }
 }
 

@@ -5,9 +5,10 @@
 //!
 //! # Reading order
 //! 1. [`Observation`] and [`Bundle`]: what was posted, by its own words.
-//! 2. [`Issue`]: why something is not taken, and [`operation_outcome`], which says so.
-//! 3. [`Interaction`]: what a request asks for.
-//! 4. [`capability_statement`]: what is taken at all.
+//! 2. [`map_observation`]: what becomes of it, by the map that every bridge reads.
+//! 3. [`Issue`]: why something is not taken, and [`operation_outcome`], which says so.
+//! 4. [`Interaction`]: what a request asks for.
+//! 5. [`capability_statement`]: what is taken at all.
 //!
 //! ```
 //! let posted = br#"{
@@ -27,6 +28,7 @@ mod condition;
 mod element;
 mod interaction;
 mod issue;
+mod mapped;
 mod observation;
 mod outcome;
 mod sampled;
@@ -36,6 +38,7 @@ pub use capability::{Instance, capability_statement};
 pub use condition::Condition;
 pub use interaction::{Asked, BASE, Interaction, MEDIA_TYPE, Turned};
 pub use issue::{Fault, Issue, IssueType};
+pub use mapped::{Defaults, LeftOut, Mapped, PeriodAt, map_observation};
 pub use observation::{
     Absent, CODINGS_MAX, COMPONENTS_MAX, Coding, Effective, IDENTIFIERS_MAX, Identifier,
     Observation, TEXT_BYTES_MAX, Unit, Value, Valued, Who,

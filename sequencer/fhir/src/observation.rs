@@ -190,7 +190,6 @@ impl Observation {
         check_status(&resource)?;
         let contained = Contained::read(&resource)?;
         let who = |name| resource.field(name).map(|it| read_who(&it, &contained)).transpose();
-        let (effective, effective_expression) = read_effective(&resource)?;
         let mut values = Vec::new();
         let mut parts = resource.items("component", COMPONENTS_MAX)?;
         parts.insert(0, element.clone());
@@ -212,6 +211,7 @@ impl Observation {
         if values.is_empty() {
             return Err(element.refuse(Fault::Panel));
         }
+        let (effective, effective_expression) = read_effective(&resource)?;
         Ok(Observation {
             expression: element.at().to_owned(),
             identifiers: read_identifiers(&resource)?,

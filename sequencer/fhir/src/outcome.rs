@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::bundle::BundleType;
 use crate::interaction::Turned;
 use crate::issue::{Issue, IssueType};
+use crate::mapped::LeftOut;
 
 /// How bad something is that is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +48,7 @@ impl From<&Issue> for Told {
         Told {
             severity: Severity::Error,
             issue_type: issue.fault.issue_type(),
-            code: issue.fault.code().to_owned(),
+            code: issue.fault.code(),
             text: issue.fault.to_string(),
             expression: Some(issue.expression.clone()),
         }
@@ -67,14 +68,24 @@ impl From<Turned> for Told {
 }
 
 impl Told {
-    /// Of a component that says why it has no value.
-    pub fn absent(expression: &str) -> Told {
+    /// What is no reading, and does not keep the rest from being one.
+    pub fn left_out(left_out: &LeftOut) -> Told {
+        let (code, text, expression) = match left_out {
+            LeftOut::Unknown { expression } => (
+                "left-out-code",
+                "nothing is stored of it: neither the tables nor the map know its code",
+                expression,
+            ),
+            LeftOut::Missing { expression } => {
+                ("left-out-absent", "nothing is stored of it: it has no value", expression)
+            }
+        };
         Told {
             severity: Severity::Warning,
             issue_type: IssueType::Informational,
-            code: "component-absent".to_owned(),
-            text: "nothing is stored of a component that has no value".to_owned(),
-            expression: Some(expression.to_owned()),
+            code: code.to_owned(),
+            text: text.to_owned(),
+            expression: Some(expression.clone()),
         }
     }
 

@@ -26,8 +26,8 @@ fn read(changes: Json) -> Result<Observation, Issue> {
 
 fn check_refused(changes: Json, expression: &str, code: &str) {
     let issue = read(changes).expect_err(expression);
-    let found = (issue.expression.as_str(), issue.fault.code());
-    assert_eq!(found, (expression, code), "{issue}");
+    let (at, found_code) = (issue.expression.as_str(), issue.fault.code());
+    assert_eq!((at, found_code.as_str()), (expression, code), "{issue}");
 }
 
 fn micros(text: &str) -> Instant {
