@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("journal", &["files"], &[]),
             ("kernel", &[], &[]),
             ("recordings", &["model"], &[]),
+            ("tokens", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
         ],

@@ -16,6 +16,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("bodies", &["redb", "tokio", "quinn"], 70),
     ("machine", &["model", "alloy", "axum"], 45),
     ("world", &["serde", "ark-ff", "tokio"], 18),
+    ("tokens", &["statement", "ark-ff", "tokio", "rustls"], 28),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("bridge", &["statement", "ark-ff", "tokio", "wire"], 23),
     ("fhir", &["tokio", "ark-ff", "quinn", "alloy"], 32),
