@@ -54,6 +54,9 @@ const DATE_ONLY: Result<usize, (&str, &str)> = Err(("date-only", TIME));
 /// What a device says of itself is no vital sign here.
 const CODE_UNKNOWN: Result<usize, (&str, &str)> = Err(("code-unknown", CODE));
 
+const PART_UNKNOWN: Result<usize, (&str, &str)> =
+    Err(("code-unknown", "Observation.component[0].code"));
+
 const ROWS: &[Row] = &[
     // A peak flow: no signal of this system, for a patient whom the map does not know.
     ("r4/Observation-656.json", Err(("patient-unknown", "Observation.subject"))),
@@ -83,8 +86,9 @@ const ROWS: &[Row] = &[
     ("r5/Observation-respiratory-rate.json", DATE_ONLY),
     ("r5/Observation-satO2.json", Ok(1)),
     ("r5/Observation-vitals-panel.json", Err(("panel-without-values", "Observation"))),
-    ("phd/bits-observation.json", CODE_UNKNOWN),
-    ("phd/bpm-status.json", CODE_UNKNOWN),
+    // What a device says of itself, bit by bit.
+    ("phd/bits-observation.json", PART_UNKNOWN),
+    ("phd/bpm-status.json", PART_UNKNOWN),
     // Clocks of devices, whose subject is a device.
     ("phd/coin-20181119174911.json", Err(("patient-unknown", "Observation.subject"))),
     ("phd/coin-20181119202022.json", Err(("patient-unknown", "Observation.subject"))),
@@ -107,10 +111,11 @@ const ROWS: &[Row] = &[
     ("phd/glucose-observation.json", CODE_UNKNOWN),
     ("phd/meal-context-observation.json", CODE_UNKNOWN),
     ("phd/numeric-observation-not-a-number.json", CODE_UNKNOWN),
-    ("phd/numeric-spo2-alarm.json", Ok(1)),
-    ("phd/numeric-spotnumeric.json", Ok(1)),
-    // -3300 mV and more on a lead: the example is of its form, and of no heart.
-    ("phd/rtsa-example-2.json", Err(("value-range", "Observation.valueSampledData.data"))),
+    // A value, and an alarm or the kind of value as a component: the latter are no signals.
+    ("phd/numeric-spo2-alarm.json", PART_UNKNOWN),
+    ("phd/numeric-spotnumeric.json", PART_UNKNOWN),
+    // Between two of its samples stands another blank than the one of FHIR (U+00A0).
+    ("phd/rtsa-example-2.json", Err(("sample-malformed", "Observation.valueSampledData.data"))),
     ("phd/rtsa-example.json", Ok(6)),
     ("phd/string-observation-1.json", CODE_UNKNOWN),
     ("phd/stringenum-1234.json", CODE_UNKNOWN),
@@ -213,6 +218,8 @@ fn a_map_that_leaves_unknown_codes_out_takes_the_rest_of_a_compound() {
     // 6.3 mmol/L.
     assert_eq!(values("phd/compound-observation-glucose.json"), (vec![("glucose", 1135)], 2));
     assert_eq!(values("phd/bits-observation.json"), (vec![], 5));
+    assert_eq!(values("phd/numeric-spo2-alarm.json"), (vec![("spo2", 7900)], 1));
+    assert_eq!(values("phd/numeric-spotnumeric.json"), (vec![("pulse-rate", 480)], 1));
 }
 
 #[test]
