@@ -18,16 +18,16 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("udp", &[], &[]),
         ],
     ),
-    ("statement", &[("statement", &["model"], &[])]),
+    ("statement", &[("recordings", &["model"], &[]), ("statement", &["model"], &[])]),
     (
         "proofs",
         &[
             ("bodies", &["files", "model"], &[]),
+            ("bridge", &["model", "recordings"], &[]),
             ("circuits", &["model", "statement"], &[]),
             ("l1-contracts", &["files", "model", "statement"], &[]),
             ("journal", &["files"], &[]),
             ("kernel", &[], &[]),
-            ("recordings", &["model"], &[]),
             ("tokens", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
@@ -38,15 +38,20 @@ const LAYERS: &[(&str, &[Row])] = &[
         &[
             ("prover", &["circuits", "files", "kernel", "statement"], &[]),
             ("archive", &["files", "journal"], &[]),
-            ("bridge", &["model", "recordings"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
             ("fhir", &["bridge", "model", "recordings"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
+            ("hl7", &["bridge", "model", "recordings"], &[]),
+        ],
+    ),
+    (
+        "carriers",
+        &[
+            ("workers", &["circuits", "files", "jobs", "model", "prover"], &["statement"]),
             ("client", CLIENT, &[]),
         ],
     ),
-    ("carriers", &[("workers", &["circuits", "files", "jobs", "model", "prover"], &["statement"])]),
     (
         "programs",
         &[
@@ -64,8 +69,18 @@ const OBSERVERS: &[&str] = &["benches", "hostile", "house", "sim"];
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
-const CLIENT: &[&str] =
-    &["files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
+const CLIENT: &[&str] = &[
+    "bridge",
+    "files",
+    "hl7",
+    "machine",
+    "model",
+    "page",
+    "recordings",
+    "statement",
+    "udp",
+    "wire",
+];
 
 /// The auditor reads chain and files, and nothing of the node.
 const AUDITOR: &[&str] = &["files", "l1-contracts", "model", "page-server", "statement", "wire"];

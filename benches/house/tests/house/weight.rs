@@ -19,6 +19,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("tokens", &["statement", "ark-ff", "tokio", "rustls"], 28),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("bridge", &["statement", "ark-ff", "tokio", "wire"], 23),
+    ("hl7", &["statement", "ark-ff", "tokio", "wire"], 25),
     ("fhir", &["tokio", "ark-ff", "quinn", "alloy"], 32),
     ("journal", &["model", "redb", "tokio"], 27),
     ("archive", &["model", "redb", "alloy", "quinn"], 145),

@@ -1,4 +1,4 @@
-//! Why a message, or a part of one, is not taken: typed, so that each protocol answers in its words.
+//! Why a message, or a part of one, is not taken: typed, so that each protocol says it its own way.
 
 use std::fmt;
 
