@@ -7,7 +7,9 @@ use model::calendar::Instant;
 use model::{DeviceId, PatientIndex};
 
 use crate::issue::{Fault, Issue};
-use crate::observation::{Absent, Effective, Identifier, Observation, Unit, Value, Valued, Who};
+use crate::observation::{
+    Absent, Coding, Effective, Identifier, Observation, Unit, Value, Valued, Who,
+};
 use crate::sampled::{Sample, Sampled};
 
 /// When a quantity was measured that stands for a period.
@@ -95,22 +97,23 @@ impl<'a> Name<'a> {
         Foreign { authority: self.authority, identifier: self.identifier }
     }
 
-    fn of(identifier: &'a Identifier) -> Name<'a> {
-        let authority = identifier.system.as_deref().unwrap_or_default();
-        Name { authority: plain(authority), identifier: &identifier.value }
+    /// Under each name that its authority has.
+    fn of(identifier: &'a Identifier) -> impl Iterator<Item = Name<'a>> {
+        let called = spellings(identifier.system.as_deref().unwrap_or_default());
+        called.map(|authority| Name { authority, identifier: &identifier.value })
     }
 }
 
-/// An OID as HL7 v2 writes it, too: one map names patients for both.
-fn plain(uri: &str) -> &str {
-    uri.strip_prefix("urn:oid:").unwrap_or(uri)
+/// A URI, and an OID as HL7 v2 writes it, too: one map names patients for both.
+fn spellings(uri: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(uri).chain(uri.strip_prefix("urn:oid:"))
 }
 
 /// Every name of somebody. A reference is a name without an authority: `Patient/example`.
 fn names(who: &Who) -> Vec<Name<'_>> {
     let reference = who.reference.as_deref().filter(|reference| !reference.starts_with('#'));
     let reference = reference.map(|reference| Name { authority: "", identifier: reference });
-    who.identifiers.iter().map(Name::of).chain(reference).collect()
+    who.identifiers.iter().flat_map(Name::of).chain(reference).collect()
 }
 
 /// What is the same for all values of an Observation.
@@ -128,15 +131,12 @@ struct Target<'m> {
 }
 
 impl Mapping<'_> {
-    fn add(&self, valued: &Valued, mapped: &mut Mapped) -> Result<(), Issue> {
-        let code = |coding: &crate::observation::Coding| coding.code.clone();
-        let codes: Vec<String> = valued.codings.iter().map(code).collect();
-        let system = |coding: &crate::observation::Coding| {
-            plain(coding.system.as_deref().unwrap_or_default()).to_owned()
+    fn add<'a>(&self, valued: &'a Valued, mapped: &mut Mapped) -> Result<(), Issue> {
+        let called = |coding: &'a Coding| {
+            let systems = spellings(coding.system.as_deref().unwrap_or_default());
+            systems.map(|system| Code { system, code: &coding.code })
         };
-        let systems: Vec<String> = valued.codings.iter().map(system).collect();
-        let pairs = systems.iter().zip(&codes);
-        let codings: Vec<_> = pairs.map(|(system, code)| Code { system, code }).collect();
+        let codings: Vec<_> = valued.codings.iter().flat_map(called).collect();
         let measure = match measure(self.map, &codings) {
             Ok(measure) => measure,
             Err(Cause::CodeUnknown | Cause::CodeMissing)

@@ -69,6 +69,9 @@ fn names_are_looked_for_with_their_authority_and_an_oid_is_one_however_it_is_wri
     let referred = json!({ "subject": { "reference": "Patient/8" } });
     let mapped = map_with("", referred, &Defaults::default()).unwrap();
     assert_eq!(mapped.measurements[0].patient.get(), 8);
+    let both = MAP.replace("\"2.999.1\"", "\"urn:oid:2.999.1\"");
+    let map = Map::parse(&both).unwrap();
+    assert!(map_observation(&posted(json!({})), &map, &Defaults::default()).is_ok());
     let subject = "Observation.subject";
     let of = |subject: Json| json!({ "subject": subject });
     check_refused(of(json!({ "reference": "Patient/9" })), subject, "patient-unknown");
