@@ -71,6 +71,7 @@ type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
 const CLIENT: &[&str] = &[
     "bridge",
+    "fhir",
     "files",
     "hl7",
     "machine",
@@ -78,6 +79,7 @@ const CLIENT: &[&str] = &[
     "page",
     "recordings",
     "statement",
+    "tokens",
     "udp",
     "wire",
 ];

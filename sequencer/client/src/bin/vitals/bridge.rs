@@ -33,6 +33,7 @@ use self::taken::{Entry, PartId, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
 
+mod known;
 mod receipts;
 mod streams;
 mod taken;

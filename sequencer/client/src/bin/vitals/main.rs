@@ -7,6 +7,7 @@ mod access;
 mod bridge;
 mod compared;
 mod consent;
+mod fhir;
 mod handed_in;
 mod identity;
 mod inspect;
@@ -116,6 +117,7 @@ enum Command {
     Receipt(receipt::Command),
     Stream(Box<stream::Stream>),
     Mllp(Box<mllp::Mllp>),
+    Fhir(Box<fhir::Fhir>),
     Inspect(inspect::Inspect),
     Wallet(Box<wallet::Serve>),
 }
@@ -141,6 +143,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Receipt(command) => command.run(),
         Command::Stream(stream) => stream.run(json),
         Command::Mllp(mllp) => mllp.run(json),
+        Command::Fhir(fhir) => fhir.run(json),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),
     }
