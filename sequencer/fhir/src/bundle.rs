@@ -3,7 +3,8 @@
 use crate::condition::Condition;
 use crate::element::{Element, Object};
 use crate::issue::{Fault, Issue};
-use crate::observation::{Observation, TEXT_BYTES_MAX, expect_type};
+use crate::observation::{Observation, expect_type};
+use crate::unit::TEXT_BYTES_MAX;
 
 /// Entries of one Bundle.
 pub const ENTRIES_MAX: usize = 1000;

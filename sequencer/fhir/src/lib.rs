@@ -32,6 +32,7 @@ mod mapped;
 mod observation;
 mod outcome;
 mod sampled;
+mod unit;
 
 pub use bundle::{BUNDLE_SAMPLES_MAX, Bundle, BundleType, ENTRIES_MAX, Entry};
 pub use capability::{Instance, capability_statement};
@@ -41,7 +42,8 @@ pub use issue::{Fault, Issue, IssueType};
 pub use mapped::{Defaults, LeftOut, Mapped, PeriodAt, map_observation};
 pub use observation::{
     Absent, CODINGS_MAX, COMPONENTS_MAX, Coding, Effective, IDENTIFIERS_MAX, Identifier,
-    Observation, TEXT_BYTES_MAX, Unit, Value, Valued, Who,
+    Observation, Value, Valued, Who,
 };
 pub use outcome::{Response, Severity, Told, bundle_response, operation_outcome, status_line};
 pub use sampled::{SAMPLES_MAX, Sample, Sampled};
+pub use unit::{TEXT_BYTES_MAX, Unit};

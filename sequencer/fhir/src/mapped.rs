@@ -7,10 +7,9 @@ use model::calendar::Instant;
 use model::{DeviceId, PatientIndex};
 
 use crate::issue::{Fault, Issue};
-use crate::observation::{
-    Absent, Coding, Effective, Identifier, Observation, Unit, Value, Valued, Who,
-};
+use crate::observation::{Absent, Coding, Effective, Identifier, Observation, Value, Valued, Who};
 use crate::sampled::{Sample, Sampled};
+use crate::unit::Unit;
 
 /// When a quantity was measured that stands for a period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -279,7 +278,7 @@ impl Mapping<'_> {
 }
 
 /// What codes of one value say that it is of. A device says what it measured by its code of MDC;
-/// codes beside that one are translations, which are coarser: a pulse rate is a heart rate of LOINC.
+/// codes beside that one are translations, which are coarser: a pulse rate is one of heart in LOINC.
 fn measure<'m>(map: &'m Map, codings: &[Code<'_>]) -> Result<Measure<'m>, Cause> {
     let is_of_device = |coding: &&Code<'_>| bridge::codes::system(coding.system) == "MDC";
     let of_device: Vec<_> = codings.iter().filter(is_of_device).copied().collect();

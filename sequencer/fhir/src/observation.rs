@@ -9,6 +9,7 @@ use std::fmt;
 use crate::element::{Choice, Element, Object};
 use crate::issue::{Fault, Issue};
 use crate::sampled::Sampled;
+use crate::unit::{TEXT_BYTES_MAX, Unit, read_unit};
 use model::calendar::{Instant, Written};
 
 /// Components of one Observation; a panel of vital signs has a dozen.
@@ -19,8 +20,6 @@ pub const CODINGS_MAX: usize = 16;
 pub const IDENTIFIERS_MAX: usize = 16;
 /// Resources within one.
 const CONTAINED_MAX: usize = 16;
-/// Bytes of a name, a code, a unit, a reference.
-pub const TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a time as FHIR writes it.
 const TIME_BYTES_MAX: usize = 40;
 /// Characters of the shortest text that is an instant: `2026-05-01T08:30:00Z`.
@@ -67,17 +66,6 @@ pub struct Coding {
     pub system: Option<String>,
     /// The code.
     pub code: String,
-}
-
-/// In what a value is given.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Unit {
-    /// The system of its code.
-    pub system: Option<String>,
-    /// Its code there.
-    pub code: Option<String>,
-    /// As people read it.
-    pub text: Option<String>,
 }
 
 /// When something was measured.
@@ -390,11 +378,6 @@ const KINDS: &[&str] = &[
     "valueDateTime",
     "valuePeriod",
 ];
-
-pub(crate) fn read_unit(quantity: &Object<'_>) -> Result<Unit, Issue> {
-    let text = |name| quantity.string(name, TEXT_BYTES_MAX);
-    Ok(Unit { system: text("system")?, code: text("code")?, text: text("unit")? })
-}
 
 const EFFECTIVE: &str = "effective[x]";
 

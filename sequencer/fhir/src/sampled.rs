@@ -6,7 +6,7 @@ use recordings::{Decimal, Period};
 
 use crate::element::{Element, Object};
 use crate::issue::{Fault, Issue};
-use crate::observation::{Unit, read_unit};
+use crate::unit::{Unit, read_unit};
 
 /// Samples of one waveform: a minute at 1,000 Hz, or ten at 100.
 pub const SAMPLES_MAX: usize = 65_536;

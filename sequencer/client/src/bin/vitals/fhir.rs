@@ -49,6 +49,8 @@ use store::Delivered;
 const JWKS_BYTES_MAX: u64 = 64 << 10;
 /// How long receipts are waited for: senders give up after 30 s at the earliest.
 const RECEIPTS_WAIT: Duration = Duration::from_secs(10);
+/// How long a whole request may take from its first byte on.
+const REQUEST_WAIT: Duration = Duration::from_secs(20);
 /// How far the clock of the issuer of tokens may be apart.
 const SKEW_MS: u64 = 5_000;
 /// How long a token may still be good.
@@ -153,6 +155,7 @@ impl Fhir {
         let limits = Limits {
             connections_max: self.connections.into(),
             body_bytes_max: self.body_bytes as usize,
+            request_wait: REQUEST_WAIT,
         };
         let store = Delivered::new(Arc::clone(&delivery));
         let work = Semaphore::new(WORK_MAX);

@@ -45,12 +45,12 @@ impl Answer {
         Answer { location: response.location, ..answer }
     }
 
-    pub(crate) fn to_bytes(&self, framing: Framing, now: SystemTime) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self, framing: Framing, date: SystemTime) -> Vec<u8> {
         let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
         let mut head = format!(
             "HTTP/1.1 {}\r\nDate: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n",
             status_line(self.status),
-            httpdate::fmt_http_date(now),
+            httpdate::fmt_http_date(date),
             body.len()
         );
         let mut add = |name: &str, value: &str| head += &format!("{name}: {value}\r\n");

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use fhir::Turned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,8 +17,6 @@ use super::request::Reader;
 use super::store::Store;
 use crate::node::now;
 
-/// Of a whole request from its first byte on: whoever sends a byte a minute gives the place back.
-const REQUEST_WAIT: Duration = Duration::from_secs(20);
 /// For the next request of a connection.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// Of a whole answer.
@@ -35,6 +33,9 @@ const PIECE_BYTES: usize = 16 << 10;
 pub(crate) struct Limits {
     pub(crate) connections_max: usize,
     pub(crate) body_bytes_max: usize,
+    /// Of a whole request from its first byte on: whoever sends a byte a minute gives the place
+    /// back.
+    pub(crate) request_wait: Duration,
 }
 
 /// Serves until `stop` is ready; what is under way then gets its answer.
@@ -62,6 +63,7 @@ pub(crate) async fn serve<S: Store>(
         let connection = Connection {
             stream,
             reader: Reader::new(limits.body_bytes_max),
+            request_wait: limits.request_wait,
             desk: Arc::clone(&desk),
             ends: ends.clone(),
         };
@@ -89,6 +91,7 @@ async fn accept(
 struct Connection<S> {
     stream: TcpStream,
     reader: Reader,
+    request_wait: Duration,
     desk: Arc<Desk<S>>,
     ends: watch::Receiver<bool>,
 }
@@ -117,7 +120,8 @@ impl<S: Store> Connection<S> {
                     (turned.into(), Framing { is_head: false, closes: true })
                 }
             };
-            let bytes = answer.to_bytes(framing, SystemTime::now());
+            let date = UNIX_EPOCH + Duration::from_millis(now().unix_ms());
+            let bytes = answer.to_bytes(framing, date);
             let sent = timeout(ANSWER_WAIT, self.stream.write_all(&bytes)).await;
             if !matches!(sent, Ok(Ok(()))) {
                 return;
@@ -144,7 +148,7 @@ impl<S: Store> Connection<S> {
 
     async fn answer_next(&mut self) -> Result<(Answer, Framing), Broken> {
         self.wait_for_request().await?;
-        let until = Instant::now() + REQUEST_WAIT;
+        let until = Instant::now() + self.request_wait;
         let head = loop {
             if let Some(head) = self.reader.head()? {
                 break head;
@@ -192,7 +196,7 @@ impl<S: Store> Connection<S> {
                 self.reader.push(&piece[..count]);
                 Ok(())
             }
-            Err(_) => Err(Turned::Slow { seconds: REQUEST_WAIT.as_secs() }.into()),
+            Err(_) => Err(Turned::Slow { seconds: self.request_wait.as_secs() }.into()),
         }
     }
 }

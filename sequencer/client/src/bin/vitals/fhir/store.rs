@@ -1,5 +1,6 @@
 //! What is asked of whoever brings readings to the node, and the delivery of bridges as that.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bridge::{Cause, Measurement};
@@ -132,8 +133,12 @@ impl Store for Delivered {
         let known: Vec<_> = posted.iter().map(|one| self.look_up(one)).collect();
         let known: Vec<Option<Kept>> =
             known.into_iter().map(Option::transpose).collect::<Result<_, _>>()?;
-        let is_new = |(_, known): &(&Posted, &Option<Kept>)| known.is_none();
-        let new: Vec<_> = posted.iter().zip(&known).filter(is_new).map(|(one, _)| one).collect();
+        // One that stands in it twice is sent once.
+        let mut seen = BTreeSet::new();
+        let mut is_new =
+            |(one, known): &(&Posted, &Option<Kept>)| known.is_none() && seen.insert(one.id);
+        let both = posted.iter().zip(&known).filter(&mut is_new);
+        let new: Vec<_> = both.map(|(one, _)| one).collect();
         if new.is_empty() {
             return Ok(known.into_iter().flatten().collect());
         }

@@ -18,10 +18,15 @@ struct Served {
 
 impl Served {
     async fn new(desk: Desk<Double>) -> Served {
+        Served::waiting(desk, Duration::from_secs(600)).await
+    }
+
+    /// Waits so long for a whole request.
+    async fn waiting(desk: Desk<Double>, request_wait: Duration) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (desk, (stop, stopped)) = (Arc::new(desk), oneshot::channel());
-        let limits = Limits { connections_max: 4, body_bytes_max: 4096 };
+        let limits = Limits { connections_max: 4, body_bytes_max: 4096, request_wait };
         let serving = serve(listener, Arc::clone(&desk), limits, async { drop(stopped.await) });
         Served { address, desk, stop, done: tokio::spawn(serving) }
     }
@@ -140,9 +145,9 @@ async fn what_may_be_sent_again_says_when() {
     assert!(answer.contains("\r\nRetry-After: 5\r\n"), "{answer}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn half_a_request_gives_its_place_back_and_says_so() {
-    let served = Served::new(desk()).await;
+    let served = Served::waiting(desk(), Duration::from_millis(50)).await;
     let answer = served.exchange(b"POST /fhir HTTP/1.1\r\n").await;
     assert_eq!(statuses(&answer), ["408"]);
 }
