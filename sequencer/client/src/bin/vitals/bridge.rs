@@ -29,7 +29,7 @@ use wire::SignedReceipt;
 
 use self::receipts::Receipts;
 use self::streams::{Part, PlaceError, Standing, Streams};
-use self::taken::{Entry, PartId, Taken};
+use self::taken::{Entry, PartId, RECEIPTS_MAX, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
 
@@ -268,6 +268,8 @@ impl Delivery {
         }
         receipts.sort();
         receipts.dedup();
+        // As many as are kept, so that the message is answered the same for ever.
+        receipts.drain(..receipts.len().saturating_sub(RECEIPTS_MAX));
         Ok(receipts)
     }
 

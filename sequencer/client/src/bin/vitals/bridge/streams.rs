@@ -166,6 +166,9 @@ impl Streams {
             return cause;
         }
         standing.is_over.store(true, Ordering::Relaxed);
+        // Ended here too, so that its folder is free for the next one; a stopped one says that it
+        // has ended already.
+        drop(standing.stream.close());
         if let Cause::Node(code) = cause {
             let slot = Slot { device: standing.key.device.clone(), signal: standing.key.signal };
             let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);

@@ -19,7 +19,7 @@ const RECORD_BYTES: usize = 96;
 /// Of them, the hash of the others.
 const CHECK_BYTES: usize = 8;
 /// Receipts of a message that are kept: the last ones.
-const RECEIPTS_MAX: usize = 3;
+pub(super) const RECEIPTS_MAX: usize = 3;
 /// Records that may be unsynced. Below the marks of a stream, which say the same.
 const UNSYNCED_MAX: usize = 256;
 /// Messages that are remembered: some 20 MiB.
