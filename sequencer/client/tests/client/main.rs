@@ -6,6 +6,7 @@ mod codecs;
 mod command_line;
 mod delays;
 mod encrypted;
+mod fhir;
 mod files;
 mod formats;
 mod lanes;

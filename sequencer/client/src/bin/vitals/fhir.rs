@@ -17,7 +17,6 @@ mod request;
 mod serve;
 mod store;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,7 +125,7 @@ enum At {
 }
 
 impl Fhir {
-    pub(crate) fn run(self, json: bool) -> Outcome {
+    pub(crate) fn run(self) -> Outcome {
         let is_loopback = self.listen.ip().is_loopback();
         if !is_loopback && (self.open || !self.behind_tls) {
             let why = if self.open {
@@ -140,10 +139,10 @@ impl Fhir {
         self.node.check_role(&[Role::Gateway])?;
         let map = self.read_map()?;
         let runtime = runtime()?;
-        runtime.block_on(self.serve(map, json))
+        runtime.block_on(self.serve(map))
     }
 
-    async fn serve(self, map: Map, json: bool) -> Outcome {
+    async fn serve(self, map: Map) -> Outcome {
         let listener = TcpListener::bind(self.listen).await;
         let listener = listener.with_context(|| format!("expected {} to be free", self.listen))?;
         let address = listener.local_addr().context("expected the address that was bound")?;
@@ -160,7 +159,8 @@ impl Fhir {
         let store = Delivered::new(Arc::clone(&delivery));
         let work = Semaphore::new(WORK_MAX);
         let desk = Arc::new(Desk { map, defaults, door, store, base: base.clone(), work });
-        show(&base, json)?;
+        // A program that waits for it reads the port here.
+        eprintln!("vitals: FHIR R4 on http://{address}{BASE}");
         let say = |text: &str| eprintln!("vitals: {}", escape(text));
         let mut why = None;
         let stop = async {
@@ -217,14 +217,4 @@ impl Fhir {
         let device = device.map_err(|error| Usage(format!("--device: {error}")))?;
         Ok(Defaults { period_at, device })
     }
-}
-
-/// Says where it is served, for whoever waits for it.
-fn show(base: &str, json: bool) -> anyhow::Result<()> {
-    let said = match json {
-        true => json!({ "schema": "vitals-fhir-1", "base": base }).to_string(),
-        false => format!("{base} takes Observations and Bundles; Ctrl-C ends it"),
-    };
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "{said}").and_then(|()| stdout.flush()).context("showing the address")
 }

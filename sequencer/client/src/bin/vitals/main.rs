@@ -143,7 +143,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Receipt(command) => command.run(),
         Command::Stream(stream) => stream.run(json),
         Command::Mllp(mllp) => mllp.run(json),
-        Command::Fhir(fhir) => fhir.run(json),
+        Command::Fhir(fhir) => fhir.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),
     }
