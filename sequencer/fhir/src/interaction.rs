@@ -48,6 +48,9 @@ pub enum Turned {
     /// A token that does not permit this.
     #[error("expected a token with the scope system/Observation.c, found others")]
     ScopeMissing,
+    /// A page of a browser, where nobody is asked for a token.
+    #[error("expected a program, found a page of a browser (Origin): without a token none posts")]
+    Browser,
     /// Nothing there.
     #[error("expected /fhir, /fhir/Observation or /fhir/metadata, found another path")]
     Path,
@@ -107,7 +110,7 @@ impl Turned {
         match self {
             Turned::Malformed | Turned::Query => 400,
             Turned::TokenMissing | Turned::TokenInvalid => 401,
-            Turned::ScopeMissing => 403,
+            Turned::ScopeMissing | Turned::Browser => 403,
             Turned::Path => 404,
             Turned::Method { .. } => 405,
             Turned::Accept => 406,
@@ -129,6 +132,7 @@ impl Turned {
             Turned::TokenMissing => "token-missing",
             Turned::TokenInvalid => "token-invalid",
             Turned::ScopeMissing => "scope-missing",
+            Turned::Browser => "origin",
             Turned::Path => "path-unknown",
             Turned::Method { .. } => "method-not-served",
             Turned::Accept => "accept-unknown",
@@ -149,7 +153,7 @@ impl Turned {
         match self {
             Turned::Malformed | Turned::Length | Turned::Expectation => IssueType::Structure,
             Turned::TokenMissing | Turned::TokenInvalid => IssueType::Login,
-            Turned::ScopeMissing => IssueType::Forbidden,
+            Turned::ScopeMissing | Turned::Browser => IssueType::Forbidden,
             Turned::Path => IssueType::NotFound,
             Turned::Method { .. } | Turned::Accept | Turned::ContentType | Turned::Query => {
                 IssueType::NotSupported

@@ -55,6 +55,10 @@ impl<S: Store> Desk<S> {
             accept: head.accept.as_deref(),
         };
         let interaction = Interaction::of(asked)?;
+        // A page whose name leads to this machine may post here; a program says no origin.
+        if matches!(self.door, Door::Open) && head.origin.is_some() {
+            return Err(Turned::Browser);
+        }
         self.door.admit(interaction, head.authorization.as_deref(), now)?;
         let preferences = head.prefer.as_deref().unwrap_or_default().split([',', ';']);
         let is_minimal = preferences.map(str::trim).any(|one| one == "return=minimal");

@@ -95,6 +95,7 @@ async fn what_is_no_request_is_answered_with_an_outcome_and_ends_the_connection(
         ("GET /fhir HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "405", "method-not-served"),
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "404", "path-unknown"),
         (post("/fhir", &"x".repeat(4097), ""), "413", "body-long"),
+        (post("/fhir", "{}", "Origin: http://evil.example\r\n"), "403", "origin"),
         (post("/fhir", "{}", "Accept: text/html\r\n"), "406", "accept-unknown"),
         (post("/fhir", "{}", "Transfer-Encoding: chunked\r\n"), "400", "request-malformed"),
     ] {
