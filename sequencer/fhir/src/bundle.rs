@@ -27,8 +27,6 @@ pub struct Entry {
     pub observation: Observation,
     /// Not if there is one already.
     pub condition: Option<Condition>,
-    /// The resource as it was sent.
-    pub bytes: Vec<u8>,
 }
 
 /// Entries in their order; of one that cannot be taken the reason.
@@ -78,8 +76,7 @@ fn read_entry(element: &Element<'_>) -> Result<Entry, Issue> {
     }
     let condition = read_request(&entry)?;
     let resource = entry.need("resource")?;
-    let observation = Observation::read(&resource)?;
-    Ok(Entry { observation, condition, bytes: resource.text().as_bytes().to_vec() })
+    Ok(Entry { observation: Observation::read(&resource)?, condition })
 }
 
 /// `POST Observation`, and under which condition.

@@ -99,9 +99,6 @@ pub enum Turned {
         /// Most.
         max: usize,
     },
-    /// A fault of this program.
-    #[error("this program failed at this request, and says why where its output goes")]
-    Failed,
 }
 
 impl Turned {
@@ -120,7 +117,6 @@ impl Turned {
             Turned::ContentType => 415,
             Turned::Expectation => 417,
             Turned::HeadLong { .. } => 431,
-            Turned::Failed => 500,
             Turned::Busy { .. } => 503,
         }
     }
@@ -144,7 +140,6 @@ impl Turned {
             Turned::Slow { .. } => "request-slow",
             Turned::Expectation => "expectation",
             Turned::Busy { .. } => "busy",
-            Turned::Failed => "failed",
         }
     }
 
@@ -161,7 +156,6 @@ impl Turned {
             Turned::Long { .. } | Turned::HeadLong { .. } => IssueType::TooLong,
             Turned::Slow { .. } => IssueType::Timeout,
             Turned::Busy { .. } => IssueType::Throttled,
-            Turned::Failed => IssueType::Transient,
         }
     }
 }

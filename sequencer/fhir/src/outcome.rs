@@ -180,7 +180,6 @@ pub fn status_line(status: u16) -> String {
         422 => "Unprocessable Content",
         424 => "Failed Dependency",
         431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Other",
     };
