@@ -12,9 +12,9 @@
 
 mod batches;
 mod client;
+mod consents;
 mod edges;
 mod foreign;
-mod consents;
 mod journal;
 mod kept;
 mod messages;
@@ -26,9 +26,9 @@ mod stub;
 
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
+pub use consents::consent;
 pub use edges::{bearer_token, export};
 pub use foreign::{bridge_map, hl7_messages};
-pub use consents::consent;
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use kept::spool_records;
 pub use messages::{

@@ -23,9 +23,8 @@ pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, DecisionsSection, FhirSection, HttpSection,
-    IngestSection,
-    JournalSection, KeysSection, LogSection, MemorySection, PlanSection, ProverSection,
-    StoreSection, WebSection,
+    IngestSection, JournalSection, KeysSection, LogSection, MemorySection, PlanSection,
+    ProverSection, StoreSection, WebSection,
 };
 
 mod archive;

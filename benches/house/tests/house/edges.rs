@@ -48,6 +48,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("archive", &["files", "journal"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
+            ("fhir", &["bridge", "model", "recordings"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
             ("hl7", &["bridge", "model", "recordings"], &[]),
         ],
@@ -80,6 +81,7 @@ const CLIENT: &[&str] = &[
     "accounting",
     "bridge",
     "extract",
+    "fhir",
     "files",
     "hl7",
     "machine",
@@ -88,6 +90,7 @@ const CLIENT: &[&str] = &[
     "pcf",
     "recordings",
     "statement",
+    "tokens",
     "udp",
     "wire",
 ];

@@ -7,6 +7,7 @@ mod command_line;
 mod consents;
 mod delays;
 mod encrypted;
+mod fhir;
 mod files;
 mod formats;
 mod lanes;

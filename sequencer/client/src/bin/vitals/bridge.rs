@@ -33,6 +33,7 @@ use self::taken::{Entry, PartId, RECEIPTS_MAX, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
 
+mod known;
 mod receipts;
 mod streams;
 mod taken;

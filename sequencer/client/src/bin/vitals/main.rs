@@ -9,6 +9,7 @@ mod compared;
 mod consent;
 mod erasure;
 mod exports;
+mod fhir;
 mod fhir_consent;
 mod handed_in;
 mod identity;
@@ -132,6 +133,7 @@ enum Command {
     ///       --headers headers.json --identity DIR --out hrv
     #[command(subcommand, verbatim_doc_comment)]
     Study(study::Command),
+    Fhir(Box<fhir::Fhir>),
     Inspect(inspect::Inspect),
     Wallet(Box<wallet::Serve>),
 }
@@ -159,6 +161,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Stream(stream) => stream.run(json),
         Command::Mllp(mllp) => mllp.run(json),
         Command::Study(command) => command.run(),
+        Command::Fhir(fhir) => fhir.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),
     }

@@ -1,0 +1,287 @@
+//! From a request to its answer: what is posted is read, mapped, sent, and answered when it is
+//! durable.
+
+use std::time::Duration;
+
+use bridge::{Cause, Map};
+use fhir::{
+    Asked, Bundle, BundleType, Condition, Defaults, Entry, Fault, Identifier, Instance,
+    Interaction, Issue, Mapped, Observation, Response, Told, Turned, bundle_response,
+    capability_statement, map_observation,
+};
+use model::Millis;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::answer::Answer;
+use super::door::Door;
+use super::request::Head;
+use super::store::{Kept, Posted, Store};
+
+/// Requests that are worked on at once; each holds its body and what was mapped of it, some 16 MiB
+/// at most.
+pub(crate) const WORK_MAX: usize = 16;
+/// How long a request waits for one of these places.
+const WORK_WAIT: Duration = Duration::from_secs(10);
+/// When what is served here changed last.
+const DATE: &str = "2026-11-30";
+
+/// All that answers.
+pub(crate) struct Desk<S> {
+    pub(crate) map: Map,
+    pub(crate) defaults: Defaults,
+    pub(crate) door: Door,
+    pub(crate) store: S,
+    /// The address that others post to, as `http://127.0.0.1:8080/fhir`.
+    pub(crate) base: String,
+    pub(crate) work: Semaphore,
+}
+
+/// A request that was let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Admitted {
+    interaction: Interaction,
+    /// `Prefer: return=minimal`.
+    is_minimal: bool,
+}
+
+impl<S: Store> Desk<S> {
+    /// Looks at a head before its body is read: who is not let in sends none.
+    pub(crate) fn admit(&self, head: &Head, now: Millis) -> Result<Admitted, Turned> {
+        let asked = Asked {
+            method: &head.method,
+            target: &head.target,
+            content_type: head.content_type.as_deref(),
+            accept: head.accept.as_deref(),
+        };
+        let interaction = Interaction::of(asked)?;
+        // A page whose name leads to this machine may post here; a program says no origin.
+        if matches!(self.door, Door::Open) && head.origin.is_some() {
+            return Err(Turned::Browser);
+        }
+        self.door.admit(interaction, head.authorization.as_deref(), now)?;
+        let preferences = head.prefer.as_deref().unwrap_or_default().split([',', ';']);
+        let is_minimal = preferences.map(str::trim).any(|one| one == "return=minimal");
+        Ok(Admitted { interaction, is_minimal })
+    }
+
+    /// Answers.
+    pub(crate) async fn answer(&self, admitted: Admitted, head: &Head, body: &[u8]) -> Answer {
+        if admitted.interaction == Interaction::Capabilities {
+            return Answer::of(200, self.capabilities());
+        }
+        let Ok(Ok(_place)) = timeout(WORK_WAIT, self.work.acquire()).await else {
+            return Turned::Busy { max: WORK_MAX }.into();
+        };
+        match admitted.interaction {
+            Interaction::Bundle => self.answer_bundle(body).await,
+            _ => {
+                let response = self.create(head.if_none_exist.as_deref(), body).await;
+                Answer::created(response, admitted.is_minimal)
+            }
+        }
+    }
+
+    fn capabilities(&self) -> serde_json::Value {
+        capability_statement(Instance {
+            base: &self.base,
+            version: env!("CARGO_PKG_VERSION"),
+            date: DATE,
+            is_open: matches!(self.door, Door::Open),
+        })
+    }
+
+    async fn create(&self, condition: Option<&str>, body: &[u8]) -> Response {
+        let prepared = (|| {
+            let observation = Observation::parse(body)?;
+            let read = |text| Condition::read("If-None-Exist", text);
+            let condition = condition.map(read).transpose()?;
+            self.prepare(&observation, condition.as_ref())
+        })();
+        let (prepared, posted) = match prepared {
+            Err(issue) => return refused(&issue),
+            // A create that creates nothing is none.
+            Ok((prepared, None)) => {
+                let mut response = refused(&prepared.issue(Cause::Nothing));
+                response.told.extend(prepared.left_out);
+                return response;
+            }
+            Ok((prepared, Some(posted))) => (prepared, posted),
+        };
+        let mut kept = self.store.keep_each(vec![posted]).await;
+        self.respond(&prepared, kept.pop().unwrap_or(Err(Cause::Away)))
+    }
+
+    async fn answer_bundle(&self, body: &[u8]) -> Answer {
+        let bundle = match Bundle::parse(body) {
+            Ok(bundle) => bundle,
+            Err(issue) => return Answer::created(refused(&issue), false),
+        };
+        // Every entry is read and mapped before one is sent.
+        let of = |entry: &Result<Entry, Issue>| match entry {
+            Ok(entry) => self.prepare(&entry.observation, entry.condition.as_ref()),
+            Err(issue) => Err(issue.clone()),
+        };
+        let prepared: Vec<_> = bundle.entries.iter().map(of).collect();
+        let answered = match bundle.bundle_type {
+            BundleType::Batch => Ok(self.keep_batch(&prepared).await),
+            BundleType::Transaction => self.keep_transaction(&prepared).await,
+        };
+        match answered {
+            Ok(responses) => Answer::of(200, bundle_response(bundle.bundle_type, &responses)),
+            Err(refused) => Answer::created(refused, false),
+        }
+    }
+
+    async fn keep_batch(&self, prepared: &[Result<Entered, Issue>]) -> Vec<Response> {
+        let sent = prepared.iter().flatten().filter_map(|(_, posted)| posted.clone()).collect();
+        let mut kept = self.store.keep_each(sent).await.into_iter();
+        let mut respond = |one: &Result<Entered, Issue>| match one {
+            Err(issue) => refused(issue),
+            Ok((prepared, None)) => prepared.left_out_response(),
+            Ok((prepared, Some(_))) => {
+                self.respond(prepared, kept.next().unwrap_or(Err(Cause::Away)))
+            }
+        };
+        prepared.iter().map(&mut respond).collect()
+    }
+
+    /// All entries or none: the first that is not taken answers for all.
+    async fn keep_transaction(
+        &self,
+        prepared: &[Result<Entered, Issue>],
+    ) -> Result<Vec<Response>, Response> {
+        let with_others = |issue: &Issue| {
+            let mut response = refused(issue);
+            let expression = "Bundle.entry".to_owned();
+            response.told.push(Told::from(&Issue { expression, fault: Fault::WithOthers }));
+            response
+        };
+        if let Some(Err(issue)) = prepared.iter().find(|one| one.is_err()) {
+            return Err(with_others(issue));
+        }
+        let sent: Vec<_> = prepared.iter().flatten().filter_map(|(_, one)| one.clone()).collect();
+        let kept = match sent.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.store.keep_all(sent).await,
+        };
+        let of_all = |cause| Issue { expression: "Bundle".to_owned(), fault: Fault::Map(cause) };
+        let mut kept = kept.map_err(|cause| with_others(&of_all(cause)))?.into_iter();
+        let mut respond = |(prepared, posted): &Entered| match posted {
+            None => prepared.left_out_response(),
+            Some(_) => self.respond(prepared, kept.next().ok_or(Cause::Away)),
+        };
+        Ok(prepared.iter().flatten().map(&mut respond).collect())
+    }
+
+    /// What of an Observation is sent: nothing, if the map leaves all of it out.
+    fn prepare(
+        &self,
+        observation: &Observation,
+        condition: Option<&Condition>,
+    ) -> Result<Entered, Issue> {
+        let Mapped { measurements, left_out } =
+            map_observation(observation, &self.map, &self.defaults)?;
+        let name = name_of(observation, condition)?;
+        let prepared = Prepared {
+            expression: observation.expression.clone(),
+            left_out: left_out.iter().map(Told::left_out).collect(),
+            id_salt: name,
+        };
+        let posted = (!measurements.is_empty()).then(|| Posted::new(name, measurements));
+        Ok((prepared, posted))
+    }
+
+    fn respond(&self, prepared: &Prepared, kept: Result<Kept, Cause>) -> Response {
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(cause) => return refused(&prepared.issue(cause)),
+        };
+        let mut told = vec![Told::receipt(&kept.receipt)];
+        if kept.is_known {
+            told.push(Told::known());
+        }
+        told.extend(prepared.left_out.iter().cloned());
+        let status = if kept.is_known { 200 } else { 201 };
+        let location = format!("{}/Observation/{}", self.base, prepared.id(&kept.receipt));
+        Response { status, location: Some(location), told }
+    }
+}
+
+/// An Observation, and what of it is sent: nothing, if the map leaves all of it out.
+type Entered = (Prepared, Option<Posted>);
+
+/// What is answered for an Observation, as far as it is known before it is sent.
+struct Prepared {
+    expression: String,
+    left_out: Vec<Told>,
+    id_salt: Option<[u8; 32]>,
+}
+
+impl Prepared {
+    fn left_out_response(&self) -> Response {
+        Response { status: 200, location: None, told: self.left_out.clone() }
+    }
+
+    fn issue(&self, cause: Cause) -> Issue {
+        Issue { expression: self.expression.clone(), fault: Fault::Map(cause) }
+    }
+
+    /// The id of the resource: of its receipt and its name, or its place, so that the same has the
+    /// same id when it is posted again. Nobody finds a name by it who does not have the receipt.
+    fn id(&self, receipt: &str) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(receipt.as_bytes());
+        match &self.id_salt {
+            Some(salt) => hasher.update(salt),
+            None => hasher.update(self.expression.as_bytes()),
+        };
+        hex::encode(&hasher.finalize().as_bytes()[..16])
+    }
+}
+
+fn refused(issue: &Issue) -> Response {
+    Response { status: issue.fault.status(), location: None, told: vec![Told::from(issue)] }
+}
+
+/// What names an Observation: the identifier that its condition asks for, else its first one. A
+/// condition on another identifier could never be found to hold later.
+fn name_of(
+    observation: &Observation,
+    condition: Option<&Condition>,
+) -> Result<Option<[u8; 32]>, Issue> {
+    let Some(condition) = condition else {
+        return Ok(observation.identifiers.first().map(|own| digest(own, observation)));
+    };
+    if observation.identifiers.contains(&condition.identifier) {
+        return Ok(Some(digest(&condition.identifier, observation)));
+    }
+    let expression = format!("{}.identifier", observation.expression);
+    Err(Issue { expression, fault: Fault::Condition })
+}
+
+/// An identifier without a system is one of its subject's: nobody says that it is one for all.
+fn digest(identifier: &Identifier, observation: &Observation) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("vitals 2026-11 identifier of an Observation");
+    let mut add = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    add(&identifier.value);
+    match &identifier.system {
+        Some(system) => add(system),
+        None => {
+            add("");
+            let subject = &observation.subject;
+            add(subject.reference.as_deref().unwrap_or_default());
+            for name in &subject.identifiers {
+                add(name.system.as_deref().unwrap_or_default());
+                add(&name.value);
+            }
+        }
+    }
+    *hasher.finalize().as_bytes()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

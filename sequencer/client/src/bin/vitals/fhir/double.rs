@@ -1,0 +1,54 @@
+//! A store for tests: it keeps in memory, and refuses what it is told to.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use bridge::Cause;
+
+use super::store::{Kept, Posted, Store};
+
+/// What it was given, and what it refuses.
+#[derive(Default)]
+pub(crate) struct Double {
+    pub(crate) kept: Mutex<Vec<Posted>>,
+    /// Calls, each of which waits for receipts once.
+    pub(crate) calls: Mutex<usize>,
+    /// By the name of a signal.
+    pub(crate) refusals: Mutex<HashMap<&'static str, Cause>>,
+}
+
+impl Double {
+    fn find(&self, posted: &Posted) -> Option<Result<Kept, Cause>> {
+        let refusals = self.refusals.lock().unwrap();
+        let refusal = |one: &bridge::Measurement| refusals.get(one.signal.name);
+        if let Some(cause) = posted.measurements.iter().find_map(refusal) {
+            return Some(Err(cause.clone()));
+        }
+        let kept = self.kept.lock().unwrap();
+        let before = kept.iter().find(|one| one.id == posted.id)?;
+        let known = Kept { receipt: "receipt-1".to_owned(), is_known: true };
+        Some(if before.content == posted.content { Ok(known) } else { Err(Cause::Reused) })
+    }
+
+    fn keep(&self, posted: Posted) -> Kept {
+        self.kept.lock().unwrap().push(posted);
+        Kept { receipt: "receipt-1".to_owned(), is_known: false }
+    }
+}
+
+impl Store for Double {
+    async fn keep_each(&self, posted: Vec<Posted>) -> Vec<Result<Kept, Cause>> {
+        *self.calls.lock().unwrap() += 1;
+        let keep = |one: Posted| self.find(&one).unwrap_or_else(|| Ok(self.keep(one)));
+        posted.into_iter().map(keep).collect()
+    }
+
+    async fn keep_all(&self, posted: Vec<Posted>) -> Result<Vec<Kept>, Cause> {
+        *self.calls.lock().unwrap() += 1;
+        if let Some(cause) = posted.iter().find_map(|one| self.find(one)?.err()) {
+            return Err(cause);
+        }
+        let keep = |one: Posted| self.find(&one).unwrap_or_else(|| Ok(self.keep(one)));
+        posted.into_iter().map(keep).collect()
+    }
+}

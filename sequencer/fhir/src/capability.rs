@@ -1,0 +1,81 @@
+//! `CapabilityStatement`: what is taken, for programs that ask before they post.
+
+use serde_json::{Value, json};
+
+/// What differs from one start of the program to the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Instance<'a> {
+    /// The address that others post to, without a slash at its end.
+    pub base: &'a str,
+    /// The version of the program.
+    pub version: &'a str,
+    /// When this program was published, as a date of FHIR.
+    pub date: &'a str,
+    /// Whether a token is asked for.
+    pub is_open: bool,
+}
+
+/// The statement of one instance.
+pub fn capability_statement(of: Instance<'_>) -> Value {
+    let security = match of.is_open {
+        true => json!({ "description": "None: this instance answers its own machine alone." }),
+        false => json!({
+            "service": [{ "coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                "code": "SMART-on-FHIR",
+            }] }],
+            "description": "SMART backend services: a bearer token with system/Observation.c.",
+        }),
+    };
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": of.date,
+        "kind": "instance",
+        "software": { "name": "vitals fhir", "version": of.version },
+        "implementation": { "description": DESCRIPTION, "url": of.base },
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "rest": [{
+            "mode": "server",
+            "documentation": DOCUMENTATION,
+            "security": security,
+            "resource": [{
+                "type": "Observation",
+                "profile": "http://hl7.org/fhir/StructureDefinition/Observation",
+                "supportedProfile": ["http://hl7.org/fhir/StructureDefinition/vitalsigns"],
+                "interaction": [{ "code": "create" }],
+                "versioning": "no-version",
+                "conditionalCreate": true,
+            }],
+            "interaction": [{ "code": "transaction" }, { "code": "batch" }],
+        }],
+    })
+}
+
+const DESCRIPTION: &str = "Vital signs into a node of the vitals rollup";
+
+const DOCUMENTATION: &str = "An Observation is created when the node's signed receipt for every \
+    reading of it was verified. Nothing is read, changed or deleted here. Subject, device, codes \
+    and units are those of the map that this instance was started with.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_has_what_fhir_requires_of_it() {
+        let base = "http://127.0.0.1:8080/fhir";
+        let of = |is_open| Instance { base, version: "1", date: "2026-11-30", is_open };
+        let statement = capability_statement(of(false));
+        for name in ["status", "date", "kind", "fhirVersion", "format", "rest"] {
+            assert!(!statement[name].is_null(), "{name}");
+        }
+        // cpb-14 and cpb-15: an instance has an implementation, and software has a name.
+        assert_eq!(statement["implementation"]["url"], base);
+        assert_eq!(statement["software"]["name"], "vitals fhir");
+        let security = |statement: &Value| statement["rest"][0]["security"].clone();
+        assert!(!security(&statement)["service"].is_null());
+        assert!(security(&capability_statement(of(true)))["service"].is_null());
+    }
+}

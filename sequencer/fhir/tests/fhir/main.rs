@@ -1,0 +1,4 @@
+//! Examples that others published, and Bundles, through the whole crate.
+
+mod bundles;
+mod examples;
