@@ -107,8 +107,9 @@ impl Making<'_> {
                 (self.basic("consent", &consent_sentence(one)), operation_place(one))
             }
             Line::Refused(refused) => {
+                let what = if refused.is_question() { "asked" } else { "was refused" };
                 let says = format!(
-                    "{}: {} was refused, {} ({}); the operator's word, which nobody proves",
+                    "{}: {} {what}, {} ({}); the operator's word, which nobody proves",
                     refused.time, refused.who, refused.why, refused.rule
                 );
                 (self.basic("refusal", &says), format!("batch {}, not proven", refused.batch))

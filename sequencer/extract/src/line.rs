@@ -110,7 +110,7 @@ pub(crate) struct ClaimLine {
     pub(crate) proof: ClaimProof,
 }
 
-/// A refusal: the operator's word.
+/// A refusal, or a question of a system, which reads nothing: the operator's word.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct RefusedLine {
     pub(crate) batch: u64,
@@ -121,7 +121,8 @@ pub(crate) struct RefusedLine {
     pub(crate) count: u32,
     pub(crate) position: u64,
     pub(crate) digest: Hex<[u8; 31]>,
-    pub(crate) uncovered: Hex<[u8; Uncovered::BYTES]>,
+    /// None where a system asked, and a rule would have covered it.
+    pub(crate) uncovered: Option<Hex<[u8; Uncovered::BYTES]>>,
     /// Always false.
     pub(crate) proven: bool,
 }
@@ -228,26 +229,50 @@ impl RefusedLine {
         let kind = match refused.requester {
             Requester::Practitioner(_) => "practitioner",
             Requester::Gateway(_) => "gateway",
+            Requester::System { .. } => SYSTEM,
         };
+        let (why, rule) = reason(refused.uncovered);
         RefusedLine {
             batch,
             time: Utc(refused.time).to_string(),
             who: format!("{kind}:{}", refused.requester.name()),
-            why: refused.uncovered.sentence().to_owned(),
-            rule: refused.uncovered.rule().to_string(),
+            why,
+            rule,
             count: refused.count,
             position: refused.position.0,
             digest: Hex(refused.digest.0),
-            uncovered: Hex(refused.uncovered.to_bytes()),
+            uncovered: refused.uncovered.map(|uncovered| Hex(uncovered.to_bytes())),
             proven: false,
         }
     }
 
+    /// Whether a system asked, and nobody was refused anything.
+    pub(crate) fn is_question(&self) -> bool {
+        self.who.split_once(':').is_some_and(|(kind, _)| kind == SYSTEM)
+    }
+
     /// Whether its words are those of its reason; nothing else of it can be checked.
     pub(crate) fn holds(&self) -> bool {
-        Uncovered::from_bytes(self.uncovered.0).is_some_and(|uncovered| {
-            uncovered.sentence() == self.why && uncovered.rule().to_string() == self.rule
-        }) && !self.proven
+        let said = (self.why.clone(), self.rule.clone());
+        let is_its_reason = match &self.uncovered {
+            Some(Hex(bytes)) => {
+                Uncovered::from_bytes(*bytes).is_some_and(|it| reason(Some(it)) == said)
+            }
+            // Whoever is refused lacks something.
+            None => reason(None) == said && self.is_question(),
+        };
+        is_its_reason && !self.proven
+    }
+}
+
+/// What a system is called that asked whether consent would allow something.
+const SYSTEM: &str = "system";
+
+/// A reason in words, and the rule that it stands for.
+fn reason(uncovered: Option<Uncovered>) -> (String, String) {
+    match uncovered {
+        Some(uncovered) => (uncovered.sentence().to_owned(), uncovered.rule().to_string()),
+        None => ("it asked, and a rule would allow it".to_owned(), String::new()),
     }
 }
 

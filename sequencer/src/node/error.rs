@@ -14,7 +14,6 @@ use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
 use crate::doors::consult::ConsultSetupError;
 use crate::doors::http::{AuditSetupError, HttpError, TokenError};
-use crate::doors::http::{HttpError, TokenError};
 use crate::doors::page::OperatorPageError;
 use crate::folder::authority::AuthorityError;
 use crate::folder::old_journal::OldJournalError;
