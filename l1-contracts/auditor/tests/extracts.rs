@@ -263,7 +263,8 @@ mod study {
         read_claims,
     };
     use model::{
-        Category, ClaimKind, ExitCode, Interval, Millis, PatientIndex, Purpose, signal_by_name,
+        Category, ClaimKind, ExitCode, Interval, Millis, Party, PatientIndex, Purpose,
+        signal_by_name,
     };
     use statement::batch::{ClaimOpening, PatientOpening, PublicFile};
     use statement::claim::{self, root16};
@@ -289,6 +290,7 @@ mod study {
         let one = opening.claims.iter_mut().find(access).expect("an access");
         one.covered = covered;
         one.claim.individual = scope::actor(ActorKind::Practitioner, DOCTOR);
+        one.claim.source = Party::Named(scope::actor(ActorKind::Device, "monitor"));
         one.claim.purpose = purpose;
         one.claim.measured = Interval { from: at(1000), until: at(5000) };
         let leaf = claim::leaf(&one.claim, covered, field::from_word(&one.salt));
