@@ -18,16 +18,16 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("udp", &[], &[]),
         ],
     ),
-    ("statement", &[("statement", &["model"], &[])]),
+    ("statement", &[("recordings", &["model"], &[]), ("statement", &["model"], &[])]),
     (
         "proofs",
         &[
             ("bodies", &["files", "model"], &[]),
+            ("bridge", &["model", "recordings"], &[]),
             ("circuits", &["model", "statement"], &[]),
             ("l1-contracts", &["files", "model", "statement"], &[]),
             ("journal", &["files"], &[]),
             ("kernel", &[], &[]),
-            ("recordings", &["model"], &[]),
             ("wire", &["model"], &[]),
             ("world", &["model"], &[]),
         ],
@@ -40,10 +40,16 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
+            ("hl7", &["bridge", "model", "recordings"], &[]),
+        ],
+    ),
+    (
+        "carriers",
+        &[
+            ("workers", &["circuits", "files", "jobs", "model", "prover"], &["statement"]),
             ("client", CLIENT, &[]),
         ],
     ),
-    ("carriers", &[("workers", &["circuits", "files", "jobs", "model", "prover"], &["statement"])]),
     (
         "programs",
         &[
@@ -61,8 +67,18 @@ const OBSERVERS: &[&str] = &["benches", "hostile", "house", "sim"];
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Gateways, wallets and readers: nothing of the node, the prover or the chain.
-const CLIENT: &[&str] =
-    &["files", "machine", "model", "page", "recordings", "statement", "udp", "wire"];
+const CLIENT: &[&str] = &[
+    "bridge",
+    "files",
+    "hl7",
+    "machine",
+    "model",
+    "page",
+    "recordings",
+    "statement",
+    "udp",
+    "wire",
+];
 
 /// The auditor reads chain and files, and nothing of the node.
 const AUDITOR: &[&str] = &["files", "l1-contracts", "model", "page-server", "statement", "wire"];

@@ -17,6 +17,8 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("machine", &["model", "alloy", "axum"], 45),
     ("world", &["serde", "ark-ff", "tokio"], 18),
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
+    ("bridge", &["statement", "ark-ff", "tokio", "wire"], 23),
+    ("hl7", &["statement", "ark-ff", "tokio", "wire"], 25),
     ("journal", &["model", "redb", "tokio"], 27),
     ("archive", &["model", "redb", "alloy", "quinn"], 145),
     ("kernel", &["model", "tokio"], 80),

@@ -26,7 +26,7 @@ pub struct NotDecimal;
 
 /// A decimal number: `digits * 10^-scale`. Without trailing zeros, so that equal numbers are equal:
 /// `72.0`, `72` and `7.2e1` are one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Decimal {
     digits: i64,
     scale: u8,
@@ -127,9 +127,31 @@ impl Decimal {
     }
 
     /// The number in another unit, in steps of `10^-decimals`; `None` beyond what any signal holds.
-    #[cfg(test)]
-    pub(crate) fn scaled(self, by: Linear, decimals: u8) -> Option<Scaled> {
+    pub fn scaled(self, by: Linear, decimals: u8) -> Option<Scaled> {
         Fraction::of(self)?.scaled(by, decimals)
+    }
+
+    /// `self * factor + origin`: what a converter's step stands for. `None` if that has more digits
+    /// than a number may.
+    ///
+    /// ```
+    /// use recordings::Decimal;
+    ///
+    /// let read = |text: &str| text.parse::<Decimal>();
+    /// assert_eq!(read("2048")?.affine(read("0.005")?, read("-10.24")?), Some(read("0")?));
+    /// # Ok::<(), recordings::decimal::NotDecimal>(())
+    /// ```
+    pub fn affine(self, factor: Decimal, origin: Decimal) -> Option<Decimal> {
+        let product = i128::from(self.digits).checked_mul(factor.digits.into())?;
+        let (own, other) = (u32::from(self.scale + factor.scale), u32::from(origin.scale));
+        let mut scale = own.max(other);
+        let raised = |digits: i128, by: u32| digits.checked_mul(10i128.checked_pow(by)?);
+        let mut digits = raised(product, scale - own)?
+            .checked_add(raised(origin.digits.into(), scale - other)?)?;
+        while scale > 0 && digits % 10 == 0 {
+            (digits, scale) = (digits / 10, scale - 1);
+        }
+        Decimal::of(i64::try_from(digits).ok()?, i32::try_from(scale).ok()?).ok()
     }
 }
 
@@ -291,6 +313,18 @@ mod tests {
         let fahrenheit = Linear { before_e2: -3200, ..Linear::times(5, 9) };
         assert_eq!(read("98.6").scaled(fahrenheit, 2), Some(Scaled::Exact(3700)));
         assert_eq!(read("98.7").scaled(fahrenheit, 2), Some(Scaled::Rounded(3706)));
+    }
+
+    #[test]
+    fn a_converters_step_is_exactly_what_factor_and_origin_say() {
+        let of = |sample, factor, origin| read(sample).affine(read(factor), read(origin));
+        assert_eq!(of("995", "0.005", "-5.12"), Some(read("-0.145")));
+        assert_eq!(of("3", "1", "0"), Some(read("3")));
+        assert_eq!(of("0", "0.001", "0.5"), Some(read("0.5")));
+        // What has no more than eighteen digits behind the mark is exact, the rest is no number.
+        assert_eq!(of("1", "0.000000000000000001", "0"), Some(read("1e-18")));
+        assert_eq!(of("0.1", "0.000000000000000001", "0"), None);
+        assert_eq!(of("999999999999999999", "999999999999999999", "0"), None);
     }
 
     #[test]

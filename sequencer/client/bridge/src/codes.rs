@@ -1,0 +1,128 @@
+//! Codes that are known without a map: of LOINC and of ISO/IEEE 11073-10101 (MDC).
+//!
+//! Only codes that mean no more than their signal does, or are a special case of it. An invasive
+//! pressure, one lead of several and glucose of plasma are others' business: the map says what they
+//! shall be.
+
+use model::{Signal, signal_by_name};
+
+use crate::measurement::Coding;
+
+/// The names by which HL7 v2 calls the two systems.
+const LOINC: &str = "LN";
+const MDC: &str = "MDC";
+
+/// A code that is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// `LN` or `MDC`.
+    pub system: &'static str,
+    /// The code.
+    pub code: &'static str,
+    /// Its name: of MDC the reference identifier, which stands for the code, too.
+    pub name: &'static str,
+    /// The name of the signal.
+    pub signal: &'static str,
+}
+
+const fn loinc(code: &'static str, name: &'static str, signal: &'static str) -> Known {
+    Known { system: LOINC, code, name, signal }
+}
+
+const fn mdc(code: &'static str, name: &'static str, signal: &'static str) -> Known {
+    Known { system: MDC, code, name, signal }
+}
+
+/// Every code that is known.
+pub const KNOWN: &[Known] = &[
+    loinc("8867-4", "Heart rate", "heart-rate"),
+    loinc("8889-8", "Heart rate by Pulse oximetry", "pulse-rate"),
+    loinc("8480-6", "Systolic blood pressure", "bp-systolic"),
+    loinc("8462-4", "Diastolic blood pressure", "bp-diastolic"),
+    loinc("8310-5", "Body temperature", "temperature"),
+    loinc("8331-1", "Oral temperature", "temperature"),
+    loinc("2708-6", "Oxygen saturation in Arterial blood", "spo2"),
+    loinc("59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry", "spo2"),
+    loinc("9279-1", "Respiratory rate", "respiration-rate"),
+    loinc("15074-8", "Glucose [Moles/volume] in Blood", "glucose"),
+    loinc("2339-0", "Glucose [Mass/volume] in Blood", "glucose"),
+    loinc("41653-7", "Glucose [Mass/volume] in Capillary blood by Glucometer", "glucose"),
+    loinc("29463-7", "Body weight", "weight"),
+    loinc("3141-9", "Body weight Measured", "weight"),
+    mdc("131328", "MDC_ECG_ELEC_POTL", "ecg"),
+    mdc("147842", "MDC_ECG_HEART_RATE", "heart-rate"),
+    mdc("149514", "MDC_PULS_RATE", "pulse-rate"),
+    mdc("149530", "MDC_PULS_OXIM_PULS_RATE", "pulse-rate"),
+    mdc("149546", "MDC_PULS_RATE_NON_INV", "pulse-rate"),
+    mdc("150021", "MDC_PRESS_BLD_NONINV_SYS", "bp-systolic"),
+    mdc("150022", "MDC_PRESS_BLD_NONINV_DIA", "bp-diastolic"),
+    mdc("150364", "MDC_TEMP_BODY", "temperature"),
+    mdc("150452", "MDC_PULS_OXIM_PLETH", "ppg"),
+    mdc("150456", "MDC_PULS_OXIM_SAT_O2", "spo2"),
+    mdc("151562", "MDC_RESP_RATE", "respiration-rate"),
+    mdc("160184", "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD", "glucose"),
+    mdc("188736", "MDC_MASS_BODY_ACTUAL", "weight"),
+];
+
+/// One name for each system, however it is called: HL7 v2, FHIR and OID. Others are left as they
+/// are.
+pub fn system(called: &str) -> &str {
+    match called {
+        "LN" | "LOINC" | "http://loinc.org" | "2.16.840.1.113883.6.1" => LOINC,
+        "MDC" | "urn:iso:std:iso:11073:10101" | "2.16.840.1.113883.6.24" => MDC,
+        other => other,
+    }
+}
+
+/// What a code is of, if it is known.
+pub fn signal(coding: Coding<'_>) -> Option<&'static Signal> {
+    let own = system(coding.system);
+    let is_it = |known: &&Known| {
+        known.system == own
+            && (known.code == coding.code || own == MDC && known.name == coding.code)
+    };
+    let known = KNOWN.iter().find(is_it)?;
+    signal_by_name(known.signal).ok()
+}
+
+/// Whether it is the panel of both blood pressures, whose one value has two numbers.
+pub fn is_pressure_panel(coding: Coding<'_>) -> bool {
+    match system(coding.system) {
+        LOINC => matches!(coding.code, "85354-9" | "55284-4"),
+        MDC => matches!(coding.code, "150020" | "MDC_PRESS_BLD_NONINV"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_code_leads_to_its_signal_under_each_name_of_its_system() {
+        let names: &[(&str, &[&str])] = &[
+            (LOINC, &["LN", "LOINC", "http://loinc.org"]),
+            (MDC, &["MDC", "urn:iso:std:iso:11073:10101"]),
+        ];
+        for known in KNOWN {
+            let (_, systems) = names.iter().find(|(own, _)| *own == known.system).unwrap();
+            for system in *systems {
+                let found = signal(Coding { system, code: known.code });
+                assert_eq!(found.map(|found| found.name), Some(known.signal), "{}", known.code);
+            }
+            let same =
+                KNOWN.iter().filter(|one| (one.system, one.code) == (known.system, known.code));
+            assert_eq!(same.count(), 1, "{}", known.code);
+        }
+        let by_name = Coding { system: "MDC", code: "MDC_TEMP_BODY" };
+        assert_eq!(signal(by_name).map(|found| found.name), Some("temperature"));
+    }
+
+    #[test]
+    fn a_code_without_its_system_is_none() {
+        for system in ["", "L", "99ACME", "SCT"] {
+            assert_eq!(signal(Coding { system, code: "8867-4" }), None, "{system}");
+        }
+        assert_eq!(signal(Coding { system: "LN", code: "8478-0" }), None);
+    }
+}

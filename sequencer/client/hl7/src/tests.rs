@@ -1,0 +1,336 @@
+//! Messages as monitors and their servers send them, what they become and what is answered.
+
+use bridge::{Cause, Fate, Map, Measurement};
+use model::Millis;
+use model::calendar::{Utc, parse_instant};
+
+use crate::{Fault, Header, Outcome, Own, Report, answers, read};
+
+const MAP: &str = r#"
+version = 1
+zone = "Europe/Berlin"
+
+[[patient]]
+authority = "HOSP"
+identifier = "4711"
+patient = 7
+
+[[patient]]
+authority = "1.2.3"
+identifier = "99"
+patient = 8
+
+[[device]]
+authority = "PV1-3"
+identifier = "ICU^201^A"
+device = "monitor-0001"
+
+[[device]]
+authority = "EUI-64"
+identifier = "0003B10000000001"
+device = "monitor-0002"
+channels = { "131329" = "monitor-0002-i", "131330" = "monitor-0002-ii" }
+
+[[code]]
+system = "MDC"
+code = "131329"
+signal = "ecg"
+rate-hz = "250"
+
+[[code]]
+system = "MDC"
+code = "131330"
+signal = "ecg"
+unit = "mV"
+factor = "0.005"
+
+[[signal]]
+name = "spo2"
+off = ["0"]
+"#;
+
+/// A monitor's server: numbers of one patient in one bed.
+const NUMBERS: &str = "\
+MSH|^~\\&|PIC|WARD^2|EHR|HOSP|20260501103001||ORU^R01^ORU_R01|M1|P|2.6|||NE|AL||UNICODE UTF-8
+PID|||X^^^OTHER~4711^^^HOSP&1.2.9&ISO^MR||M\u{fc}ller^Anna
+PV1||I|ICU^201^A
+OBR|1|||VITALS|||20260501103000
+OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||72|264864^MDC_DIM_BEAT_PER_MIN^MDC|||||R
+OBX|2|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC^SpO2^^L||97.5|262688^MDC_DIM_PERCENT^MDC|||||R
+OBX|3|NM|8310-5^Temp^LN||98.6|[degF]^^UCUM|||||F|||20260501082959.5+0000
+OBX|4|SN|85354-9^BP^LN||^120^/^80|mm[Hg]|||||F
+OBX|5|ST|PATPOS^Position^L||supine||||||F
+OBX|6|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|2|0|%|||||R
+";
+
+fn lines(text: &str) -> Vec<u8> {
+    text.replace('\n', "\r").into_bytes()
+}
+
+fn take(text: &str) -> Result<Report, Vec<Fault>> {
+    let (bytes, map) = (lines(text), Map::parse(MAP).expect("a map"));
+    let header = Header::read(&bytes);
+    header.check().map_err(|fault| vec![fault])?;
+    read(&bytes, &header, &map)
+}
+
+fn shown(reading: &Measurement) -> String {
+    let Measurement { device, patient, signal, at, value } = reading;
+    let value = value.map_or_else(|| "off".to_owned(), |value| value.to_string());
+    format!("{} {} {device} {} {value}", Utc(at.millis()), patient.get(), signal.name)
+}
+
+/// A message of one observation.
+fn of(obx: &str) -> String {
+    format!(
+        "MSH|^~\\&|PIC|WARD|EHR|HOSP|20260501||ORU^R01|1|P|2.5\nPID|||4711^^^HOSP\n\
+         PV1||I|ICU^201^A\nOBR|1||||||20260501103000+0200\n{obx}\n"
+    )
+}
+
+#[test]
+fn a_monitors_numbers_are_readings_of_the_patient_and_device_of_the_map() {
+    let report = take(NUMBERS).unwrap();
+    let found: Vec<_> = report.readings.iter().map(shown).collect();
+    assert_eq!(
+        found,
+        [
+            "2026-05-01T08:30:00.000Z 7 monitor-0001 heart-rate 720",
+            "2026-05-01T08:30:00.000Z 7 monitor-0001 spo2 9750",
+            "2026-05-01T08:29:59.500Z 7 monitor-0001 temperature 3700",
+            "2026-05-01T08:30:00.000Z 7 monitor-0001 bp-systolic 1200",
+            "2026-05-01T08:30:00.000Z 7 monitor-0001 bp-diastolic 800",
+            "2026-05-01T08:30:00.000Z 7 monitor-0001 spo2 off",
+        ]
+    );
+    let left: Vec<_> = report.left_out.iter().map(|one| one.refusal().element).collect();
+    assert_eq!((left, report.left_out_count), (vec!["OBX[5]-3".to_owned()], 1));
+}
+
+#[test]
+fn samples_have_the_rate_that_stands_beside_them_or_in_the_map() {
+    let equipment = "^^0003B10000000001^EUI-64";
+    let rate = "67981^MDC_ATTR_SAMP_RATE^MDC";
+    let text = of(&format!(
+        "OBX|1|NA|131330^MDC_ECG_ELEC_POTL_II^MDC|1.1.2.1|10^-20^^30||||||R|||||||{equipment}\n\
+         OBX|2|NM|{rate}|1.1.2.1.1|500|264608^MDC_DIM_X_PER_SEC^MDC|||||R\n\
+         OBX|3|NA|131329^MDC_ECG_ELEC_POTL_I^MDC|1.1.2.2|0.1^-0.2|mV|||||R|||||||{equipment}"
+    ));
+    let report = take(&text).unwrap();
+    let found: Vec<_> = report.readings.iter().map(shown).collect();
+    assert_eq!(
+        found,
+        [
+            "2026-05-01T08:30:00.000Z 7 monitor-0002-ii ecg 50",
+            "2026-05-01T08:30:00.002Z 7 monitor-0002-ii ecg -100",
+            "2026-05-01T08:30:00.004Z 7 monitor-0002-ii ecg off",
+            "2026-05-01T08:30:00.006Z 7 monitor-0002-ii ecg 150",
+            "2026-05-01T08:30:00.000Z 7 monitor-0002-i ecg 100",
+            "2026-05-01T08:30:00.004Z 7 monitor-0002-i ecg -200",
+        ]
+    );
+    assert_eq!(report.left_out_count, 0, "an attribute is no observation");
+}
+
+#[test]
+fn every_patient_of_a_message_is_its_own() {
+    let second = "PID|||99^^^&1.2.3&ISO\nPV1||I|ICU^201^A\nOBX|2|NM|8867-4^^LN||60|/min|||||F|||\
+                  20260501083100+0000";
+    let text = of(&format!("OBX|1|NM|8867-4^^LN||72|/min|||||F\n{second}"));
+    let patients: Vec<_> =
+        take(&text).unwrap().readings.iter().map(|one| one.patient.get()).collect();
+    assert_eq!(patients, [7, 8]);
+    // What the first one's order says is not the second one's.
+    let late = text.replace("|||20260501083100+0000", "");
+    assert_eq!(take(&late).unwrap_err()[0].cause, Cause::TimeMissing);
+}
+
+#[test]
+fn a_status_or_flag_says_whether_a_value_is_one() {
+    let obx = |status: &str, flag: &str, value: &str| {
+        let warm = "OBX|2|NM|8310-5^^LN||37|Cel|||||F";
+        let heart = format!("OBX|1|NM|8867-4^^LN||{value}|/min||{flag}|||{status}");
+        let reading = take(&of(&format!("{heart}\n{warm}")));
+        match reading {
+            Err(faults) => faults[0].refusal().element,
+            Ok(report) => {
+                match report.readings.iter().find(|one| one.signal.name == "heart-rate") {
+                    Some(one) => one.value.map_or("off".to_owned(), |value| value.to_string()),
+                    None => format!("left out {}", report.left_out[0].refusal().element),
+                }
+            }
+        }
+    };
+    for (status, flag, value, expected) in [
+        ("F", "", "72", "720"),
+        ("R", "H~\"\"", "72", "720"),
+        ("F", "", "", "off"),
+        ("X", "", "", "off"),
+        ("X", "", "72", "off"),
+        ("F", "INV", "72", "off"),
+        ("F", "N~CAL", "72", "left out OBX[1]-8"),
+        ("F", "QUES", "72", "left out OBX[1]-8"),
+        ("P", "", "72", "left out OBX[1]-11"),
+        ("I", "", "72", "left out OBX[1]-11"),
+        ("C", "", "72", "OBX[1]-11"),
+        ("D", "", "72", "OBX[1]-11"),
+        ("W", "", "72", "OBX[1]-11"),
+        ("", "", "72", "OBX[1]-11"),
+        ("?", "", "72", "OBX[1]-11"),
+    ] {
+        assert_eq!(obx(status, flag, value), expected, "status {status} flag {flag}");
+    }
+}
+
+#[test]
+fn what_is_no_reading_is_refused_at_its_field_and_says_nothing_of_the_patient() {
+    let number = "OBX|1|NM|8867-4^^LN||7253|/min|||||F";
+    let heart = of(number);
+    let changed = |from: &str, to: &str| {
+        assert!(heart.contains(from), "{from}");
+        heart.replacen(from, to, 1)
+    };
+    for (text, place, code) in [
+        (changed("MSH|", "MSX|"), "MSH[1]", "malformed"),
+        (changed("ORU^R01", "ADT^A01"), "MSH[1]-9", "unsupported"),
+        (changed("ORU^R01", "ORU^R30"), "MSH[1]-9", "unsupported"),
+        (changed("ORU^R01|1|", "ORU^R01||"), "MSH[1]-10", "malformed"),
+        (changed("|P|2.5", "|T|2.5"), "MSH[1]-11", "unsupported"),
+        (changed("|P|2.5", "|P|3.0"), "MSH[1]-12", "unsupported"),
+        (changed("|P|2.5", "|P|2.5||||||ISO IR87"), "MSH[1]-18", "unsupported"),
+        (changed("|HOSP|2026", "|H\u{d6}SP|2026"), "message", "malformed"),
+        (changed("4711^^^HOSP", "4712^^^HOSP"), "PID[1]-3", "patient-unknown"),
+        (changed("4711^^^HOSP", "4711"), "PID[1]-3", "patient-unknown"),
+        (changed("4711^^^HOSP", "4711^^^HOSP~99^^^1.2.3"), "PID[1]-3", "patient-ambiguous"),
+        (changed("PID|||4711^^^HOSP\n", ""), "OBX[1]", "patient-missing"),
+        (changed("ICU^201^A", "ICU^202^A"), "OBX[1]-18", "device-unknown"),
+        (changed("20260501103000+0200", ""), "OBX[1]-14", "time-missing"),
+        (changed("20260501103000+0200", "20260501"), "OBX[1]-14", "time-malformed"),
+        (changed("20260501103000+0200", "20261025023000"), "OBX[1]-14", "zone-time"),
+        (changed("|NM|", "|TX|"), "OBX[1]-2", "value-type"),
+        (changed("7253", "high"), "OBX[1]-5", "not-a-number"),
+        (changed("7253", "72~73"), "OBX[1]-5", "not-one-value"),
+        (changed("7253", "7\\Q\\2"), "OBX[1]-5", "malformed"),
+        (heart.clone(), "OBX[1]-5", "value-range"),
+        (changed("7253", "0"), "OBX[1]-5", "value-sentinel"),
+        (changed("|/min|", "||"), "OBX[1]-6", "unit-missing"),
+        (changed("|/min|", "|mmHg|"), "OBX[1]-6", "unit-unknown"),
+        (changed("|8867-4^^LN|", "||"), "OBX[1]-3", "code-missing"),
+        (changed("|8867-4^^LN|", "|8867-4^^LN^8310-5^^LN|"), "OBX[1]-3", "code-ambiguous"),
+        (changed("|8867-4^^LN|", "|8478-0^^LN|"), "message", "nothing-taken"),
+        (of("OBX|1|NA|131330^^MDC||1^2|mV|||||F"), "OBX[1]-5", "rate-missing"),
+        (of("OBX|1|SN|15074-8^^LN||>^500|mg/dL|||||F"), "OBX[1]-5", "not-one-value"),
+        (
+            of("OBX|1|NM|8310-5^^LN||37|Cel|||||F\nOBX|2|NM|8331-1^^LN||37|Cel|||||F"),
+            "OBX[2]-3",
+            "codes-meet",
+        ),
+    ] {
+        let faults = take(&text).map(|_| ()).unwrap_err();
+        let first = faults[0].refusal();
+        assert_eq!((first.element.as_str(), first.cause.code().as_str()), (place, code), "{text}");
+        assert_eq!(first.fate(), Fate::Never);
+        let words = format!("{first} {first:?}");
+        assert!(!["4711", "4712", "7253", "HOSP", "201"].iter().any(|one| words.contains(one)));
+    }
+}
+
+fn answered(text: &str, outcome: &Outcome) -> Vec<String> {
+    let header = Header::read(&lines(text));
+    let own = Own { control: "A1", at: parse_instant("2026-05-01T08:30:00Z").unwrap().millis() };
+    let all = answers(&header, outcome, own);
+    all.into_iter().map(|one| String::from_utf8_lossy(&one.bytes).replace('\r', "\n")).collect()
+}
+
+fn stored() -> Outcome {
+    Outcome::Stored { receipts: "receipt 12 0a1b2c3d4e5f6071".to_owned(), left_out: Vec::new() }
+}
+
+#[test]
+fn an_answer_goes_back_with_the_identifier_the_receipt_and_the_senders_own_separators() {
+    let text = of("").replace("|1|P|2.5", "|m-1|P|2.5.1||||||8859/1");
+    assert_eq!(
+        answered(&text, &stored()),
+        ["MSH|^~\\&|EHR|HOSP|PIC|WARD|20260501083000.000+0000||ACK^R01|A1|P|2.5.1||||||8859/1\n\
+          MSA|AA|m-1|receipt 12 0a1b2c3d4e5f6071\n"]
+    );
+    let own = text.replace('|', "#").replace('^', "*");
+    let answer = &answered(&own, &stored())[0];
+    assert!(answer.starts_with("MSH#*~\\&#EHR#HOSP#PIC#WARD#"), "{answer}");
+    assert!(answer.contains("MSA#AA#m-1#receipt 12"), "{answer}");
+    // Whatever comes is answered.
+    let answer = &answered("GET / HTTP/1.1", &stored())[0];
+    assert!(answer.starts_with("MSH|^~\\&|||||20260501083000.000+0000||ACK^R01|A1|P|2.5.1\n"));
+}
+
+#[test]
+fn enhanced_mode_answers_what_is_asked_for() {
+    let node = |code| Fault::of_message(Cause::Node(code));
+    let again = Outcome::Refused(vec![Fault::of_message(Cause::Away)]);
+    let consent = Outcome::Refused(vec![node(model::RejectCode::NotPermitted)]);
+    let never =
+        Outcome::Refused(vec![node(model::RejectCode::Stream), Fault::of_message(Cause::Away)]);
+    for (accept, application, expected) in [
+        ("", "", ["AA", "AE", "AE", "AR"]),
+        ("AL", "NE", ["CA", "CE", "CE", "CR"]),
+        ("NE", "AL", ["AA", "AE", "AE", "AR"]),
+        ("AL", "AL", ["CA AA", "CE AE", "CE AE", "CR AR"]),
+        ("NE", "NE", ["", "", "", ""]),
+        ("ER", "", ["", "CE", "CE", "CR"]),
+        ("", "SU", ["AA", "", "", ""]),
+    ] {
+        let text = of("").replace("|P|2.5", &format!("|P|2.5|||{accept}|{application}"));
+        let header = Header::read(&lines(&text));
+        let own = Own { control: "A1", at: Millis::new(0).unwrap() };
+        let codes = [&stored(), &again, &consent, &never].map(|outcome| {
+            let all = answers(&header, outcome, own);
+            all.iter().map(|one| one.code).collect::<Vec<_>>().join(" ")
+        });
+        assert_eq!(codes, expected, "{accept}/{application}");
+    }
+}
+
+#[test]
+fn an_answer_names_place_reason_and_code_of_each_fault() {
+    let text = of("OBX|1|NM|8867-4^^LN||72|mmHg|||||F\nOBX|2|NM|8310-5^^LN||||||||F");
+    let faults = take(&text).unwrap_err();
+    let answer = &answered(&text, &Outcome::Refused(faults))[0];
+    let lines: Vec<_> = answer.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "MSA|AR|1|unit-unknown: OBX[1]-6: expected heart-rate in one of /min, /s, found \
+             another unit: [[unit]] names others",
+            "ERR||OBX^1^6|103^Table value not found^HL70357|E|unit-unknown^^L|||expected \
+             heart-rate in one of /min, /s, found another unit: [[unit]] names others",
+        ]
+    );
+    let left = take(NUMBERS).unwrap().left_out;
+    let outcome = Outcome::Stored { receipts: "receipt 1".to_owned(), left_out: left };
+    let answer = &answered(NUMBERS, &outcome)[0];
+    assert!(answer.contains("MSA|AA|M1|receipt 1\nERR||OBX^5^3|103^"), "{answer}");
+    assert!(answer.contains("|W|code-unknown^^L|"), "{answer}");
+}
+
+#[test]
+fn a_message_that_is_cut_or_changed_anywhere_is_answered() {
+    let whole = lines(NUMBERS);
+    let map = Map::parse(MAP).unwrap();
+    let mut taken = 0;
+    for at in 0..whole.len() {
+        let changed = [&whole[..at], &[whole[at] ^ 0x15], &whole[at + 1..]].concat();
+        for bytes in [&whole[..at], &changed] {
+            let header = Header::read(bytes);
+            let report = header.check().map_err(|fault| vec![fault]);
+            let report = report.and_then(|()| read(bytes, &header, &map));
+            taken += usize::from(report.is_ok());
+            let faults = report.map_or_else(|faults| faults, |report| report.left_out);
+            let own = Own { control: "A1", at: Millis::new(0).unwrap() };
+            for answer in answers(&header, &Outcome::Refused(faults), own) {
+                assert!(answer.bytes.starts_with(b"MSH") && answer.bytes.ends_with(b"\r"));
+                assert!(!answer.bytes.contains(&0x0b) && !answer.bytes.contains(&0x1c));
+            }
+        }
+    }
+    assert!(taken > 100, "most changes leave a message: {taken}");
+}
