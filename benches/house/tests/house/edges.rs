@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("devchain", &["files"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
             ("hl7", &["bridge", "model", "recordings"], &[]),
+            ("payloads", &["bridge", "model", "recordings"], &[]),
         ],
     ),
     (

@@ -19,6 +19,7 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("recordings", &["serde", "ark-ff", "tokio"], 14),
     ("bridge", &["statement", "ark-ff", "tokio", "wire"], 23),
     ("hl7", &["statement", "ark-ff", "tokio", "wire"], 25),
+    ("payloads", &["statement", "ark-ff", "tokio", "wire"], 28),
     ("journal", &["model", "redb", "tokio"], 27),
     ("archive", &["model", "redb", "alloy", "quinn"], 145),
     ("kernel", &["model", "tokio"], 80),
