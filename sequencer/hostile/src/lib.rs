@@ -12,6 +12,7 @@
 
 mod batches;
 mod client;
+mod foreign;
 mod journal;
 mod kept;
 mod messages;
@@ -23,6 +24,7 @@ mod stub;
 
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
+pub use foreign::{bridge_map, hl7_messages};
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use kept::spool_records;
 pub use messages::{
@@ -52,11 +54,13 @@ macro_rules! targets {
 
 targets! {
     access_request
+    bridge_map
     client_messages
     client_session
     entry
     frame
     frame_block
+    hl7_messages
     journal_damage
     journal_file
     journal_folder

@@ -9,7 +9,7 @@ use wire::{Frame, Lane, Reading};
 
 use super::error::StreamError;
 use super::shared::Shared;
-use super::state::State;
+use super::state::{State, StreamState};
 use crate::{Gap, InputMark};
 
 /// An open stream of one device and signal. It ends with its connection.
@@ -186,6 +186,18 @@ impl Stream {
         drop(state);
         self.shared.wake(Lane::Control);
         Ok(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        // One that goes on does so without its owner; of one that is over nobody asks any more, and
+        // a program that opens streams for years would keep all of them.
+        let is_over = |one: &StreamState| one.ended || one.stop.is_some();
+        if state.streams.get(&self.handle).is_some_and(is_over) {
+            state.streams.remove(&self.handle);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod formats;
 mod lanes;
 mod log;
 mod lost;
+mod mllp;
 mod moving;
 mod names;
 mod node;

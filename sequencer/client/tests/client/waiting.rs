@@ -49,7 +49,7 @@ impl Running {
         drop(self.child.stdout.take());
     }
 
-    async fn interrupt(&mut self) {
+    pub(crate) async fn interrupt(&mut self) {
         let id = self.child.id().expect("it runs").to_string();
         let sent = tokio::process::Command::new("kill").args(["-INT", &id]).status().await;
         assert!(sent.unwrap().success());

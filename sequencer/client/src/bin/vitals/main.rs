@@ -4,6 +4,7 @@
 //! `schema`. Exit codes are those of [`model::ExitCode`].
 
 mod access;
+mod bridge;
 mod compared;
 mod consent;
 mod handed_in;
@@ -12,6 +13,7 @@ mod inspect;
 mod key;
 mod known;
 mod log;
+mod mllp;
 mod node;
 mod receipt;
 mod record;
@@ -113,6 +115,7 @@ enum Command {
     #[command(subcommand, verbatim_doc_comment)]
     Receipt(receipt::Command),
     Stream(Box<stream::Stream>),
+    Mllp(Box<mllp::Mllp>),
     Inspect(inspect::Inspect),
     Wallet(Box<wallet::Serve>),
 }
@@ -137,6 +140,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Log(log) => log.run(),
         Command::Receipt(command) => command.run(),
         Command::Stream(stream) => stream.run(json),
+        Command::Mllp(mllp) => mllp.run(json),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),
     }

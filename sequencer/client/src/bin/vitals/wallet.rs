@@ -196,7 +196,7 @@ impl Serve {
 }
 
 /// Until SIGINT or SIGTERM.
-async fn stopped() {
+pub(crate) async fn stopped() {
     let waits = async |kind| match signal(kind) {
         Ok(mut signal) => _ = signal.recv().await,
         // Without a handler the signal ends the program by itself.

@@ -1,0 +1,363 @@
+//! What bridges of other protocols share: readings of a message go to the node as frames of a state
+//! folder, and the message is answered by what their receipts say.
+//!
+//! A message has an identity and a content. All of its readings are placed and receipted, or it is
+//! not answered as stored. While it is under way it has one task, whoever asks how often; so a
+//! message that is sent again waits for the same receipts. What was placed before a crash the marks
+//! of the frames say, what was stored `messages.log`.
+//!
+//! ```text
+//!   deliver --> [one task a message] --open, place, wait--> client::Stream --> node
+//!      ^               |
+//!      +--receipts-----+--> messages.log
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use bridge::{Cause, Measurement};
+use client::{Connection, ConnectionConfig, Counts, StateBounds, StreamError};
+use files::{Audience, LockedFile};
+use model::with_causes;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use wire::SignedReceipt;
+
+use self::receipts::Receipts;
+use self::streams::{Part, PlaceError, Standing, Streams};
+use self::taken::{Entry, PartId, RECEIPTS_MAX, Taken};
+use crate::node::Node;
+use crate::report::{UnknownHost, Usage};
+
+mod receipts;
+mod streams;
+mod taken;
+
+pub(crate) use self::taken::{Content, MessageId, ReceiptName};
+
+/// Most messages that are under way. Below the marks of a stream, so that of each of them the
+/// folder says what was placed.
+const UNDER_WAY_MAX: usize = 1000;
+/// Most readings in them: some 80 MiB.
+const READINGS_MAX: usize = 1_000_000;
+/// How often a node that is away is looked for, at most.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(5);
+/// A node that is away may stay away: the senders keep what is not answered.
+const AWAY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How often it is looked whether the certificate is to be renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
+
+/// What a message says.
+pub(crate) struct Message {
+    pub(crate) id: MessageId,
+    pub(crate) content: Content,
+    pub(crate) readings: Vec<Measurement>,
+}
+
+/// What became of a message, for everybody who asks.
+type Outcome = Result<Vec<ReceiptName>, Cause>;
+
+/// One that is under way.
+struct UnderWay {
+    content: Content,
+    readings: usize,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+/// What is known of messages.
+struct Messages {
+    taken: Taken,
+    under_way: BTreeMap<MessageId, UnderWay>,
+}
+
+/// Where readings go.
+pub(crate) struct Delivery {
+    messages: Mutex<Messages>,
+    streams: Streams,
+    receipts: Arc<Receipts>,
+    link: watch::Sender<Option<Connection>>,
+    patience: Duration,
+    _lock: LockedFile,
+}
+
+/// What of it is said now and then.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Standings {
+    pub(crate) counts: Counts,
+    pub(crate) is_connected: bool,
+    pub(crate) under_way: usize,
+}
+
+impl Delivery {
+    /// Of a state folder that no other program uses; a message is waited for as long as `patience`.
+    pub(crate) fn open(state: PathBuf, patience: Duration) -> anyhow::Result<Arc<Delivery>> {
+        files::make_folder(&state, Audience::Owner).context("making the state folder")?;
+        let lock = files::open_locked(&state.join("bridge.lock"), Audience::Owner)?;
+        let held = || format!("expected {} for this program alone", state.display());
+        let lock = lock.ok_or_else(|| Usage(held() + ", found another one that uses it"))?;
+        let messages = Messages { taken: Taken::open(&state)?, under_way: BTreeMap::new() };
+        Ok(Arc::new(Delivery {
+            messages: Mutex::new(messages),
+            streams: Streams::new(&state, StateBounds::default()),
+            receipts: Arc::default(),
+            link: watch::Sender::new(None),
+            patience,
+            _lock: lock,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Messages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a connection to the node, until that cannot be; `say` is told what happens to it.
+    pub(crate) async fn link(
+        &self,
+        node: &Node,
+        state: PathBuf,
+        say: impl Fn(&str),
+    ) -> anyhow::Error {
+        let config = match self.config(node, state) {
+            Ok(config) => config,
+            Err(error) => return error,
+        };
+        let mut pause = config.waits.retry_first;
+        let mut told = String::new();
+        loop {
+            let failed = match connect(node, &config).await {
+                Ok(connection) => {
+                    say("connected to the node");
+                    self.link.send_replace(Some(connection.clone()));
+                    let ended = ended(&connection).await;
+                    self.link.send_replace(None);
+                    ended
+                }
+                Err(failed) => failed,
+            };
+            if !is_away(&failed) {
+                return failed;
+            }
+            let why = with_causes(failed.as_ref());
+            if why != told {
+                say(&format!("the node is not there, and is looked for: {why}"));
+                told = why;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+        }
+    }
+
+    fn config(&self, node: &Node, state: PathBuf) -> anyhow::Result<ConnectionConfig> {
+        let mut config = node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+        config.state = Some(state);
+        config.state_bounds = StateBounds::default();
+        config.waits.retry_for = AWAY_MAX;
+        config.renew_every = Some(RENEW_EVERY);
+        // That of the state folder: several programs of one gateway are several sessions.
+        config.newest = None;
+        let receipts = self.receipts.clone();
+        config.on_receipt =
+            Some(Arc::new(move |receipt: &SignedReceipt| receipts.note(receipt)) as _);
+        Ok(config)
+    }
+
+    /// Delivers a message, or says what became of it before. It is waited for as long as patience
+    /// lasts; then it goes on by itself, and whoever sends it again waits for the same.
+    pub(crate) async fn deliver(self: &Arc<Self>, message: Message) -> Outcome {
+        let mut outcome = {
+            let mut messages = self.lock();
+            if let Some(done) = messages.find(&message) {
+                return done;
+            }
+            match messages.under_way.get(&message.id) {
+                Some(one) if one.content != message.content => return Err(Cause::Reused),
+                Some(one) => one.outcome.clone(),
+                None => self.begin(&mut messages, message)?,
+            }
+        };
+        let waited = timeout(self.patience, outcome.wait_for(Option::is_some)).await;
+        match waited {
+            Ok(Ok(done)) => done.clone().unwrap_or(Err(Cause::Away)),
+            // It goes on; or its task has ended without a word, and the next one is another.
+            Ok(Err(_)) | Err(_) => Err(Cause::Away),
+        }
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        messages: &mut Messages,
+        message: Message,
+    ) -> Result<watch::Receiver<Option<Outcome>>, Cause> {
+        let readings: usize = messages.under_way.values().map(|one| one.readings).sum();
+        let is_full = readings + message.readings.len() > READINGS_MAX;
+        if messages.under_way.len() >= UNDER_WAY_MAX || is_full {
+            return Err(Cause::Busy);
+        }
+        let (sender, outcome) = watch::channel(None);
+        let (content, readings) = (message.content, message.readings.len());
+        let one = UnderWay { content, readings, outcome: outcome.clone() };
+        messages.under_way.insert(message.id, one);
+        let delivery = self.clone();
+        tokio::spawn(async move {
+            let id = message.id;
+            // Also where it panics: else a message would be under way for ever.
+            let forget = Forget { delivery: &delivery, id };
+            let outcome = delivery.run(&message).await;
+            drop(forget);
+            sender.send_replace(Some(outcome));
+        });
+        Ok(outcome)
+    }
+
+    async fn run(&self, message: &Message) -> Outcome {
+        let connection = self.standing_connection().await?;
+        let parts = Part::of(&message.readings)?;
+        let mut open = Vec::with_capacity(parts.len());
+        for part in &parts {
+            // All are open before one is placed: what consent refuses leaves nothing behind.
+            open.push(self.streams.open(&connection, part, self.patience).await?);
+        }
+        let mut placed = Vec::with_capacity(parts.len());
+        let outcome = self.place_and_wait(message, (&parts, &open), &mut placed).await;
+        let (id, content) = (message.id, message.content);
+        let mut messages = self.lock();
+        let kept = match &outcome {
+            Ok(receipts) => messages.taken.store(id, content, receipts.clone()),
+            Err(_) => placed.iter().try_for_each(|part| {
+                let stored = messages.taken.find(id).is_some_and(|one| one.parts.contains(part));
+                if stored { Ok(()) } else { messages.taken.store_part(id, content, *part) }
+            }),
+        };
+        kept.map_err(|_| Cause::NotKept).and(outcome)
+    }
+
+    async fn place_and_wait(
+        &self,
+        message: &Message,
+        (parts, open): (&[Part], &[Arc<Standing>]),
+        placed: &mut Vec<PartId>,
+    ) -> Outcome {
+        let mut waits = Vec::with_capacity(parts.len());
+        for (part, standing) in parts.iter().zip(open) {
+            let id = part_id(part);
+            let before = self.lock().taken.find(message.id).cloned();
+            let is_placed = before.is_some_and(|entry: Entry| entry.parts.contains(&id));
+            let last = match is_placed {
+                true => standing.last_placed(),
+                false => match standing.place(part, (message.id, message.content)).await {
+                    Ok(last) => last,
+                    Err(PlaceError::Reused) => return Err(Cause::Reused),
+                    Err(PlaceError::Stream(error)) => {
+                        return Err(self.streams.note(standing, &error));
+                    }
+                },
+            };
+            placed.push(id);
+            waits.push(last);
+        }
+        let mut receipts = Vec::new();
+        for ((part, standing), last) in parts.iter().zip(open).zip(waits) {
+            let durable: Result<(), StreamError> = standing.wait(last).await;
+            durable.map_err(|error| self.streams.note(standing, &error))?;
+            receipts.extend(self.receipts.of(&part.slot(), last));
+        }
+        receipts.sort();
+        receipts.dedup();
+        // As many as are kept, so that the message is answered the same for ever.
+        receipts.drain(..receipts.len().saturating_sub(RECEIPTS_MAX));
+        Ok(receipts)
+    }
+
+    /// The connection, once there is one.
+    async fn standing_connection(&self) -> Result<Connection, Cause> {
+        let mut link = self.link.subscribe();
+        match timeout(self.patience, link.wait_for(Option::is_some)).await {
+            Ok(Ok(connection)) => connection.clone().ok_or(Cause::Away),
+            Ok(Err(_)) | Err(_) => Err(Cause::Away),
+        }
+    }
+
+    /// What is said of it now and then.
+    pub(crate) fn standings(&self) -> Standings {
+        let connection = self.link.borrow().clone();
+        let under_way = self.lock().under_way.len();
+        let counts = connection.as_ref().map(Connection::counts).unwrap_or_default();
+        let is_connected = connection.is_some_and(|connection| connection.is_connected());
+        Standings { counts, is_connected, under_way }
+    }
+
+    /// Keeps what is known, and says goodbye.
+    pub(crate) async fn close(&self) -> anyhow::Result<()> {
+        let synced = self.lock().taken.sync();
+        let connection = self.link.send_replace(None);
+        if let Some(connection) = connection {
+            connection.close().await;
+        }
+        synced.context("keeping which messages are stored")
+    }
+}
+
+impl Messages {
+    /// What became of a message before, if it is done or cannot be.
+    fn find(&self, message: &Message) -> Option<Outcome> {
+        let entry = self.taken.find(message.id)?;
+        if entry.content != message.content {
+            return Some(Err(Cause::Reused));
+        }
+        entry.receipts.clone().map(Ok)
+    }
+}
+
+/// Takes a message out of those that are under way.
+struct Forget<'a> {
+    delivery: &'a Delivery,
+    id: MessageId,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.delivery.lock().under_way.remove(&self.id);
+    }
+}
+
+/// Which part of a message goes to a stream, in 16 bytes.
+fn part_id(part: &Part) -> PartId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(part.key.device.as_str().as_bytes());
+    hasher.update(&[0]);
+    hasher.update(&part.key.signal.to_be_bytes());
+    hasher.update(&part.key.patient.get().to_be_bytes());
+    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+/// One attempt. The node's name is looked up anew: where it leads may change until it is there.
+async fn connect(node: &Node, config: &ConnectionConfig) -> anyhow::Result<Connection> {
+    let address = node.address().await?;
+    Ok(Connection::connect(ConnectionConfig { address, ..config.clone() }).await?)
+}
+
+/// Until the connection has ended for good.
+async fn ended(connection: &Connection) -> anyhow::Error {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        if let Some(why) = connection.end_reason() {
+            return why.into();
+        }
+    }
+}
+
+/// Whether the node may be there later without anybody changing anything here.
+fn is_away(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<UnknownHost>()
+            || cause.downcast_ref::<client::ConnectionError>().is_some_and(|error| match error {
+                client::ConnectionError::GaveUp { .. } => true,
+                error => error.is_passing(),
+            })
+    })
+}

@@ -1,0 +1,59 @@
+//! Which receipt says that a frame is durable.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use model::{DeviceId, Sequence};
+use wire::SignedReceipt;
+
+use super::taken::ReceiptName;
+
+/// Receipts of a stream that are looked through: whoever waits for one asks at once.
+const RECENT_MAX: usize = 64;
+
+/// A device and its signal: one stream of a state folder.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Slot {
+    pub(super) device: DeviceId,
+    pub(super) signal: u32,
+}
+
+struct Recent {
+    first: Sequence,
+    last: Sequence,
+    name: ReceiptName,
+}
+
+/// The newest receipts of each stream. One for each slot of the map.
+#[derive(Default)]
+pub(super) struct Receipts(Mutex<BTreeMap<Slot, VecDeque<Recent>>>);
+
+impl Receipts {
+    /// Takes note of one; called before anybody hears that it is there.
+    pub(super) fn note(&self, receipt: &SignedReceipt) {
+        let group = &receipt.receipt.group;
+        let journal = group.journal_hash.first_chunk().copied().unwrap_or_default();
+        let name = ReceiptName { group: group.group, journal };
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for item in &receipt.receipt.items().frames {
+            let slot = Slot { device: item.stream.device.clone(), signal: item.stream.signal };
+            let recent = slots.entry(slot).or_default();
+            if recent.len() >= RECENT_MAX {
+                recent.pop_front();
+            }
+            let (first, last) = item.sequences;
+            recent.push_back(Recent { first, last, name });
+        }
+    }
+
+    /// The one that names a frame, else the newest of a later one: a stream has no holes, so that
+    /// it stands for the earlier ones, too. None if this program has seen neither.
+    pub(super) fn of(&self, slot: &Slot, sequence: Sequence) -> Option<ReceiptName> {
+        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = slots.get(slot)?;
+        let names = |one: &&Recent| one.first <= sequence && sequence <= one.last;
+        let found = recent.iter().rev().find(names);
+        let later = || recent.iter().rev().find(|one| sequence <= one.last);
+        found.or_else(later).map(|one| one.name)
+    }
+}

@@ -1,0 +1,127 @@
+//! `vitals mllp`: what a sender of HL7 v2 is told, and what the node has then.
+
+use std::path::Path;
+
+use ::files::Audience;
+use model::RejectCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::command_line::folder_with_identities;
+use crate::node::{Behaviour, Node};
+use crate::waiting::Running;
+
+const MAP: &str = r#"
+version = 1
+[[patient]]
+authority = "HOSP"
+identifier = "4711"
+patient = 7
+[[device]]
+authority = "PV1-3"
+identifier = "ICU^1"
+device = "m-1"
+"#;
+
+/// A bridge that runs, and where it listens.
+struct Bridge {
+    running: Running,
+    address: String,
+}
+
+impl Bridge {
+    async fn start(folder: &Path, node: &Node, options: &str) -> Bridge {
+        let map = folder.join("ward.toml");
+        ::files::replace(&map, &[MAP.as_bytes()], Audience::Owner).unwrap();
+        let line = format!(
+            "--json mllp --identity DIR/gateway --listen 127.0.0.1:0 --map DIR/ward.toml \
+             --state DIR/state {options}"
+        );
+        let mut running = Running::start(folder, node, &line);
+        let said = running.says("over MLLP on ").await;
+        let address = said.rsplit(' ').next().expect("an address").to_owned();
+        Bridge { running, address }
+    }
+
+    /// What MSA says to messages that are sent on one connection, a NUL between.
+    async fn send(&self, messages: &[String]) -> Vec<String> {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        for message in messages {
+            stream.write_all(format!("\0\x0b{message}\x1c").as_bytes()).await.unwrap();
+        }
+        let mut answers = Vec::new();
+        while answers.iter().filter(|byte| **byte == 0x1c).count() < messages.len() {
+            let read = stream.read_buf(&mut answers).await.unwrap();
+            assert!(read > 0, "it stays open");
+        }
+        let text = String::from_utf8(answers).unwrap();
+        text.split('\r').filter(|line| line.starts_with("MSA")).map(str::to_owned).collect()
+    }
+
+    async fn end(mut self) -> serde_json::Value {
+        self.running.interrupt().await;
+        let (code, said) = self.running.end().await;
+        assert_eq!(code, Some(4), "{said}");
+        said
+    }
+}
+
+fn message(control: &str, value: u32) -> String {
+    format!(
+        "MSH|^~\\&|MON|ICU|||20260501||ORU^R01|{control}|P|2.6\rPID|||4711^^^HOSP\rPV1|||ICU^1\r\
+         OBX|1|NM|8867-4^HR^LN||{value}|/min|||||F|||20260501083000+0000\r"
+    )
+}
+
+#[tokio::test]
+async fn a_message_is_accepted_by_its_receipt_and_stored_once_however_often_it_is_sent() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "").await;
+    let first = bridge.send(&[message("1", 72), message("2", 73)]).await;
+    // The group of the receipt, and the begin of its journal hash.
+    assert_eq!(
+        first,
+        ["MSA|AA|1|receipt 1 0101010101010101", "MSA|AA|2|receipt 2 0202020202020202"]
+    );
+    assert_eq!(bridge.send(&[message("1", 72)]).await, first[..1]);
+    let said = bridge.end().await;
+    assert_eq!((&said["messages"], &said["accepted"]), (&3.into(), &3.into()), "{said}");
+    let bridge = Bridge::start(folder.path(), &node, "").await;
+    assert_eq!(bridge.send(&[message("2", 73), message("1", 72)]).await, [&*first[1], &*first[0]]);
+    let other = bridge.send(&[message("1", 99), message("3", 9000)]).await;
+    assert!(other[0].starts_with("MSA|AR|1|identifier-reused"), "{other:?}");
+    assert!(other[1].starts_with("MSA|AR|3|value-range: OBX[1]-5"), "{other:?}");
+    bridge.end().await;
+    assert_eq!(node.log().stored, 2);
+}
+
+#[tokio::test]
+async fn a_message_without_a_receipt_is_an_error_and_is_accepted_when_it_is_sent_again() {
+    // It stores, and says nothing: what a sender would take for lost.
+    let node = Node::start(Behaviour { silent: true, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "--answer-within 1s").await;
+    let away = bridge.send(&[message("1", 72)]).await;
+    assert!(away[0].starts_with("MSA|AE|1|node-away"), "{away:?}");
+    node.stored(1).await;
+    bridge.end().await;
+    node.behave(Behaviour::default());
+    let bridge = Bridge::start(folder.path(), &node, "--answer-within 30s").await;
+    let again = bridge.send(&[message("1", 72)]).await;
+    assert!(again[0].starts_with("MSA|AA|1|receipt"), "{again:?}");
+    bridge.end().await;
+    let log = node.log();
+    assert_eq!(log.frames.values().map(|frames| frames.len()).sum::<usize>(), 1, "once");
+}
+
+#[tokio::test]
+async fn what_consent_refuses_is_an_error_with_its_code() {
+    let reject_frame = Some(RejectCode::NotPermitted);
+    let node = Node::start(Behaviour { reject_frame, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "").await;
+    let refused = bridge.send(&[message("1", 72)]).await;
+    assert!(refused[0].starts_with("MSA|AE|1|node-9"), "{refused:?}");
+    bridge.end().await;
+}
