@@ -75,6 +75,7 @@ const CLIENT: &[&str] = &[
     "machine",
     "model",
     "page",
+    "payloads",
     "recordings",
     "statement",
     "udp",

@@ -14,6 +14,7 @@ mod key;
 mod known;
 mod log;
 mod mllp;
+mod mqtt;
 mod node;
 mod receipt;
 mod record;
@@ -116,6 +117,7 @@ enum Command {
     Receipt(receipt::Command),
     Stream(Box<stream::Stream>),
     Mllp(Box<mllp::Mllp>),
+    Mqtt(Box<mqtt::Mqtt>),
     Inspect(inspect::Inspect),
     Wallet(Box<wallet::Serve>),
 }
@@ -141,6 +143,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Receipt(command) => command.run(),
         Command::Stream(stream) => stream.run(json),
         Command::Mllp(mllp) => mllp.run(json),
+        Command::Mqtt(mqtt) => mqtt.run(json),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),
     }
