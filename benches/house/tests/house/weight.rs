@@ -29,12 +29,12 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
     ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 192),
-    ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 161),
-    ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 174),
+    ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 175),
+    ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 182),
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
     ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 297),
-    ("sequencer", &["proptest", "criterion"], 415),
+    ("sequencer", &["proptest", "criterion"], 420),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

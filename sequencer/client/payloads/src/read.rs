@@ -61,7 +61,7 @@ struct File {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Kind {
+enum Form {
     Json,
     OpenMhealth,
 }
@@ -70,7 +70,7 @@ enum Kind {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TopicLine {
     topic: String,
-    payload: Kind,
+    payload: Form,
     #[serde(default)]
     patient_authority: String,
     patient: Option<String>,
@@ -164,8 +164,8 @@ fn row(line: TopicLine) -> Result<Row, String> {
     let patient = who(&line.patient_authority, patient.source(&pattern, Part::Patient)?);
     let device = who(&line.device_authority, device.source(&pattern, Part::Device)?);
     let payload = match line.payload {
-        Kind::Json => Payload::Json(fields(&line, &pattern)?),
-        Kind::OpenMhealth => Payload::OpenMHealth(open_mhealth(&line, &pattern)?),
+        Form::Json => Payload::Json(fields(&line, &pattern)?),
+        Form::OpenMhealth => Payload::OpenMHealth(open_mhealth(&line, &pattern)?),
     };
     Ok(Row { pattern, patient, device, message, payload })
 }

@@ -63,12 +63,20 @@ pub(crate) struct Subject<'a> {
     pub(crate) authority: &'a str,
 }
 
+/// One instant of one stream.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Met {
+    device: DeviceId,
+    signal: u32,
+    at: Instant,
+}
+
 /// Takes the values of one message.
 pub(crate) struct Taker<'a> {
     pub(crate) map: &'a Map,
     pub(crate) subject: Subject<'a>,
     pub(crate) taken: Taken,
-    met: BTreeSet<(DeviceId, u32, Instant)>,
+    met: BTreeSet<Met>,
 }
 
 impl<'a> Taker<'a> {
@@ -111,7 +119,8 @@ impl<'a> Taker<'a> {
         let device = found.map_err(|cause| Refusal::at(&device.element, cause))?.clone();
         let (signal, at) = (measure.signal, valued.at);
         // Of two readings of one stream and one instant nobody could tell which is which.
-        if !self.met.insert((device.clone(), signal.code, at)) {
+        let met = Met { device: device.clone(), signal: signal.code, at };
+        if !self.met.insert(met) {
             return Err(refuse(Cause::CodesMeet { signal: signal.name }));
         }
         self.taken.readings.push(Measurement { device, patient: *patient, signal, at, value });
@@ -126,7 +135,7 @@ impl<'a> Taker<'a> {
     }
 
     /// # Errors
-    /// Of a message without a reading: the first thing that was left out, or that nothing was there.
+    /// Of a message without a reading: the first thing that was left out, or that there was none.
     pub(crate) fn end(self) -> Result<Taken, Refusal> {
         if !self.taken.readings.is_empty() {
             return Ok(self.taken);

@@ -308,3 +308,31 @@ fn a_file_that_does_not_hold_is_refused_without_its_text() {
     let long = format!("version = 1\n#{}", " ".repeat(crate::TOPICS_BYTES_MAX));
     assert_eq!(Topics::parse(&long).err(), Some(TopicsError::TooLong));
 }
+
+#[test]
+fn no_mangled_message_ends_the_program_or_shows_itself() {
+    let whole = [
+        (VITALS, r#"{"id": "4711", "ts": 1777624200, "hr": 72, "temp": {"v": 37, "u": "Cel"}}"#),
+        (
+            "wearables/watch-3",
+            r#"{"who": "anna", "samples": [{"at": "2026-05-01T08:30Z", "kind": "HR", "value": 6}]}"#,
+        ),
+        (OMH, &point("heart-rate", r#""heart_rate": {"value": 50, "unit": "beats/min"}"#)),
+    ];
+    let (map, topics) = (Map::parse(MAP).expect("a map"), topics());
+    let mut refused = 0;
+    for (topic, payload) in whole {
+        for at in 0..payload.len() {
+            let mut flipped = payload.as_bytes().to_vec();
+            flipped[at] ^= 1 << (at % 8);
+            for payload in [&payload.as_bytes()[..at], &flipped] {
+                let read = topics.read(Published { topic, payload }, &map);
+                let Err(refusal) = read else { continue };
+                let said = format!("{refusal} {refusal:?}");
+                assert!(!said.contains("4711") && !said.contains("anna"), "{said}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 300, "{refused}");
+}

@@ -32,13 +32,13 @@ const PASSWORD_BYTES_MAX: u64 = 1024;
 /// For wearables and gateways that publish at an MQTT broker (3.1.1): JSON by pointers, and Open
 /// mHealth. Sparkplug B is left out, and a topic under spBv1.0/ is refused by that name.
 ///
-/// A message of QoS 1 is acknowledged to the broker only after the node's verified receipt for every
-/// reading in it. While the node is away nothing is, so that the broker keeps it; one that comes
-/// again is stored once, also after a restart. What can never be taken, or what consent does not
-/// cover, is acknowledged and told, without its content, so that it does not hold up its topic. The
-/// topics file (TOML) says what is subscribed to and where values and times stand, the map which
-/// patient, device, code, unit and zone is meant; nothing is guessed. Both must be yours alone
-/// (chmod 600). --client-id names the session that the broker keeps: one program has it.
+/// A message of QoS 1 is acknowledged to the broker only after the node's verified receipt for
+/// every reading in it. While the node is away nothing is, so that the broker keeps it; one that
+/// comes again is stored once, also after a restart. What can never be taken, or what consent does
+/// not cover, is acknowledged and told, without its content, so that it does not hold up its topic.
+/// The topics file (TOML) says what is subscribed to and where values and times stand, the map
+/// which patient, device, code, unit and zone is meant; nothing is guessed. Both must be yours
+/// alone (chmod 600). --client-id names the session that the broker keeps: one program has it.
 ///
 /// There is no TLS in here: for a broker elsewhere run a tunnel, or a broker of your own that
 /// bridges to it.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, Publish, QoS, StateError,
-    SubAck, SubscribeFilter, SubscribeReasonCode,
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet,
+    Publish, QoS, StateError, SubAck, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -138,11 +138,11 @@ impl Session {
                 Err(error) => {
                     self.drop_connection();
                     let why = in_words(&error);
-                    let is_refused = matches!(error, ConnectionError::ConnectionRefused(_));
-                    if is_refused && !self.is_subscribed {
+                    // Later it may be a broker that is just being set up anew.
+                    if is_refused(&error) && !self.is_subscribed {
                         return anyhow!("expected a broker that takes this session, found {why}");
                     }
-                    self.worker.say("broker", &format!("the broker is not there: {why}"));
+                    self.worker.say("broker", &format!("expected the broker, found {why}"));
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(AGAIN_AFTER_MAX);
                 }
@@ -230,6 +230,14 @@ impl Session {
         }
         let goodbye = async { while self.events.poll().await.is_ok() {} };
         drop(timeout(LAST_WAIT, goodbye).await);
+    }
+}
+
+/// Whether the broker does not want this program, however often it comes.
+fn is_refused(error: &ConnectionError) -> bool {
+    match error {
+        ConnectionError::ConnectionRefused(code) => *code != ConnectReturnCode::ServiceUnavailable,
+        _ => false,
     }
 }
 
