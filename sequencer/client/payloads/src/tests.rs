@@ -195,7 +195,7 @@ fn every_schema_of_open_mhealth_is_its_signal() {
             r#""blood_glucose": {"value": 95, "unit": "mg/dL"}, "specimen_source": "whole blood""#,
             "glucose 95.0",
         ),
-        ("body-weight", r#""body_weight": {"value": 70.5, "unit": "kg"}"#, "weight 70.50"),
+        ("body-weight", r#""body_weight": {"value": 70.5, "unit": "kg"}"#, "weight 70.500"),
     ] {
         let (signal, value) = expected.split_once(' ').unwrap();
         check(OMH, &point(schema, body), &[&format!("monitor-0001 7 {signal} {value} {AT}")]);
@@ -206,8 +206,8 @@ fn every_schema_of_open_mhealth_is_its_signal() {
         OMH,
         &point("blood-pressure", pressure),
         &[
-            &format!("monitor-0001 7 bp-systolic 120 {AT}"),
-            &format!("monitor-0001 7 bp-diastolic 80 {AT}"),
+            &format!("monitor-0001 7 bp-systolic 120.0 {AT}"),
+            &format!("monitor-0001 7 bp-diastolic 80.0 {AT}"),
         ],
     );
     let taken = read(OMH, &point("blood-pressure", pressure)).unwrap();
