@@ -51,6 +51,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("fhir", &["bridge", "model", "recordings"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
             ("hl7", &["bridge", "model", "recordings"], &[]),
+            ("payloads", &["bridge", "model", "recordings"], &[]),
         ],
     ),
     (
@@ -88,6 +89,7 @@ const CLIENT: &[&str] = &[
     "model",
     "page",
     "pcf",
+    "payloads",
     "recordings",
     "statement",
     "tokens",

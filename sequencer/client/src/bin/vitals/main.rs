@@ -19,6 +19,7 @@ mod known;
 mod log;
 mod longitudinal;
 mod mllp;
+mod mqtt;
 mod node;
 mod receipt;
 mod record;
@@ -134,6 +135,7 @@ enum Command {
     #[command(subcommand, verbatim_doc_comment)]
     Study(study::Command),
     Fhir(Box<fhir::Fhir>),
+    Mqtt(Box<mqtt::Mqtt>),
     Inspect(inspect::Inspect),
     Wallet(Box<wallet::Serve>),
 }
@@ -162,6 +164,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Mllp(mllp) => mllp.run(json),
         Command::Study(command) => command.run(),
         Command::Fhir(fhir) => fhir.run(),
+        Command::Mqtt(mqtt) => mqtt.run(json),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),
     }

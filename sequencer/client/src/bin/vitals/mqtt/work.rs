@@ -1,0 +1,221 @@
+//! One message: read, delivered as often as it takes, and counted.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bridge::{Cause, Fate, Map, Refusal};
+use model::escape;
+use payloads::{Published, Taken, Topics};
+use rumqttc::{Publish, QoS};
+
+use crate::bridge::{Content, Delivery, Message, MessageId, Standings};
+
+/// How often it is said how far it is.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
+/// How long a refusal of one kind is not told again.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Between two attempts to deliver a message, at first and at most.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// What was done so far.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    /// Those included that came before, and those that wait.
+    pub(super) messages: u64,
+    pub(super) stored: u64,
+    /// As they are, never taken.
+    pub(super) refused: u64,
+    pub(super) refused_by_consent: u64,
+    /// Of QoS 0, and not stored.
+    pub(super) lost: u64,
+    /// In stored messages.
+    pub(super) readings: u64,
+    /// Values of those messages that are no readings.
+    pub(super) left_out: u64,
+}
+
+/// What every message needs.
+pub(super) struct Worker {
+    delivery: Arc<Delivery>,
+    map: Map,
+    topics: Topics,
+    bytes_max: usize,
+    counts: Mutex<Counts>,
+    /// What was told when, by its code.
+    told: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        delivery: Arc<Delivery>,
+        (map, topics): (Map, Topics),
+        bytes_max: usize,
+    ) -> Worker {
+        let (counts, told) = Default::default();
+        Worker { delivery, map, topics, bytes_max, counts, told }
+    }
+
+    pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
+        self.topics.filters()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Until a message is stored or never can be: then, and not before, it may be acknowledged. One
+    /// of QoS 0 is tried once, since nobody would hear how it ended.
+    pub(super) async fn settle(&self, publish: &Publish) {
+        self.count(|counts| counts.messages += 1);
+        let taken = match self.read(publish) {
+            Ok(taken) => taken,
+            Err(refusal) => return self.refuse(&refusal),
+        };
+        let mut pause = AGAIN_AFTER;
+        loop {
+            let outcome = self.delivery.deliver(message(publish, &taken)).await;
+            let Err(cause) = outcome else { return self.store(&taken) };
+            let fate = cause.fate();
+            let refusal = Refusal::at("message", cause);
+            if fate != Fate::Again {
+                return self.refuse(&refusal);
+            }
+            if publish.qos == QoS::AtMostOnce {
+                return self.lose(&refusal.to_string());
+            }
+            self.say(&refusal.cause.code(), &format!("waits: {refusal}"));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+        }
+    }
+
+    fn read(&self, publish: &Publish) -> Result<Taken, Refusal> {
+        if publish.payload.len() > self.bytes_max {
+            let (what, limit) = ("bytes in a message (--max-message)", self.bytes_max);
+            return Err(Refusal::at("payload", Cause::TooMany { what, limit }));
+        }
+        let (topic, payload) = (publish.topic.as_str(), &publish.payload[..]);
+        self.topics.read(Published { topic, payload }, &self.map)
+    }
+
+    fn store(&self, taken: &Taken) {
+        self.count(|counts| {
+            counts.stored += 1;
+            counts.readings += taken.readings.len() as u64;
+            counts.left_out += taken.left_out_count as u64;
+        });
+        for refusal in &taken.left_out {
+            self.say(&refusal.cause.code(), &format!("left out: {refusal}"));
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal) {
+        let is_consent = refusal.fate() == Fate::Consent;
+        self.count(|counts| match is_consent {
+            true => counts.refused_by_consent += 1,
+            false => counts.refused += 1,
+        });
+        self.say(&refusal.cause.code(), &format!("not taken: {refusal}"));
+    }
+
+    /// A message of QoS 0 that is not stored.
+    pub(super) fn lose(&self, why: &str) {
+        self.count(|counts| counts.lost += 1);
+        self.say("lost", &format!("a message of QoS 0 is lost, publish with QoS 1: {why}"));
+    }
+
+    /// Says something that goes wrong, each kind once a minute: devices repeat themselves.
+    pub(super) fn say(&self, kind: &str, line: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| at.elapsed() < TOLD_AGAIN_AFTER);
+        if !told.contains_key(kind) {
+            told.insert(kind.to_owned(), Instant::now());
+            eprintln!("vitals: {}", escape(line));
+        }
+    }
+
+    /// Says how far it is, now and again.
+    pub(super) async fn show(&self, is_told: bool) -> Infallible {
+        let mut ticks = tokio::time::interval(SHOWN_EVERY);
+        let mut before = String::new();
+        loop {
+            ticks.tick().await;
+            let line = self.line();
+            if is_told && line != before {
+                eprintln!("vitals: {}", escape(&line));
+                before = line;
+            }
+        }
+    }
+
+    fn line(&self) -> String {
+        let Standings { counts, is_connected, under_way } = self.delivery.standings();
+        let away = if is_connected { "" } else { "; the node is away" };
+        let durable = counts.readings_receipted;
+        format!(
+            "{}; {durable} readings durable, {under_way} messages under way{away}",
+            self.sentence()
+        )
+    }
+
+    /// What was done, in words.
+    pub(super) fn sentence(&self) -> String {
+        let Counts { messages, stored, refused, refused_by_consent, lost, left_out, .. } =
+            self.counts();
+        format!(
+            "{messages} messages: {stored} stored, {refused} refused, {refused_by_consent} refused \
+             by consent, {lost} lost; {left_out} values left out"
+        )
+    }
+}
+
+/// What a message is to the delivery. A packet identifier means something within one connection
+/// only; so it is what its sender calls it, else its content, with its topic.
+fn message(publish: &Publish, taken: &Taken) -> Message {
+    let (topic, payload) = (publish.topic.as_bytes(), &publish.payload[..]);
+    let id = match &taken.identity {
+        Some(identity) => hash(&[topic, b"called", identity.as_bytes()]),
+        None => hash(&[topic, b"content", payload]),
+    };
+    let content = Content(hash(&[payload]));
+    Message { id: MessageId(id), content, readings: taken.readings.clone() }
+}
+
+/// The hash of several texts, so that no two lists of them are one.
+fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(topic: &str, payload: &str, identity: Option<&str>) -> MessageId {
+        let publish = Publish::new(topic, QoS::AtLeastOnce, payload);
+        let identity = identity.map(str::to_owned);
+        let (readings, left_out) = (Vec::new(), Vec::new());
+        message(&publish, &Taken { readings, left_out, left_out_count: 0, identity }).id
+    }
+
+    #[test]
+    fn a_message_is_what_its_sender_calls_it_and_else_its_content() {
+        assert_eq!(id("a", "{}", None), id("a", "{}", None));
+        assert_ne!(id("a", "{}", None), id("b", "{}", None));
+        assert_ne!(id("a", "{}", None), id("a", "{ }", None));
+        assert_eq!(id("a", "{}", Some("1")), id("a", "{ }", Some("1")));
+        assert_ne!(id("a", "{}", Some("1")), id("a", "{}", Some("2")));
+        assert_ne!(id("a", "1", None), id("a", "1", Some("1")));
+    }
+}
