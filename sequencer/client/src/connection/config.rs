@@ -47,7 +47,8 @@ pub struct Waits {
     /// anew after 1 s, 3 s and 7 s only. Default 2 s.
     pub retry_attempt: Duration,
     /// How long the node may be silent while it was asked something, which an acknowledgement
-    /// does not, before the connection is taken for lost. Default 3 s; QUIC's own retransmissions come ever later after a loss.
+    /// does not, before the connection is taken for lost. Default 3 s; QUIC's own retransmissions
+    /// come ever later after a loss.
     pub silence: Duration,
     /// How long a lost connection is tried for. Default one hour. Reached: the connection ends,
     /// and with a state folder nothing is lost.
