@@ -57,7 +57,7 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "THREADS", default_value = "0")]
     proving: usize,
     /// Folder of the built programs of this project: `sequencer` and `loadgen`.
-    #[arg(long, value_name = "FOLDER", default_value = "target/release")]
+    #[arg(long, value_name = "FOLDER", default_value = "target/dist")]
     programs: PathBuf,
     /// A nats-server of 2.10 or later with JetStream; skipped where there is none.
     #[arg(long, value_name = "PATH", default_value = "nats-server")]

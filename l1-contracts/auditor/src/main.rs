@@ -449,7 +449,7 @@ mod tests {
         let auditor = Cli::command();
         let subcommands = auditor.get_subcommands().filter(|command| command.get_name() != "help");
         let all: Vec<_> = std::iter::once(&auditor).chain(subcommands).collect();
-        assert_eq!(all.len(), 5);
+        assert_eq!(all.len(), 6);
         for command in all {
             let name = command.get_name();
             let help = command.clone().render_long_help().to_string();

@@ -278,7 +278,8 @@ impl Mapping<'_> {
 }
 
 /// What codes of one value say that it is of. A device says what it measured by its code of MDC;
-/// codes beside that one are translations, which are coarser: a pulse rate is one of heart in LOINC.
+/// codes beside that one are translations, which are coarser: a pulse rate is one of heart in
+/// LOINC.
 fn measure<'m>(map: &'m Map, codings: &[Code<'_>]) -> Result<Measure<'m>, Cause> {
     let is_of_device = |coding: &&Code<'_>| bridge::codes::system(coding.system) == "MDC";
     let of_device: Vec<_> = codings.iter().filter(is_of_device).copied().collect();

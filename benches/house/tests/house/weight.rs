@@ -34,12 +34,12 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("pcf", &["circuits", "tokio", "jiff", "alloy"], 105),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
     ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 192),
-    ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 177),
+    ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 178),
     ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 190),
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
-    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 297),
-    ("sequencer", &["proptest", "criterion"], 420),
+    ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 298),
+    ("sequencer", &["proptest", "criterion"], 423),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

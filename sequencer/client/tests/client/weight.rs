@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 /// Crates of the normal dependency tree; a new dependency has to raise this where all see it.
-const CRATES_MAX: usize = 163;
+const CRATES_MAX: usize = 178;
 
 #[test]
 fn a_client_compiles_without_node_prover_chain_and_database() {

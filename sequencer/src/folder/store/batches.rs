@@ -297,10 +297,10 @@ impl Store {
     /// Records where batches were settled, or with `None` that they no longer are (a
     /// reorganisation). All of them or none.
     ///
-    /// A contract settles in order, so what is recorded is what it settled up to some batch, without
-    /// a hole: with one that is no longer settled go those behind it, and one is not taken while the
-    /// one before it is not settled. What is missing then is seen as less than the contract has, and
-    /// is looked up in its events; a hole would be seen by nobody.
+    /// A contract settles in order, so what is recorded is what it settled up to some batch,
+    /// without a hole: with one that is no longer settled go those behind it, and one is not taken
+    /// while the one before it is not settled. What is missing then is seen as less than the
+    /// contract has, and is looked up in its events; a hole would be seen by nobody.
     ///
     /// # Errors
     /// [`StoreError::Missing`] for a batch that was not saved.

@@ -9,8 +9,8 @@
 use quinn::{ConnectionId, ConnectionIdGenerator};
 use quinn_proto::{InvalidCid, RandomConnectionIdGenerator};
 
-/// Random bytes of an id. Among the 80,000 ids of 10,000 connections the next one is new but once in
-/// 3.5 billion times.
+/// Random bytes of an id. Among the 80,000 ids of 10,000 connections the next one is new but once
+/// in 3.5 billion times.
 const NONCE_BYTES: usize = 6;
 /// Bytes that only who has the key can add: of ids that are another's one in 65,536 passes, and
 /// costs a look for a reset.

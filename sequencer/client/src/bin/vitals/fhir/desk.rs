@@ -76,7 +76,7 @@ impl<S: Store> Desk<S> {
         match admitted.interaction {
             Interaction::Bundle => self.answer_bundle(body).await,
             _ => {
-                let response = self.create(head.if_none_exist.as_deref(), body).await;
+                let response = self.take_one(head.if_none_exist.as_deref(), body).await;
                 Answer::created(response, admitted.is_minimal)
             }
         }
@@ -91,7 +91,7 @@ impl<S: Store> Desk<S> {
         })
     }
 
-    async fn create(&self, condition: Option<&str>, body: &[u8]) -> Response {
+    async fn take_one(&self, condition: Option<&str>, body: &[u8]) -> Response {
         let prepared = (|| {
             let observation = Observation::parse(body)?;
             let read = |text| Condition::read("If-None-Exist", text);

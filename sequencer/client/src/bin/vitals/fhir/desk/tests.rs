@@ -156,15 +156,19 @@ async fn the_same_identifier_is_stored_once_and_another_content_is_a_conflict() 
         json!({ "identifier": named("a"), "valueQuantity": { "value": 9, "code": "/min" } });
     let answer = create(&desk, &rate(other.clone())).await;
     check_issue(&answer, 409, "identifier-reused", "Observation");
-    // A condition asks whether there is one, and not which.
+    // A condition finds what was sent before; of something else its sender would otherwise believe
+    // that it is stored.
     let condition = Some("identifier=urn:x|a");
     let answer = post_if(&desk, "/fhir/Observation", &rate(other), condition).await;
+    check_issue(&answer, 409, "identifier-reused", "Observation");
+    let same = rate(json!({ "identifier": named("a") }));
+    let answer = post_if(&desk, "/fhir/Observation", &same, condition).await;
     assert_eq!((answer.status, answer.location), (200, first.location));
     assert_eq!(desk.store.kept.lock().unwrap().len(), 1);
-    // Without an identifier the same is something else each time.
-    create(&desk, &rate(json!({}))).await;
-    create(&desk, &rate(json!({}))).await;
-    assert_eq!(desk.store.kept.lock().unwrap().len(), 3);
+    // Without an identifier the same readings are the same.
+    let answers = [create(&desk, &rate(json!({}))).await, create(&desk, &rate(json!({}))).await];
+    assert_eq!(answers.map(|answer| answer.status), [201, 200]);
+    assert_eq!(desk.store.kept.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]
