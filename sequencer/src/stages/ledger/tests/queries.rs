@@ -7,7 +7,7 @@ use wire::{Decision, QueryEntry};
 use super::*;
 
 impl Ward {
-    fn query(&mut self, organisation: &OrganisationId, kind: ClaimKind) -> Answer {
+    pub(super) fn query(&mut self, organisation: &OrganisationId, kind: ClaimKind) -> Answer {
         let claim = Claim {
             patient: patient(),
             kind,
