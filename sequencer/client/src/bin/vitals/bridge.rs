@@ -25,10 +25,10 @@ use files::{Audience, LockedFile};
 use model::with_causes;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use wire::SignedReceipt;
+use wire::{SignedReceipt, StreamKey};
 
 use self::receipts::Receipts;
-use self::streams::{Part, PlaceError, Standing, Streams};
+use self::streams::{Part, PlaceError, Standing, Streams, Unopened};
 use self::taken::{Entry, PartId, RECEIPTS_MAX, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
@@ -215,12 +215,12 @@ impl Delivery {
     }
 
     async fn run(&self, message: &Message) -> Outcome {
-        let connection = self.standing_connection().await?;
         let parts = Part::of(&message.readings)?;
+        let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
         for part in &parts {
             // All are open before one is placed: what consent refuses leaves nothing behind.
-            open.push(self.streams.open(&connection, part, self.patience).await?);
+            open.push(self.open_stream(&connection, part).await?);
         }
         let mut placed = Vec::with_capacity(parts.len());
         let outcome = self.place_and_wait(message, (&parts, &open), &mut placed).await;
@@ -228,12 +228,31 @@ impl Delivery {
         let mut messages = self.lock();
         let kept = match &outcome {
             Ok(receipts) => messages.taken.store(id, content, receipts.clone()),
-            Err(_) => placed.iter().try_for_each(|part| {
+            Err(_) => placed.iter().zip(&open).try_for_each(|(part, standing)| {
                 let stored = messages.taken.find(id).is_some_and(|one| one.parts.contains(part));
-                if stored { Ok(()) } else { messages.taken.store_part(id, content, *part) }
+                let is_needless = stored || standing.is_given_up();
+                if is_needless { Ok(()) } else { messages.taken.store_part(id, content, *part) }
             }),
         };
         kept.map_err(|_| Cause::NotKept).and(outcome)
+    }
+
+    async fn open_stream(
+        &self,
+        connection: &Connection,
+        part: &Part,
+    ) -> Result<Arc<Standing>, Cause> {
+        match self.streams.open(connection, part, self.patience).await {
+            Ok(standing) => Ok(standing),
+            Err(Unopened::Cause(cause)) => Err(cause),
+            Err(Unopened::Failed(standing, error)) => Err(self.note(part, &standing, &error).await),
+        }
+    }
+
+    /// What a failure of a part's stream means.
+    async fn note(&self, part: &Part, standing: &Standing, error: &StreamError) -> Cause {
+        let forget = || self.lock().taken.forget_part(part_id(&part.key));
+        self.streams.note(standing, error, forget).await
     }
 
     async fn place_and_wait(
@@ -244,7 +263,7 @@ impl Delivery {
     ) -> Outcome {
         let mut waits = Vec::with_capacity(parts.len());
         for (part, standing) in parts.iter().zip(open) {
-            let id = part_id(part);
+            let id = part_id(&part.key);
             let before = self.lock().taken.find(message.id).cloned();
             let is_placed = before.is_some_and(|entry: Entry| entry.parts.contains(&id));
             let last = match is_placed {
@@ -253,7 +272,7 @@ impl Delivery {
                     Ok(last) => last,
                     Err(PlaceError::Reused) => return Err(Cause::Reused),
                     Err(PlaceError::Stream(error)) => {
-                        return Err(self.streams.note(standing, &error));
+                        return Err(self.note(part, standing, &error).await);
                     }
                 },
             };
@@ -263,7 +282,9 @@ impl Delivery {
         let mut receipts = Vec::new();
         for ((part, standing), last) in parts.iter().zip(open).zip(waits) {
             let durable: Result<(), StreamError> = standing.wait(last).await;
-            durable.map_err(|error| self.streams.note(standing, &error))?;
+            if let Err(error) = durable {
+                return Err(self.note(part, standing, &error).await);
+            }
             receipts.extend(self.receipts.of(&part.slot(), last));
         }
         receipts.sort();
@@ -326,12 +347,12 @@ impl Drop for Forget<'_> {
 }
 
 /// Which part of a message goes to a stream, in 16 bytes.
-fn part_id(part: &Part) -> PartId {
+fn part_id(key: &StreamKey) -> PartId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(part.key.device.as_str().as_bytes());
+    hasher.update(key.device.as_str().as_bytes());
     hasher.update(&[0]);
-    hasher.update(&part.key.signal.to_be_bytes());
-    hasher.update(&part.key.patient.get().to_be_bytes());
+    hasher.update(&key.signal.to_be_bytes());
+    hasher.update(&key.patient.get().to_be_bytes());
     hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
 }
 

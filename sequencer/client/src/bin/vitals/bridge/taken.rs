@@ -139,6 +139,18 @@ impl Taken {
         self.write(Record::Part { id, content, part })
     }
 
+    /// A part is no longer in frames, of whichever message: what the node refused is given up.
+    pub(super) fn forget_part(&mut self, part: PartId) -> io::Result<()> {
+        let mut is_found = false;
+        for entry in self.entries.values_mut() {
+            let before = entry.parts.len();
+            entry.parts.retain(|one| *one != part);
+            is_found |= entry.parts.len() < before;
+        }
+        // Most refusals come before anything is placed.
+        if is_found { self.rewrite() } else { Ok(()) }
+    }
+
     /// Waits until the disk has it.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.unsynced = 0;
@@ -297,6 +309,21 @@ mod tests {
         files::replace(&path, &[&bytes], Audience::Owner).unwrap();
         let error = Taken::open(folder.path()).err().expect("damage");
         assert!(error.to_string().contains("record 1 of"), "{error}");
+    }
+
+    #[test]
+    fn a_part_that_is_given_up_is_forgotten_of_every_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut taken = Taken::open(folder.path()).unwrap();
+        for part in [5, 6] {
+            taken.store_part(id(1), CONTENT, [part; 16]).unwrap();
+        }
+        taken.store_part(id(2), CONTENT, [5; 16]).unwrap();
+        taken.forget_part([5; 16]).unwrap();
+        drop(taken);
+        let taken = Taken::open(folder.path()).unwrap();
+        let parts = taken.find(id(1)).map(|one| &one.parts[..]);
+        assert_eq!((parts, taken.find(id(2))), (Some(&[[6; 16]][..]), None));
     }
 
     #[test]
