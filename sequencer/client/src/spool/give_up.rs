@@ -105,11 +105,11 @@ impl Spool {
                     }
                     Record::Frame(frame) => {
                         let number = frame.number();
-                        let is_kept = number > self.kept.receipted && !self.kept.is_dropped(number);
-                        if is_kept {
+                        let lacks = number > self.kept.receipted && !self.kept.is_dropped(number);
+                        if lacks {
                             gone.add(&frame.frame);
                         }
-                        (frame.mark, is_kept)
+                        (frame.mark, lacks)
                     }
                     _ => continue,
                 };
