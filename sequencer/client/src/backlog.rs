@@ -40,6 +40,19 @@ impl Backlog {
         self.spool.marks()
     }
 
+    /// Gives up all that has no receipt, because the node refused it for good and whoever made it
+    /// is told so: it is never sent again, its marks go back to what has a receipt, and another
+    /// patient may follow on the device. Durable when it returns; says how many readings.
+    ///
+    /// What the node stored and whose receipt did not come yet is given up, too: sent again by its
+    /// source, it is stored twice.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`]; what is given up is not known then.
+    pub fn give_up_refused(&mut self) -> Result<u64, StreamError> {
+        self.spool.abandon().map(|amount| amount.readings).map_err(wrong)
+    }
+
     /// What was given up and not told yet.
     pub fn gaps(&self) -> &[Gap] {
         self.spool.gaps()

@@ -309,9 +309,10 @@ fn issue_type_of(cause: &Cause) -> IssueType {
         | Cause::RateMissing => IssueType::Required,
         Cause::PatientUnknown | Cause::DeviceUnknown => IssueType::NotFound,
         Cause::CodeUnknown | Cause::UnitUnknown { .. } => IssueType::CodeInvalid,
-        Cause::PatientAmbiguous | Cause::CodeAmbiguous | Cause::CodesMeet { .. } => {
-            IssueType::BusinessRule
-        }
+        Cause::PatientAmbiguous
+        | Cause::CodeAmbiguous
+        | Cause::CodesMeet { .. }
+        | Cause::PatientsMeet { .. } => IssueType::BusinessRule,
         Cause::Type { .. } | Cause::Status { .. } | Cause::Unsupported { .. } | Cause::Nothing => {
             IssueType::NotSupported
         }

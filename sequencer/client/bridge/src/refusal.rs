@@ -78,6 +78,15 @@ pub enum Cause {
         /// Of which signal.
         signal: &'static str,
     },
+    /// Readings of several patients of one message that would be one stream.
+    #[error(
+        "expected {signal} of one patient from a device, found several in one message: give each \
+         patient's device a name of its own, or send a message for each"
+    )]
+    PatientsMeet {
+        /// Of which signal.
+        signal: &'static str,
+    },
     /// No unit, and the map says none.
     #[error("expected {signal} with its unit, found none: `unit` of [[code]] says it")]
     UnitMissing {
@@ -223,6 +232,7 @@ impl Cause {
             Cause::CodeUnknown => "code-unknown",
             Cause::CodeAmbiguous => "code-ambiguous",
             Cause::CodesMeet { .. } => "codes-meet",
+            Cause::PatientsMeet { .. } => "patients-meet",
             Cause::UnitMissing { .. } => "unit-missing",
             Cause::UnitUnknown { .. } => "unit-unknown",
             Cause::ValueMissing => "value-missing",

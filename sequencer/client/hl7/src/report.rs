@@ -1,5 +1,6 @@
 //! ORU^R01: from segments to measurements, all of them or none.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bridge::{Cause, Foreign, Map, Measure, Measurement, Missing, Unknown, codes};
@@ -40,6 +41,10 @@ pub fn read(bytes: &[u8], header: &Header, map: &Map) -> Result<Report, Vec<Faul
     let count = segments(&text, header.separators).take(SEGMENTS_MAX + 1).count();
     if count > SEGMENTS_MAX {
         return Err(whole(Cause::TooMany { what: "segments", limit: SEGMENTS_MAX }));
+    }
+    // What follows a second header is another message's, of another patient perhaps.
+    if segments(&text, header.separators).filter(|one| one.name() == "MSH").count() > 1 {
+        return Err(whole(Cause::Malformed { expected: "one message in a frame" }));
     }
     let rates = Rates::read(&text, header.separators);
     let mut walk = Walk {
@@ -170,10 +175,15 @@ impl Walk<'_> {
                 continue;
             }
             let authority = one.component(4);
+            // A row without authority is of identifiers that say none, and of no other's.
+            if authority.is_empty() {
+                names.push((Cow::Borrowed(""), identifier));
+                continue;
+            }
+            // The second one is the same in the form of an OID.
             for part in [1, 2] {
                 let authority = authority.subcomponent(part).text().map_err(fault)?;
-                // The second one is the same in the form of an OID; without it the first holds.
-                if part == 1 || !authority.is_empty() {
+                if !authority.is_empty() {
                     names.push((authority, identifier.clone()));
                 }
             }
@@ -228,28 +238,22 @@ impl Walk<'_> {
         self.map.place(written).map_err(refused)
     }
 
-    /// OBX-18, else the bed (PV1-3), else the sending application (MSH-3).
+    /// OBX-18; where that names nothing the bed (PV1-3), else the sending application (MSH-3). A
+    /// device that says its own name is no other one, also where the map does not know it.
     fn read_device(
         &self,
         obx: Segment<'_>,
         codings: &[bridge::Coding<'_>],
     ) -> Result<DeviceId, Skip> {
         let refused = |cause| Skip::refused(EQUIPMENT, cause);
-        let mut names = Vec::new();
-        for one in obx.field(EQUIPMENT).repetitions() {
-            let [entity, namespace, universal, kind] =
-                [1, 2, 3, 4].map(|number| one.component(number).text().map_err(refused));
-            let (entity, universal) = (entity?, universal?);
-            // IHE PCD: the device itself stands as a universal identifier, as of type EUI-64.
-            names.push((namespace?.into_owned(), entity.clone().into_owned()));
-            names.push((universal.clone().into_owned(), entity.into_owned()));
-            names.push((kind?.into_owned(), universal.into_owned()));
+        let mut names = own_names(obx).map_err(refused)?;
+        if names.is_empty() {
+            let bed = self.bed.iter().map(|bed| ("PV1-3".to_owned(), bed.clone()));
+            names.extend(bed);
+            let application = self.header.application.split(self.header.separators.component);
+            let application = application.take(1).map(str::to_owned);
+            names.extend(application.map(|application| ("MSH-3".to_owned(), application)));
         }
-        if let Some(bed) = &self.bed {
-            names.push(("PV1-3".to_owned(), bed.clone()));
-        }
-        let application = self.header.application.split(self.header.separators.component).next();
-        names.push(("MSH-3".to_owned(), application.unwrap_or_default().to_owned()));
         let there = names.iter().filter(|(_, identifier)| !identifier.is_empty());
         let foreign = there.map(|(authority, identifier)| Foreign { authority, identifier });
         self.map.device(foreign, codings).cloned().map_err(refused)
@@ -357,4 +361,25 @@ impl Walk<'_> {
         self.report.readings.push(Measurement { device, patient, signal, at, value });
         Ok(())
     }
+}
+
+/// What OBX-18 says of a device: names under who gave them. A name under nobody is only what says
+/// of nobody that he gave it.
+fn own_names(obx: Segment<'_>) -> Result<Vec<(String, String)>, Cause> {
+    let mut names = Vec::new();
+    for one in obx.field(EQUIPMENT).repetitions() {
+        let [entity, namespace, universal, kind] =
+            [1, 2, 3, 4].map(|number| one.component(number).text());
+        let (entity, namespace, universal, kind) = (entity?, namespace?, universal?, kind?);
+        // IHE PCD: the device itself stands as a universal identifier, as of type EUI-64.
+        let all = [(&namespace, &entity), (&universal, &entity), (&kind, &universal)];
+        let there = all.iter().filter(|(by, name)| !by.is_empty() && !name.is_empty());
+        let before = names.len();
+        names.extend(there.map(|(by, name)| (by.to_string(), name.to_string())));
+        let alone = if entity.is_empty() { universal } else { entity };
+        if names.len() == before && !alone.is_empty() {
+            names.push((String::new(), alone.into_owned()));
+        }
+    }
+    Ok(names)
 }

@@ -146,6 +146,47 @@ fn every_patient_of_a_message_is_its_own() {
 }
 
 #[test]
+fn a_row_without_authority_is_only_of_identifiers_that_say_none() {
+    let map = format!("{MAP}\n[[patient]]\nidentifier = \"55\"\npatient = 9\n");
+    let map = Map::parse(&map).unwrap();
+    let patient = |pid: &str| {
+        let text = of("OBX|1|NM|8867-4^^LN||72|/min|||||F").replace("4711^^^HOSP", pid);
+        let bytes = lines(&text);
+        let report = read(&bytes, &Header::read(&bytes), &map);
+        report.map(|report| report.readings[0].patient.get()).map_err(|all| all[0].cause.clone())
+    };
+    assert_eq!(patient("55"), Ok(9));
+    for said in ["55^^^&1.2.9&ISO", "55^^^OTHER", "55^^^OTHER&1.2.9&ISO"] {
+        assert_eq!(patient(said), Err(Cause::PatientUnknown), "{said}");
+    }
+}
+
+#[test]
+fn a_device_that_says_its_own_name_is_never_taken_for_the_bed() {
+    let map = format!("{MAP}\n[[device]]\nidentifier = \"X\"\ndevice = \"other\"\n");
+    let map = Map::parse(&map).unwrap();
+    let device = |equipment: &str| {
+        let bytes = lines(&of(&format!("OBX|1|NM|8867-4^^LN||72|/min|||||F|||||||{equipment}")));
+        let report = read(&bytes, &Header::read(&bytes), &map);
+        let device = |report: Report| report.readings[0].device.as_str().to_owned();
+        report.map(device).map_err(|all| all[0].cause.clone())
+    };
+    assert_eq!(device("").as_deref(), Ok("monitor-0001"));
+    assert_eq!(device("X").as_deref(), Ok("other"));
+    assert_eq!(device("^^0003B10000000001^EUI-64").as_deref(), Ok("monitor-0002"));
+    for unknown in ["^^0003B1000000FFFF^EUI-64", "INFUSOMAT^BRAUN", "X^BRAUN", "X^^1.2.9^ISO"] {
+        assert_eq!(device(unknown), Err(Cause::DeviceUnknown), "{unknown}");
+    }
+}
+
+#[test]
+fn a_second_message_in_a_frame_is_refused_with_the_first() {
+    let one = of("OBX|1|NM|8867-4^^LN||72|/min|||||F");
+    let fault = &take(&format!("{one}{one}")).unwrap_err()[0];
+    assert_eq!(fault.cause, Cause::Malformed { expected: "one message in a frame" });
+}
+
+#[test]
 fn a_status_or_flag_says_whether_a_value_is_one() {
     let obx = |status: &str, flag: &str, value: &str| {
         let warm = "OBX|2|NM|8310-5^^LN||37|Cel|||||F";

@@ -405,9 +405,9 @@ impl State {
         }
     }
 
-    /// The highest epoch the node has of a stream, by its marks.
+    /// The highest epoch the node has of a stream, by its marks and by the receipts since.
     pub(super) fn marked_epoch(&self, device: &str, signal: u32) -> Option<EpochNumber> {
-        let marks = self.marks.iter().map(|mark| &mark.stream);
+        let marks = self.marks.iter().map(|mark| &mark.stream).chain(self.acknowledged.keys());
         let same = marks.filter(|name| name.device.as_str() == device && name.signal == signal);
         same.map(|name| name.epoch).max()
     }
@@ -445,11 +445,14 @@ impl State {
             }
             ClientEvent::Durable { handle, last } => self.on_durable(handle, last),
             ClientEvent::StreamStopped { handle, why, frames } => {
-                self.change_stream(handle, |stream| {
+                if let Some(stream) = self.streams.get_mut(&handle) {
+                    // What of it the node has nobody knows, so its epoch counts as used.
+                    let used = self.acknowledged.entry(stream.name.clone());
+                    used.or_insert(stream.last_receipted);
                     stream.stop = Some(Stop { why, frames });
                     // Nothing is added any more, and whoever goes on in a new epoch needs it.
                     stream.spool = None;
-                });
+                }
             }
             ClientEvent::StreamEnded { handle } => {
                 self.change_stream(handle, |stream| (stream.ended, stream.spool) = (true, None));

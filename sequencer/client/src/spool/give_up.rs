@@ -1,13 +1,17 @@
 //! What was never sent is given up where there is no room, with a record of what it was.
 
-use model::Sequence;
+use std::collections::BTreeMap;
+
+use model::{EpochNumber, Sequence};
 use wire::{DeviceTime, Frame, Quality, Reading};
 
 use super::folder::{frames, remove};
 use super::gap::{Frames, Gap, GapCause};
-use super::record::{KeptFrame, Record};
+use super::kept::NO_EPOCH;
+use super::record::{Epoch, KeptFrame, OwnedMark, Record};
 use super::worth::{Spare, Worth};
 use super::{Amount, Spool, SpoolError, Sync, segment};
+use crate::InputMark;
 
 impl Spool {
     /// The segments that may be given up: nothing in them was sent.
@@ -59,6 +63,68 @@ impl Spool {
         self.waiting.frames = self.waiting.frames.saturating_sub(amount.frames);
         self.waiting.readings = self.waiting.readings.saturating_sub(amount.readings);
         Ok(amount)
+    }
+
+    /// Gives up all that has no receipt, also what was sent: the node refused it, and whoever made
+    /// it is told. It is never sent again, and its marks go back to what has a receipt. What
+    /// follows has an epoch of its own, so that no sequence stands for two frames.
+    pub(crate) fn abandon(&mut self) -> Result<Amount, SpoolError> {
+        let mut gone = Amount::default();
+        let marks = self.marks_before_receipts(&mut gone)?;
+        if gone.frames == 0 {
+            return Ok(gone);
+        }
+        let patient = self.kept.patient;
+        let Epoch { number, .. } = self.kept.epoch;
+        let number = if number == NO_EPOCH { 0 } else { number.0.saturating_add(1) };
+        let (epoch, last) = (EpochNumber(number), self.kept.last);
+        let marks = marks.into_iter().map(|mark| Record::Mark(OwnedMark { patient, mark }));
+        let epoch = Record::Epoch(Epoch { number: epoch, base: last });
+        let records: Vec<_> = marks.chain([epoch, Record::Receipted(last)]).collect();
+        records.iter().for_each(|record| self.kept.apply(record));
+        // All of it in the head of a new segment, which is there as a whole or not at all.
+        self.rotate()?;
+        self.staged.clear();
+        self.loaded.clear();
+        (self.staged_bytes, self.reached, self.waiting) = (0, last, Amount::default());
+        Ok(gone)
+    }
+
+    /// The marks that frames without a receipt moved, where they were before; what was never
+    /// marked before is at its begin.
+    fn marks_before_receipts(&self, gone: &mut Amount) -> Result<Vec<InputMark>, SpoolError> {
+        let mut before: BTreeMap<[u8; 16], InputMark> = BTreeMap::new();
+        let mut moved: BTreeMap<[u8; 16], InputMark> = BTreeMap::new();
+        let last = self.last_segment().first;
+        for one in &self.segments {
+            let read = segment::read(&self.folder, one.first, one.first == last)?;
+            for record in read.records {
+                let (mark, is_gone) = match record {
+                    Record::Mark(owned) if owned.patient == self.kept.patient => {
+                        (Some(owned.mark), false)
+                    }
+                    Record::Frame(frame) => {
+                        let number = frame.number();
+                        let lacks = number > self.kept.receipted && !self.kept.is_dropped(number);
+                        if lacks {
+                            gone.add(&frame.frame);
+                        }
+                        (frame.mark, lacks)
+                    }
+                    _ => continue,
+                };
+                let Some(mark) = mark.filter(|mark| !moved.contains_key(&mark.name)) else {
+                    continue;
+                };
+                if is_gone {
+                    let begin = InputMark { lines: 0, taken: 0, ..mark };
+                    moved.insert(mark.name, before.get(&mark.name).copied().unwrap_or(begin));
+                } else {
+                    before.insert(mark.name, mark);
+                }
+            }
+        }
+        Ok(moved.into_values().collect())
     }
 
     /// The first sequence that stands for another frame since this was asked last, because frames

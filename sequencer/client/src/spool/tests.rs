@@ -259,6 +259,45 @@ fn what_was_never_sent_is_given_up_and_leaves_no_hole_in_the_sequences() {
 }
 
 #[test]
+fn what_the_node_refused_for_good_is_never_sent_again_and_another_patient_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    for (number, (name, lines)) in (1..).zip([(1, 1), (1, 2), (2, 1), (3, 1)]) {
+        push_marked(&mut spool, number, Some(mark(name, lines)), number < 4);
+    }
+    spool.sync().unwrap();
+    assert_eq!(ready(&mut spool).len(), 3);
+    spool.forget_up_to(Sequence(1), Millis::default()).unwrap();
+    drop(spool);
+    // As the bridge does: the stream has stopped, and its folder is opened again.
+    let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+    assert_eq!(spool.abandon().unwrap(), Amount { frames: 3, readings: 3 });
+    assert_eq!(spool.abandon().unwrap(), Amount::default());
+    drop(spool);
+    let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
+    drop(Spool::open_kept(&state(&folder), &next).unwrap());
+    let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+    let mut marks: Vec<_> = spool.marks().iter().map(|one| (one.name[0], one.lines)).collect();
+    marks.sort_unstable();
+    assert_eq!(marks, [(1, 1), (2, 0), (3, 0)], "where the receipts are");
+    spool.begin(EpochNumber(4)).unwrap();
+    push(&mut spool, 5, true);
+    assert_eq!(sent(&mut spool), [(1, 5)]);
+}
+
+#[test]
+fn what_is_given_up_as_refused_leaves_its_epoch() {
+    let folder = with_two_of_three_open();
+    let mut spool = open(&folder, 3);
+    spool.abandon().unwrap();
+    drop(spool);
+    let mut spool = Spool::open_kept(&state(&folder), &key()).unwrap();
+    assert_eq!((spool.epoch(), spool.last_receipted()), (EpochNumber(4), Sequence(0)));
+    push(&mut spool, 9, true);
+    assert_eq!(sent(&mut spool), [(1, 9)]);
+}
+
+#[test]
 fn what_may_have_been_sent_is_never_given_up_after_a_restart_neither() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(&folder, 3);

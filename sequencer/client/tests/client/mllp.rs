@@ -17,6 +17,10 @@ version = 1
 authority = "HOSP"
 identifier = "4711"
 patient = 7
+[[patient]]
+authority = "HOSP"
+identifier = "4712"
+patient = 8
 [[device]]
 authority = "PV1-3"
 identifier = "ICU^1"
@@ -124,4 +128,25 @@ async fn what_consent_refuses_is_an_error_with_its_code() {
     let refused = bridge.send(&[message("1", 72)]).await;
     assert!(refused[0].starts_with("MSA|AE|1|node-9"), "{refused:?}");
     bridge.end().await;
+}
+
+#[tokio::test]
+async fn after_a_refusal_under_way_the_next_patient_of_the_device_is_taken() {
+    let reject_frame = Some(RejectCode::NotPermitted);
+    let node = Node::start(Behaviour { reject_frame, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "").await;
+    let next = message("2", 73).replace("4711", "4712");
+    let answers = bridge.send(&[message("1", 72), next]).await;
+    assert!(answers[0].starts_with("MSA|AE|1|node-9"), "{answers:?}");
+    assert!(answers[1].starts_with("MSA|AA|2|receipt"), "{answers:?}");
+    bridge.end().await;
+    let frames = || node.log().frames.values().map(|frames| frames.len()).sum::<usize>();
+    assert_eq!(frames(), 1, "what was refused is not sent");
+    // The first one consents again, and its message comes again.
+    let bridge = Bridge::start(folder.path(), &node, "").await;
+    let again = bridge.send(&[message("1", 72)]).await;
+    assert!(again[0].starts_with("MSA|AA|1|receipt"), "{again:?}");
+    bridge.end().await;
+    assert_eq!(frames(), 2);
 }

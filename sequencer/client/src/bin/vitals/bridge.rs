@@ -25,10 +25,10 @@ use files::{Audience, LockedFile};
 use model::with_causes;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use wire::SignedReceipt;
+use wire::{SignedReceipt, StreamKey};
 
 use self::receipts::Receipts;
-use self::streams::{Part, PlaceError, Standing, Streams};
+use self::streams::{Part, PlaceError, Standing, Streams, Unopened};
 use self::taken::{Entry, PartId, RECEIPTS_MAX, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
@@ -56,15 +56,19 @@ const RENEW_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Message {
     pub(crate) id: MessageId,
     pub(crate) content: Content,
+    /// Messages that are joined to this one: as it is stored, each of them is.
+    pub(crate) members: Vec<(MessageId, Content)>,
     pub(crate) readings: Vec<Measurement>,
 }
 
 /// What became of a message, for everybody who asks.
 type Outcome = Result<Vec<ReceiptName>, Cause>;
 
-/// One that is under way.
+/// One that is under way, by itself or as a member of another one.
 struct UnderWay {
     content: Content,
+    is_member: bool,
+    /// Those of its members are counted with it.
     readings: usize,
     outcome: watch::Receiver<Option<Outcome>>,
 }
@@ -193,20 +197,28 @@ impl Delivery {
         messages: &mut Messages,
         message: Message,
     ) -> Result<watch::Receiver<Option<Outcome>>, Cause> {
+        for member in &message.members {
+            messages.check_member(member)?;
+        }
         let readings: usize = messages.under_way.values().map(|one| one.readings).sum();
         let is_full = readings + message.readings.len() > READINGS_MAX;
-        if messages.under_way.len() >= UNDER_WAY_MAX || is_full {
+        if messages.under_way() >= UNDER_WAY_MAX || is_full {
             return Err(Cause::Busy);
         }
         let (sender, outcome) = watch::channel(None);
         let (content, readings) = (message.content, message.readings.len());
-        let one = UnderWay { content, readings, outcome: outcome.clone() };
+        let one = UnderWay { content, is_member: false, readings, outcome: outcome.clone() };
         messages.under_way.insert(message.id, one);
+        // Whoever sends one of them by itself waits for the same.
+        for (id, content) in message.members.iter().copied() {
+            let outcome = outcome.clone();
+            let member = UnderWay { content, is_member: true, readings: 0, outcome };
+            messages.under_way.insert(id, member);
+        }
         let delivery = self.clone();
         tokio::spawn(async move {
-            let id = message.id;
             // Also where it panics: else a message would be under way for ever.
-            let forget = Forget { delivery: &delivery, id };
+            let forget = Forget { delivery: &delivery, message: &message };
             let outcome = delivery.run(&message).await;
             drop(forget);
             sender.send_replace(Some(outcome));
@@ -215,25 +227,47 @@ impl Delivery {
     }
 
     async fn run(&self, message: &Message) -> Outcome {
-        let connection = self.standing_connection().await?;
         let parts = Part::of(&message.readings)?;
+        let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
         for part in &parts {
             // All are open before one is placed: what consent refuses leaves nothing behind.
-            open.push(self.streams.open(&connection, part, self.patience).await?);
+            open.push(self.open_stream(&connection, part).await?);
         }
         let mut placed = Vec::with_capacity(parts.len());
         let outcome = self.place_and_wait(message, (&parts, &open), &mut placed).await;
         let (id, content) = (message.id, message.content);
         let mut messages = self.lock();
         let kept = match &outcome {
-            Ok(receipts) => messages.taken.store(id, content, receipts.clone()),
-            Err(_) => placed.iter().try_for_each(|part| {
+            Ok(receipts) => {
+                let all = [&message.members[..], &[(id, content)]].concat();
+                messages.taken.store(&all, receipts)
+            }
+            Err(_) => placed.iter().zip(&open).try_for_each(|(part, standing)| {
                 let stored = messages.taken.find(id).is_some_and(|one| one.parts.contains(part));
-                if stored { Ok(()) } else { messages.taken.store_part(id, content, *part) }
+                let is_needless = stored || standing.is_given_up();
+                if is_needless { Ok(()) } else { messages.taken.store_part(id, content, *part) }
             }),
         };
         kept.map_err(|_| Cause::NotKept).and(outcome)
+    }
+
+    async fn open_stream(
+        &self,
+        connection: &Connection,
+        part: &Part,
+    ) -> Result<Arc<Standing>, Cause> {
+        match self.streams.open(connection, part, self.patience).await {
+            Ok(standing) => Ok(standing),
+            Err(Unopened::Cause(cause)) => Err(cause),
+            Err(Unopened::Failed(standing, error)) => Err(self.note(part, &standing, &error).await),
+        }
+    }
+
+    /// What a failure of a part's stream means.
+    async fn note(&self, part: &Part, standing: &Standing, error: &StreamError) -> Cause {
+        let forget = || self.lock().taken.forget_part(part_id(&part.key));
+        self.streams.note(standing, error, forget).await
     }
 
     async fn place_and_wait(
@@ -244,7 +278,7 @@ impl Delivery {
     ) -> Outcome {
         let mut waits = Vec::with_capacity(parts.len());
         for (part, standing) in parts.iter().zip(open) {
-            let id = part_id(part);
+            let id = part_id(&part.key);
             let before = self.lock().taken.find(message.id).cloned();
             let is_placed = before.is_some_and(|entry: Entry| entry.parts.contains(&id));
             let last = match is_placed {
@@ -253,7 +287,7 @@ impl Delivery {
                     Ok(last) => last,
                     Err(PlaceError::Reused) => return Err(Cause::Reused),
                     Err(PlaceError::Stream(error)) => {
-                        return Err(self.streams.note(standing, &error));
+                        return Err(self.note(part, standing, &error).await);
                     }
                 },
             };
@@ -263,7 +297,9 @@ impl Delivery {
         let mut receipts = Vec::new();
         for ((part, standing), last) in parts.iter().zip(open).zip(waits) {
             let durable: Result<(), StreamError> = standing.wait(last).await;
-            durable.map_err(|error| self.streams.note(standing, &error))?;
+            if let Err(error) = durable {
+                return Err(self.note(part, standing, &error).await);
+            }
             receipts.extend(self.receipts.of(&part.slot(), last));
         }
         receipts.sort();
@@ -285,7 +321,7 @@ impl Delivery {
     /// What is said of it now and then.
     pub(crate) fn standings(&self) -> Standings {
         let connection = self.link.borrow().clone();
-        let under_way = self.lock().under_way.len();
+        let under_way = self.lock().under_way();
         let counts = connection.as_ref().map(Connection::counts).unwrap_or_default();
         let is_connected = connection.is_some_and(|connection| connection.is_connected());
         Standings { counts, is_connected, under_way }
@@ -303,6 +339,23 @@ impl Delivery {
 }
 
 impl Messages {
+    /// How many are under way, without their members.
+    fn under_way(&self) -> usize {
+        self.under_way.values().filter(|one| !one.is_member).count()
+    }
+
+    /// Whether a member may go with another message: not while it goes by itself or has gone, of
+    /// which whoever sends the same again hears.
+    fn check_member(&self, (id, content): &(MessageId, Content)) -> Result<(), Cause> {
+        let taken = self.taken.find(*id).map(|entry| (entry.content, entry.receipts.is_some()));
+        let under_way = self.under_way.get(id).map(|one| (one.content, true));
+        match under_way.or(taken) {
+            Some((other, _)) if other != *content => Err(Cause::Reused),
+            Some((_, true)) => Err(Cause::Busy),
+            Some((_, false)) | None => Ok(()),
+        }
+    }
+
     /// What became of a message before, if it is done or cannot be.
     fn find(&self, message: &Message) -> Option<Outcome> {
         let entry = self.taken.find(message.id)?;
@@ -313,25 +366,29 @@ impl Messages {
     }
 }
 
-/// Takes a message out of those that are under way.
+/// Takes a message and its members out of those that are under way.
 struct Forget<'a> {
     delivery: &'a Delivery,
-    id: MessageId,
+    message: &'a Message,
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.delivery.lock().under_way.remove(&self.id);
+        let under_way = &mut self.delivery.lock().under_way;
+        under_way.remove(&self.message.id);
+        for (id, _) in &self.message.members {
+            under_way.remove(id);
+        }
     }
 }
 
 /// Which part of a message goes to a stream, in 16 bytes.
-fn part_id(part: &Part) -> PartId {
+fn part_id(key: &StreamKey) -> PartId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(part.key.device.as_str().as_bytes());
+    hasher.update(key.device.as_str().as_bytes());
     hasher.update(&[0]);
-    hasher.update(&part.key.signal.to_be_bytes());
-    hasher.update(&part.key.patient.get().to_be_bytes());
+    hasher.update(&key.signal.to_be_bytes());
+    hasher.update(&key.patient.get().to_be_bytes());
     hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
@@ -361,4 +418,33 @@ fn is_away(error: &anyhow::Error) -> bool {
                 error => error.is_passing(),
             })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_member_of_a_message_under_way_is_known_and_goes_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let patience = Duration::from_millis(10);
+        let delivery = Delivery::open(folder.path().to_owned(), patience).unwrap();
+        let message = |id, content, members| Message {
+            id: MessageId([id; 16]),
+            content: Content([content; 16]),
+            members,
+            readings: Vec::new(),
+        };
+        let member = (MessageId([2; 16]), Content([2; 16]));
+        let whole = message(1, 1, vec![member]);
+        // Nothing runs between: the message waits for the node.
+        let under_way = delivery.begin(&mut delivery.lock(), whole).unwrap();
+        assert_eq!(delivery.deliver(message(2, 9, Vec::new())).await, Err(Cause::Reused));
+        let other = delivery.begin(&mut delivery.lock(), message(3, 3, vec![member]));
+        assert_eq!(other.err(), Some(Cause::Busy));
+        assert_eq!(delivery.standings().under_way, 1);
+        // It goes no further than its message.
+        assert_eq!(delivery.deliver(message(2, 2, Vec::new())).await, Err(Cause::Away));
+        drop(under_way);
+    }
 }

@@ -2,14 +2,15 @@
 //! where another patient follows on the device or too many stand.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bridge::{Cause, Measurement};
+use bridge::{Cause, Fate, Measurement};
 use client::{Backlogs, Connection, InputMark, StateBounds, Stream, StreamError};
-use model::{RejectCode, Sequence};
+use model::{RejectCode, Sequence, escape, with_causes};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use wire::{DeviceTime, Lane, Reading, StopReason, StreamKey};
@@ -26,6 +27,9 @@ const MARKS_MAX: usize = 1024;
 /// How long the node's refusal of a stream is repeated without asking it again.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
+/// How long what goes wrong with a folder is not told again.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// The readings of a message that go to one stream, in the order of their times.
 pub(super) struct Part {
     pub(super) key: StreamKey,
@@ -37,7 +41,8 @@ impl Part {
         Slot { device: self.key.device.clone(), signal: self.key.signal }
     }
 
-    /// Parts of a message, by stream.
+    /// Parts of a message, by stream. A device measures one patient at a time: of a message that
+    /// says otherwise the second one would wait for the first for ever.
     pub(super) fn of(measurements: &[Measurement]) -> Result<Vec<Part>, Cause> {
         let mut parts = BTreeMap::<_, Part>::new();
         for one in measurements {
@@ -48,7 +53,7 @@ impl Part {
                 None => Reading::sensor_off(at),
             };
             let slot = Slot { device: one.device.clone(), signal: one.signal.code };
-            let part = parts.entry((slot, one.patient.get())).or_insert_with(|| Part {
+            let part = parts.entry(slot).or_insert_with(|| Part {
                 key: StreamKey {
                     device: one.device.clone(),
                     patient: one.patient,
@@ -56,6 +61,9 @@ impl Part {
                 },
                 readings: Vec::new(),
             });
+            if part.key.patient != one.patient {
+                return Err(Cause::PatientsMeet { signal: one.signal.name });
+            }
             part.readings.push(reading);
         }
         let mut parts: Vec<_> = parts.into_values().collect();
@@ -70,6 +78,8 @@ pub(super) struct Standing {
     stream: Stream,
     /// Whether the node takes nothing more of it.
     is_over: AtomicBool,
+    /// Whether the node refused it for good and its frames without a receipt are given up.
+    is_given_up: AtomicBool,
     /// When it was wanted last, in wants.
     wanted: AtomicU64,
     /// What frames of it end with; held while a message is placed, so that its frames stand
@@ -82,8 +92,24 @@ pub(super) struct Streams {
     state: PathBuf,
     bounds: StateBounds,
     standing: Mutex<BTreeMap<Slot, Arc<Standing>>>,
-    refused: std::sync::Mutex<BTreeMap<Slot, (Instant, RejectCode)>>,
+    /// By stream and patient: another patient of the device may have consented.
+    refused: std::sync::Mutex<BTreeMap<(Slot, u32), (Instant, RejectCode)>>,
+    told: std::sync::Mutex<BTreeMap<String, Instant>>,
     wants: AtomicU64,
+}
+
+/// Why a stream does not stand.
+pub(super) enum Unopened {
+    /// It was not begun, or not in time.
+    Cause(Cause),
+    /// It failed, which is to be [noted](Streams::note).
+    Failed(Arc<Standing>, StreamError),
+}
+
+impl From<Cause> for Unopened {
+    fn from(cause: Cause) -> Unopened {
+        Unopened::Cause(cause)
+    }
 }
 
 impl Streams {
@@ -93,6 +119,7 @@ impl Streams {
             bounds,
             standing: Mutex::default(),
             refused: Default::default(),
+            told: Default::default(),
             wants: AtomicU64::new(0),
         }
     }
@@ -104,17 +131,17 @@ impl Streams {
         connection: &Connection,
         part: &Part,
         patience: Duration,
-    ) -> Result<Arc<Standing>, Cause> {
-        if let Some(code) = self.refused_lately(&part.slot()) {
-            return Err(Cause::Node(code));
+    ) -> Result<Arc<Standing>, Unopened> {
+        if let Some(code) = self.refused_lately(&part.key) {
+            return Err(Cause::Node(code).into());
         }
         let standing = self.find_or_begin(connection, part).await?;
         let wanted = self.wants.fetch_add(1, Ordering::Relaxed);
         standing.wanted.store(wanted, Ordering::Relaxed);
         match timeout(patience, standing.stream.opened()).await {
             Ok(Ok(())) => Ok(standing),
-            Ok(Err(error)) => Err(self.note(&standing, &error)),
-            Err(_) => Err(Cause::Away),
+            Ok(Err(error)) => Err(Unopened::Failed(standing, error)),
+            Err(_) => Err(Cause::Away.into()),
         }
     }
 
@@ -139,7 +166,9 @@ impl Streams {
         if all.len() >= STREAMS_MAX && !close_idle(&mut all) {
             return Err(Cause::Busy);
         }
-        let standing = Arc::new(self.begin(connection, &part.key).map_err(|error| cause(&error))?);
+        let begun = self.begin(connection, &part.key);
+        let standing = begun.inspect_err(|error| self.say(error)).map_err(|error| cause(&error))?;
+        let standing = Arc::new(standing);
         all.insert(slot, standing.clone());
         Ok(standing)
     }
@@ -149,33 +178,89 @@ impl Streams {
         let backlog = backlogs.into_streams().pop().ok_or(StreamError::Ended)?;
         let marks = Mutex::new(backlog.marks().into());
         let stream = connection.begin_backlog(Lane::Live, None, backlog)?;
-        let (is_over, wanted) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Standing { key: key.clone(), stream, is_over, wanted, marks })
+        Ok(Standing {
+            key: key.clone(),
+            stream,
+            is_over: AtomicBool::new(false),
+            is_given_up: AtomicBool::new(false),
+            wanted: AtomicU64::new(0),
+            marks,
+        })
     }
 
-    fn refused_lately(&self, slot: &Slot) -> Option<RejectCode> {
+    fn refused_lately(&self, key: &StreamKey) -> Option<RejectCode> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, (at, _)| at.elapsed() < REFUSED_FOR);
-        refused.get(slot).map(|(_, code)| *code)
+        refused.get(&whose(key)).map(|(_, code)| *code)
     }
 
-    /// What a failure of a stream means, and that it is over if it is.
-    pub(super) fn note(&self, standing: &Standing, error: &StreamError) -> Cause {
+    fn note_refused(&self, key: &StreamKey, code: RejectCode) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert(whose(key), (Instant::now(), code));
+    }
+
+    /// What a failure of a stream means, and that it is over if it is. What the node refused for
+    /// good is given up before anybody is told: else it was sent later all the same, and no other
+    /// patient could follow on the device. `forget` comes before it, and forgets that parts of
+    /// messages are in its frames.
+    pub(super) async fn note(
+        &self,
+        standing: &Standing,
+        error: &StreamError,
+        forget: impl FnOnce() -> io::Result<()>,
+    ) -> Cause {
         let cause = cause(error);
         if matches!(error, StreamError::GivenUp) {
             return cause;
         }
+        // Held until its folder is as it stays: nobody begins the next one before.
+        let _all = self.standing.lock().await;
         standing.is_over.store(true, Ordering::Relaxed);
         // Ended here too, so that its folder is free for the next one; a stopped one says that it
         // has ended already.
         drop(standing.stream.close());
+        let is_refused = matches!(error, StreamError::Stopped { why: StopReason::Refused(_) });
+        if is_refused && cause.fate() != Fate::Again && !standing.is_given_up() {
+            standing.is_given_up.store(true, Ordering::Relaxed);
+            let given_up = forget().map_err(|_| Cause::NotKept);
+            let given_up = given_up.and_then(|()| self.give_up(&standing.key));
+            if let Err(cause) = given_up {
+                standing.is_given_up.store(false, Ordering::Relaxed);
+                return cause;
+            }
+        }
         if let Cause::Node(code) = cause {
-            let slot = Slot { device: standing.key.device.clone(), signal: standing.key.signal };
-            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.insert(slot, (Instant::now(), code));
+            self.note_refused(&standing.key, code);
         }
         cause
     }
+
+    fn give_up(&self, key: &StreamKey) -> Result<(), Cause> {
+        let backlogs = Backlogs::open(&self.state, std::slice::from_ref(key), self.bounds);
+        let streams = backlogs.map(Backlogs::into_streams);
+        let given_up = streams.and_then(|mut streams| {
+            streams.iter_mut().try_for_each(|one| one.give_up_refused().map(drop))
+        });
+        given_up.inspect_err(|error| self.say(error)).map_err(|error| cause(&error))
+    }
+
+    /// Says what is wrong with a folder, each thing once a minute: senders try again and again.
+    fn say(&self, error: &StreamError) {
+        if !matches!(error, StreamError::Spool(_)) {
+            return;
+        }
+        let line = with_causes(error);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| at.elapsed() < TOLD_AGAIN_AFTER);
+        if !told.contains_key(&line) {
+            eprintln!("vitals: {}", escape(&line));
+            told.insert(line, Instant::now());
+        }
+    }
+}
+
+fn whose(key: &StreamKey) -> (Slot, u32) {
+    (Slot { device: key.device.clone(), signal: key.signal }, key.patient.get())
 }
 
 /// Closes the stream that was wanted the longest ago, of those of which nothing is under way.
@@ -190,6 +275,11 @@ fn close_idle(all: &mut BTreeMap<Slot, Arc<Standing>>) -> bool {
 }
 
 impl Standing {
+    /// Whether the node refused it for good and its frames without a receipt are given up.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+
     fn is_done(&self) -> bool {
         let over = self.is_over.load(Ordering::Relaxed);
         over || self.stream.last_receipted().0 + 1 >= self.stream.next_sequence().0
@@ -259,5 +349,41 @@ fn cause(error: &StreamError) -> Cause {
         StreamError::Postponed { .. } | StreamError::Connection(_) => Cause::Away,
         StreamError::GivenUp | StreamError::Spool(_) => Cause::NotKept,
         StreamError::Session(_) | StreamError::Ended => Cause::Busy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::calendar::parse_instant;
+    use model::{DeviceId, PatientIndex, signal_by_name};
+
+    use super::*;
+
+    fn heart_rate(patient: u32) -> Measurement {
+        Measurement {
+            device: DeviceId::new("m-1").unwrap(),
+            patient: PatientIndex::new(patient).unwrap(),
+            signal: signal_by_name("heart-rate").unwrap(),
+            at: parse_instant("2026-05-01T08:30:00Z").unwrap(),
+            value: Some(720),
+        }
+    }
+
+    #[test]
+    fn a_message_of_two_patients_on_one_device_and_signal_is_never_taken() {
+        let refused = Part::of(&[heart_rate(7), heart_rate(8)]).err().expect("refused");
+        assert_eq!(refused, Cause::PatientsMeet { signal: "heart-rate" });
+        assert_eq!(refused.fate(), Fate::Never);
+        assert_eq!(Part::of(&[heart_rate(7), heart_rate(7)]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_refusal_of_one_patient_is_not_that_of_the_next_on_the_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let streams = Streams::new(folder.path(), StateBounds::default());
+        let keys = [7, 8].map(|patient| Part::of(&[heart_rate(patient)]).unwrap().remove(0).key);
+        streams.note_refused(&keys[0], RejectCode::NotPermitted);
+        let found = keys.map(|key| streams.refused_lately(&key));
+        assert_eq!(found, [Some(RejectCode::NotPermitted), None]);
     }
 }

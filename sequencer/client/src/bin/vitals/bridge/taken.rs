@@ -86,6 +86,8 @@ pub(super) struct Taken {
     order: VecDeque<MessageId>,
     records: usize,
     unsynced: usize,
+    /// Whether a part of a record may stand behind them: what followed it would not be read.
+    is_torn: bool,
 }
 
 impl Taken {
@@ -100,7 +102,8 @@ impl Taken {
         };
         let (entries, order) = (BTreeMap::new(), VecDeque::new());
         let file = files::append(&path)?;
-        let mut taken = Taken { path, file, entries, order, records: 0, unsynced: 0 };
+        let mut taken =
+            Taken { path, file, entries, order, records: 0, unsynced: 0, is_torn: false };
         let records: Vec<_> = bytes.chunks(RECORD_BYTES).map(Record::read).collect();
         let good = records.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         for (index, record) in records.into_iter().take(good).enumerate() {
@@ -119,14 +122,18 @@ impl Taken {
         self.entries.get(&id)
     }
 
-    /// All of a message is stored.
+    /// All of these messages is stored, by the same receipts: one write says it of all.
     pub(super) fn store(
         &mut self,
-        id: MessageId,
-        content: Content,
-        receipts: Vec<ReceiptName>,
+        messages: &[(MessageId, Content)],
+        receipts: &[ReceiptName],
     ) -> io::Result<()> {
-        self.write(Record::Stored { id, content, receipts })
+        let record = |(id, content): &(MessageId, Content)| Record::Stored {
+            id: *id,
+            content: *content,
+            receipts: receipts.to_vec(),
+        };
+        self.write(messages.iter().map(record).collect())
     }
 
     /// A part of a message is kept, and others are not.
@@ -136,7 +143,19 @@ impl Taken {
         content: Content,
         part: PartId,
     ) -> io::Result<()> {
-        self.write(Record::Part { id, content, part })
+        self.write(vec![Record::Part { id, content, part }])
+    }
+
+    /// A part is no longer in frames, of whichever message: what the node refused is given up.
+    pub(super) fn forget_part(&mut self, part: PartId) -> io::Result<()> {
+        let mut is_found = false;
+        for entry in self.entries.values_mut() {
+            let before = entry.parts.len();
+            entry.parts.retain(|one| *one != part);
+            is_found |= entry.parts.len() < before;
+        }
+        // Most refusals come before anything is placed.
+        if is_found { self.rewrite() } else { Ok(()) }
     }
 
     /// Waits until the disk has it.
@@ -145,14 +164,31 @@ impl Taken {
         self.file.sync_data()
     }
 
-    fn write(&mut self, record: Record) -> io::Result<()> {
-        self.file.write_all(&record.to_bytes())?;
-        self.remember(record);
-        (self.records, self.unsynced) = (self.records + 1, self.unsynced + 1);
+    fn write(&mut self, records: Vec<Record>) -> io::Result<()> {
+        self.cut()?;
+        let bytes: Vec<_> = records.iter().flat_map(Record::to_bytes).collect();
+        if let Err(error) = self.file.write_all(&bytes) {
+            self.is_torn = true;
+            // Where this fails, too, nothing is written until it does not.
+            drop(self.cut());
+            return Err(error);
+        }
+        (self.records, self.unsynced) =
+            (self.records + records.len(), self.unsynced + records.len());
+        records.into_iter().for_each(|record| self.remember(record));
         if self.records > RECORDS_MAX {
             self.rewrite()?;
         }
         if self.unsynced >= UNSYNCED_MAX { self.sync() } else { Ok(()) }
+    }
+
+    /// Cuts off what a write left that failed.
+    fn cut(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.file.set_len((self.records * RECORD_BYTES) as u64)?;
+            self.is_torn = false;
+        }
+        Ok(())
     }
 
     fn remember(&mut self, record: Record) {
@@ -193,7 +229,7 @@ impl Taken {
         }
         files::replace(&self.path, &[&bytes], Audience::Owner)?;
         self.file = files::append(&self.path)?;
-        (self.records, self.unsynced) = (records, 0);
+        (self.records, self.unsynced, self.is_torn) = (records, 0, false);
         Ok(())
     }
 }
@@ -278,8 +314,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut taken = Taken::open(folder.path()).unwrap();
         taken.store_part(id(1), CONTENT, [5; 16]).unwrap();
-        taken.store(id(2), CONTENT, (1..=4).map(receipt).collect()).unwrap();
-        taken.store(id(3), CONTENT, vec![receipt(8)]).unwrap();
+        let receipts: Vec<_> = (1..=4).map(receipt).collect();
+        taken.store(&[(id(2), CONTENT)], &receipts).unwrap();
+        taken.store(&[(id(3), CONTENT)], &[receipt(8)]).unwrap();
         drop(taken);
         let path = folder.path().join("messages.log");
         let mut bytes = std::fs::read(&path).unwrap();
@@ -300,12 +337,49 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_write_that_failed_in_the_middle_of_a_record_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("messages.log");
+        let mut taken = Taken::open(folder.path()).unwrap();
+        taken.store(&[(id(1), CONTENT)], &[receipt(1)]).unwrap();
+        // A disk that is full, on which nothing can be cut either.
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let file = std::mem::replace(&mut taken.file, full);
+        for _ in 0..2 {
+            assert!(taken.store(&[(id(2), CONTENT)], &[receipt(2)]).is_err());
+        }
+        // Some of the record went, and then there is room again.
+        taken.file = file;
+        files::append(&path).unwrap().write_all(&[STORED; 40]).unwrap();
+        taken.store(&[(id(3), CONTENT), (id(4), CONTENT)], &[receipt(3)]).unwrap();
+        drop(taken);
+        let taken = Taken::open(folder.path()).unwrap();
+        let found = [1, 2, 3, 4].map(|number| taken.find(id(number)).is_some());
+        assert_eq!((found, taken.records), ([true, false, true, true], 3));
+    }
+
+    #[test]
+    fn a_part_that_is_given_up_is_forgotten_of_every_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut taken = Taken::open(folder.path()).unwrap();
+        for part in [5, 6] {
+            taken.store_part(id(1), CONTENT, [part; 16]).unwrap();
+        }
+        taken.store_part(id(2), CONTENT, [5; 16]).unwrap();
+        taken.forget_part([5; 16]).unwrap();
+        drop(taken);
+        let taken = Taken::open(folder.path()).unwrap();
+        let parts = taken.find(id(1)).map(|one| &one.parts[..]);
+        assert_eq!((parts, taken.find(id(2))), (Some(&[[6; 16]][..]), None));
+    }
+
+    #[test]
     fn the_file_and_the_memory_are_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let mut taken = Taken::open(folder.path()).unwrap();
         for part in 0..10u8 {
             taken.store_part(id(part), CONTENT, [part; 16]).unwrap();
-            taken.store(id(part), CONTENT, vec![receipt(part.into())]).unwrap();
+            taken.store(&[(id(part), CONTENT)], &[receipt(part.into())]).unwrap();
         }
         taken.rewrite().unwrap();
         assert_eq!(taken.records, 10, "a part of what is stored whole is needed no more");

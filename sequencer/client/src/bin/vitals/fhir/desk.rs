@@ -183,12 +183,13 @@ impl<S: Store> Desk<S> {
         let Mapped { measurements, left_out } =
             map_observation(observation, &self.map, &self.defaults)?;
         let name = name_of(observation, condition)?;
+        let posted = (!measurements.is_empty()).then(|| Posted::new(name, measurements));
+        let content = || posted.iter().flat_map(|posted| posted.content).collect();
         let prepared = Prepared {
             expression: observation.expression.clone(),
             left_out: left_out.iter().map(Told::left_out).collect(),
-            id_salt: name,
+            id_salt: name.map_or_else(content, Vec::from),
         };
-        let posted = (!measurements.is_empty()).then(|| Posted::new(name, measurements));
         Ok((prepared, posted))
     }
 
@@ -215,7 +216,8 @@ type Entered = (Prepared, Option<Posted>);
 struct Prepared {
     expression: String,
     left_out: Vec<Told>,
-    id_salt: Option<[u8; 32]>,
+    /// Its name, else what it says.
+    id_salt: Vec<u8>,
 }
 
 impl Prepared {
@@ -227,15 +229,11 @@ impl Prepared {
         Issue { expression: self.expression.clone(), fault: Fault::Map(cause) }
     }
 
-    /// The id of the resource: of its receipt and its name, or its place, so that the same has the
-    /// same id when it is posted again. Nobody finds a name by it who does not have the receipt.
+    /// The id of the resource: of its receipt and its name, or its content, so that the same has
+    /// the same id when it is posted again, and nothing else has it. Nobody finds a name by it who does not have the receipt.
     fn id(&self, receipt: &str) -> String {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(receipt.as_bytes());
-        match &self.id_salt {
-            Some(salt) => hasher.update(salt),
-            None => hasher.update(self.expression.as_bytes()),
-        };
+        hasher.update(receipt.as_bytes()).update(&self.id_salt);
         hex::encode(&hasher.finalize().as_bytes()[..16])
     }
 }

@@ -45,6 +45,12 @@ impl Store for Double {
 
     async fn keep_all(&self, posted: Vec<Posted>) -> Result<Vec<Kept>, Cause> {
         *self.calls.lock().unwrap() += 1;
+        // As the delivery does: under one name nothing else can be.
+        let is_other =
+            |one: &Posted, other: &Posted| one.id == other.id && one.content != other.content;
+        if posted.iter().any(|one| posted.iter().any(|other| is_other(one, other))) {
+            return Err(Cause::Reused);
+        }
         if let Some(cause) = posted.iter().find_map(|one| self.find(one)?.err()) {
             return Err(cause);
         }

@@ -1,6 +1,6 @@
 //! What is asked of whoever brings readings to the node, and the delivery of bridges as that.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bridge::{Cause, Measurement};
@@ -70,7 +70,7 @@ impl Posted {
 
     fn message(self) -> Message {
         let (id, content) = (MessageId(self.id), Content(self.content));
-        Message { id, content, readings: self.measurements }
+        Message { id, content, members: Vec::new(), readings: self.measurements }
     }
 }
 
@@ -133,12 +133,15 @@ impl Store for Delivered {
         let known: Vec<_> = posted.iter().map(|one| self.look_up(one)).collect();
         let known: Vec<Option<Kept>> =
             known.into_iter().map(Option::transpose).collect::<Result<_, _>>()?;
-        // One that stands in it twice is sent once.
-        let mut seen = BTreeSet::new();
-        let mut is_new =
-            |(one, known): &(&Posted, &Option<Kept>)| known.is_none() && seen.insert(one.id);
-        let both = posted.iter().zip(&known).filter(&mut is_new);
-        let new: Vec<_> = both.map(|(one, _)| one).collect();
+        // One that stands in it twice is sent once; under one name nothing else can be.
+        let (mut seen, mut new) = (BTreeMap::new(), Vec::new());
+        for (one, known) in posted.iter().zip(&known) {
+            match seen.insert(one.id, one.content) {
+                Some(before) if before != one.content => return Err(Cause::Reused),
+                None if known.is_none() => new.push(one),
+                Some(_) | None => {}
+            }
+        }
         if new.is_empty() {
             return Ok(known.into_iter().flatten().collect());
         }
@@ -149,12 +152,43 @@ impl Store for Delivered {
             names.update(&one.id);
         }
         let whole = Posted::new(Some(*names.finalize().as_bytes()), readings);
-        let receipts = self.delivery.deliver(whole.message()).await?;
-        for one in &new {
-            let (id, content) = (MessageId(one.id), Content(one.content));
-            self.delivery.remember(id, content, &receipts)?;
-        }
+        // Each of them is stored with the whole, also where nobody waits for it any more.
+        let members = new.iter().map(|one| (MessageId(one.id), Content(one.content))).collect();
+        let message = Message { members, ..whole.message() };
+        let receipts = self.delivery.deliver(message).await?;
         let answer = |known: Option<Kept>| known.unwrap_or_else(|| kept(&receipts, false));
         Ok(known.into_iter().map(answer).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::calendar::parse_instant;
+    use model::{DeviceId, PatientIndex, signal_by_name};
+
+    use super::*;
+
+    fn named(value: i32) -> Posted {
+        let one = Measurement {
+            device: DeviceId::new("m-1").unwrap(),
+            patient: PatientIndex::new(7).unwrap(),
+            signal: signal_by_name("heart-rate").unwrap(),
+            at: parse_instant("2026-05-01T08:30:00Z").unwrap(),
+            value: Some(value),
+        };
+        Posted::new(Some([1; 32]), vec![one])
+    }
+
+    #[tokio::test]
+    async fn a_transaction_of_two_contents_under_one_name_is_refused_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let delivery = Delivery::open(folder.path().to_owned(), Duration::from_millis(10)).unwrap();
+        let store = Delivered::new(delivery);
+        let kept = store.keep_all(vec![named(720), named(730)]).await;
+        assert_eq!(kept, Err(Cause::Reused));
+        // The same twice is no other content: it is on its way to a node that is not there.
+        assert_eq!(store.keep_all(vec![named(720), named(720)]).await, Err(Cause::Away));
     }
 }

@@ -228,6 +228,7 @@ impl Server {
         let message = Message {
             id: MessageId(hash(&header.identity())),
             content: Content(hash(&[bytes])),
+            members: Vec::new(),
             readings: report.readings,
         };
         match self.delivery.deliver(message).await {

@@ -185,7 +185,8 @@ fn message(publish: &Publish, taken: &Taken) -> Message {
         None => hash(&[topic, b"content", payload]),
     };
     let content = Content(hash(&[payload]));
-    Message { id: MessageId(id), content, readings: taken.readings.clone() }
+    let (id, readings) = (MessageId(id), taken.readings.clone());
+    Message { id, content, members: Vec::new(), readings }
 }
 
 /// The hash of several texts, so that no two lists of them are one.

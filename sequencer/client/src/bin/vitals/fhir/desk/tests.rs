@@ -247,3 +247,16 @@ async fn an_identifier_without_a_system_is_one_of_its_patient() {
     assert_ne!(subject("Patient/7"), subject("Patient/8"));
     assert_eq!(subject("Patient/7"), subject("Patient/7"));
 }
+
+#[tokio::test]
+async fn two_observations_without_a_name_have_two_locations_also_by_one_receipt() {
+    let desk = desk();
+    let mut locations = Vec::new();
+    for value in [72, 73, 72] {
+        let body = rate(json!({ "valueQuantity": { "value": value, "code": "/min" } }));
+        let answer = post(&desk, "/fhir/Observation", &body).await;
+        locations.push(answer.location.expect("a location"));
+    }
+    assert_ne!(locations[0], locations[1]);
+    assert_eq!(locations[0], locations[2]);
+}
