@@ -23,9 +23,27 @@ pub const FRAME_READINGS_MAX: usize = 8192;
 /// Largest control message (hello, descriptor, operation, request, receipt), bytes.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// Largest public or private batch file, bytes: a reader refuses beyond. A window is closed before
-/// by its limits of entries, groups and proofs; no writer compares with this one.
+/// Largest public or private batch file, bytes: a reader refuses beyond. A window is closed before:
+/// for the public file by its limits of entries, groups and proofs, for the private one by
+/// [`WINDOW_PRIVATE_BYTES_MAX`].
 pub const BATCH_FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Most bytes that a patient's sealed opening has beside its lists: record and path, some 3.7 KB,
+/// and up to 4,096 of padding.
+pub const OPENING_BYTES: usize = 8300;
+
+/// Most bytes of a sealed opening of one claim: 1.3 KB with its signed request to read.
+pub const CLAIM_OPENING_BYTES: usize = OPENING_BYTES + 1400;
+
+/// Most bytes of a sealed opening of one operation.
+pub const OPERATION_OPENING_BYTES: usize = OPENING_BYTES + 600;
+
+/// Bytes of a private file at which a window is closed, 44 MiB, as if each claim, each operation
+/// and each patient who was refused something or asked about had an opening of its own: 4,756
+/// claims, or a question about each of 5,303 patients. The item that reaches it and the close
+/// behind it may add two minutes' counts of refusals, 2 * 1,024 + 3 of at most 8,500 bytes, some
+/// 17 MiB: together they stay below [`BATCH_FILE_BYTES_MAX`].
+pub const WINDOW_PRIVATE_BYTES_MAX: usize = 44 * 1024 * 1024;
 
 /// Longest validity of a signed access request, one hour: a longer one is refused. Bounds how long
 /// a used nonce is remembered.

@@ -35,6 +35,10 @@ impl Word {
     /// The zero word: absent, empty, matches nothing.
     pub const ZERO: Word = Word([0; 32]);
 
+    /// A word that no rule can name, since nothing known hashes to it: the individual of a question
+    /// that leaves one out.
+    pub const NOBODY: Word = Word::from_u64(1);
+
     /// Checks that `bytes` is below the modulus.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What stands in a file: which lines there are, before it is decided how they look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use model::{ChainScope, ClaimKind, Millis, PatientIndex, Purpose, Word};
@@ -95,8 +95,8 @@ impl ExportKind {
 }
 
 impl Document {
-    /// Takes what belongs into the file and puts it in order of time. What stands twice is there
-    /// once.
+    /// Takes what belongs into the file and puts it in order of time. A leaf that stands twice is
+    /// there once, as it is first.
     ///
     /// # Errors
     /// [`TooMany`] if it would hold more than 100,000 settled claims: a file that left some out
@@ -111,7 +111,10 @@ impl Document {
             return Err(TooMany);
         }
         entries.sort_by_key(|entry| (entry.claim().receipt.from, entry.batch(), entry.place()));
-        entries.dedup();
+        // By the leaf, and not by all that is said of it: one access is one line, however often
+        // and with whatever names it is given.
+        let mut leaves = BTreeSet::new();
+        entries.retain(|entry| leaves.insert((entry.batch(), entry.place())));
         Ok(Document { about, entries })
     }
 

@@ -16,7 +16,7 @@ use crate::layout::{act_reason, basis, categories};
 /// Of the identifier of a Bundle.
 pub(crate) const ABOUT_SYSTEM: &str = "urn:vitals:accounting";
 /// Type of the detail that holds an opening.
-const OPENING: &str = "opening";
+pub(crate) const OPENING: &str = "opening";
 
 const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit";
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
@@ -27,15 +27,6 @@ pub fn events(entry: &Entry, scope: ChainScope) -> Vec<Value> {
     let parts = Parts { entry, scope };
     let decision = parts.decision();
     if entry.is_access() { vec![decision, parts.disclosure()] } else { vec![decision] }
-}
-
-/// The openings in a Bundle; an event of the same claim as the one before has the same.
-pub(crate) fn openings(bundle: &Value) -> Vec<&Value> {
-    let entries = bundle["entry"].as_array().into_iter().flatten();
-    let entities = entries.flat_map(|entry| entry["resource"]["entity"].as_array());
-    let details = entities.flatten().flat_map(|entity| entity["detail"].as_array()).flatten();
-    let openings = details.filter(|detail| detail["type"] == OPENING);
-    openings.map(|detail| &detail["valueString"]).collect()
 }
 
 struct Parts<'a> {

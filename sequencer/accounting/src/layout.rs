@@ -205,7 +205,7 @@ fn reason(entry: &Entry) -> String {
     match entry.reason() {
         Some("") => "none given".to_owned(),
         Some(reason) => escape(reason),
-        None => "withheld by the operator".to_owned(),
+        None => "not in this file".to_owned(),
     }
 }
 

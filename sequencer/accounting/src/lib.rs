@@ -18,6 +18,7 @@ mod document;
 mod entry;
 mod events;
 mod export;
+mod gathered;
 mod layout;
 mod period;
 mod reading;

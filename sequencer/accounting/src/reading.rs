@@ -1,12 +1,13 @@
 //! An export read back: from what it says it is about and its openings alone the file is laid out
 //! again, and every line that differs was changed by somebody.
 
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::document::{About, AboutError, Document, ENTRIES_MAX, ExportKind, TooMany};
 use crate::entry::{Entry, EntryError};
-use crate::events;
 use crate::export::{CSV_ABOUT, CSV_OPENING, Export, Format, HTML_ABOUT, HTML_OPENING};
+use crate::gathered::{Event, Gathered};
 
 /// Largest file that is read back, bytes.
 pub const FILE_BYTES_MAX: usize = 256 << 20;
@@ -120,19 +121,33 @@ fn find_in_lines(text: &str, format: Format) -> Result<Found, ReadError> {
     Ok(Found { about: About::parse(&about)?, openings, format })
 }
 
+/// What is read of a file of JSON; the rest is passed over and never held.
+#[derive(Deserialize)]
+struct Said {
+    #[serde(rename = "resourceType")]
+    resource_type: Option<String>,
+    about: Option<String>,
+    identifier: Option<Identifier>,
+    openings: Option<Gathered<String>>,
+    #[serde(rename = "entry")]
+    events: Option<Gathered<Event>>,
+}
+
+#[derive(Deserialize)]
+struct Identifier {
+    value: Option<String>,
+}
+
 fn find_in_json(text: &str) -> Result<Found, ReadError> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| ReadError::Form)?;
-    let is_bundle = value["resourceType"] == "Bundle";
-    let about = if is_bundle { &value["identifier"]["value"] } else { &value["about"] };
-    let about = About::parse(about.as_str().ok_or(ReadError::Form)?)?;
+    let said: Said = serde_json::from_str(text).map_err(|_| ReadError::Form)?;
+    let is_bundle = said.resource_type.as_deref() == Some("Bundle");
     // A Bundle that says it is a table would be laid out as one, and every line would differ.
-    let openings = match is_bundle {
-        true => events::openings(&value),
-        false => value["openings"].as_array().into_iter().flatten().collect(),
+    let (about, openings) = match is_bundle {
+        true => (said.identifier.and_then(|it| it.value), said.events.map(Gathered::into_texts)),
+        false => (said.about, said.openings.map(Gathered::into_texts)),
     };
-    let openings = openings.into_iter().take(ENTRIES_MAX * 2 + 1);
-    let openings = openings.map(|hex| hex.as_str().unwrap_or_default().to_owned());
-    Ok(Found { about, openings: openings.collect(), format: Format::Json })
+    let about = About::parse(&about.ok_or(ReadError::Form)?)?;
+    Ok(Found { about, openings: openings.unwrap_or_default(), format: Format::Json })
 }
 
 /// Numbers of the lines in which two texts differ; of a text that ends early, the line after it.

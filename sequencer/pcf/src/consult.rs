@@ -27,7 +27,7 @@ pub struct Consult {
     pub patient: u32,
     /// Who would act: a practitioner or a device.
     pub individual: Option<Party>,
-    /// For which organisation.
+    /// For which organisation; never missing beside an individual.
     pub organisation: Option<Party>,
     /// Why.
     pub purpose: Purpose,
@@ -126,14 +126,15 @@ fn patient(context: &Element<'_>, names: &Names, findings: &mut Findings) -> Opt
     let mut known = Vec::new();
     for one in context.list("patientId", findings) {
         let (system, value) = pair(&one, "value", findings)?;
-        known.extend(match system {
+        known.push(match system {
             PATIENT_SYSTEM => value.parse().ok(),
             system => names.patients.get(&format!("{system}|{value}")).copied(),
         });
     }
     known.dedup();
-    // Identifiers of two patients are no question about either.
-    let [patient] = known.as_slice() else {
+    // Identifiers of two patients are no question about either, and one that nobody knows may be
+    // another's.
+    let [Some(patient)] = known.as_slice() else {
         findings.add(&context.at("patientId"), Reason::PatientUnknown);
         return None;
     };
@@ -176,6 +177,11 @@ fn actors(context: &Element<'_>, names: &Names, findings: &mut Findings) -> Acto
             let (what, found) = ("individuals and organisations, one of each", 2);
             findings.add(&one.path, Reason::TooMany { what, expected: 1, found });
         }
+    }
+    if actors.individual.is_some() && actors.organisation.is_none() {
+        // Every request names one: a yes without it would overlook a deny of the organisation.
+        let expected = "the organisation beside its practitioner or device";
+        findings.add(&context.at("actor"), Reason::Form(expected));
     }
     actors
 }

@@ -133,6 +133,12 @@ pub enum Reason {
     /// Told: a care team.
     #[error("no request to read is answered for a care team yet")]
     CareTeam,
+    /// A deny of a care team.
+    #[error(
+        "expected a deny of whom a request can name, found a care team: no request is answered \
+         for one, so that nobody would be denied"
+    )]
+    CareTeamDenied,
     /// Told: a code of a project or of a hospital that stands for a whole purpose or label.
     #[error("the names read this code as all of {0}")]
     ReadAs(&'static str),
@@ -195,6 +201,7 @@ impl Reason {
             Reason::Period => "period",
             Reason::SourceIsNoDevice => "source-no-device",
             Reason::CareTeam => "care-team",
+            Reason::CareTeamDenied => "care-team-denied",
             Reason::ReadAs(_) => "read-as",
             Reason::RefusedAnyway => "refused-anyway",
             Reason::BreakGlass => "break-glass",
@@ -256,7 +263,9 @@ impl Reason {
                 "a permit of it covers no reading; a deny of it refuses whoever does not name one \
                  device: name the device"
             }
-            Reason::CareTeam => "name the practitioners or their organisation",
+            Reason::CareTeam | Reason::CareTeamDenied => {
+                "name the practitioners or their organisation"
+            }
             Reason::ReadAs(_) => {
                 "it covers every request of that purpose or label, not of this code alone: name \
                  the actor as well"

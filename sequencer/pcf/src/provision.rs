@@ -349,6 +349,12 @@ fn push_once(parties: &mut Vec<Party>, party: Party) {
 }
 
 impl Said {
+    /// Whether an actor is a care team.
+    pub(crate) fn names_a_care_team(&self) -> bool {
+        let mut actors = self.actors.iter().flatten();
+        actors.any(|actor| actor.kind() == PartyKind::CareTeam)
+    }
+
     /// What a permit below the root says: its own, and of the root what it does not have.
     pub(crate) fn or(self, root: &Said) -> Said {
         Said {

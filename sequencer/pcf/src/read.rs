@@ -160,21 +160,28 @@ fn patient(document: &Element<'_>, names: &Names, findings: &mut Findings) -> Op
     let mut unread = Findings::default();
     let patient = document.object("patient", findings);
     let known = patient.and_then(|patient| {
-        if let Some(reference) = patient.text("reference", &mut unread) {
-            return names.patients.get(reference).copied();
-        }
-        let identifier = patient.object("identifier", &mut unread)?;
-        let system = identifier.text("system", &mut unread)?;
-        let value = identifier.text("value", &mut unread)?;
-        match system {
-            PATIENT_SYSTEM => value.parse().ok(),
-            system => names.patients.get(&format!("{system}|{value}")).copied(),
-        }
+        let identified = identified(&patient, names);
+        let Some(reference) = patient.text("reference", &mut unread) else { return identified };
+        let referenced = names.patients.get(reference).copied();
+        // A reference to one patient with another's identifier is nobody's consent.
+        referenced.filter(|one| identified.is_none_or(|other| other == *one))
     });
     if known.is_none() {
         findings.add("patient", Reason::PatientUnknown);
     }
     known
+}
+
+/// The patient of an identifier that is known.
+fn identified(patient: &Element<'_>, names: &Names) -> Option<u32> {
+    let mut unread = Findings::default();
+    let identifier = patient.object("identifier", &mut unread)?;
+    let system = identifier.text("system", &mut unread)?;
+    let value = identifier.text("value", &mut unread)?;
+    match system {
+        PATIENT_SYSTEM => value.parse().ok(),
+        system => names.patients.get(&format!("{system}|{value}")).copied(),
+    }
 }
 
 /// Most rules that are made before they are counted by kind: more than any record has.
@@ -226,7 +233,13 @@ fn read_provisions(
                 }
                 provisions.take(Type::Permit, &all, &one.path, findings);
             }
-            Some(Type::Deny) => provisions.take(Type::Deny, &own, &one.path, findings),
+            Some(Type::Deny) => {
+                // Below the root alone: a denying root becomes no rule.
+                if own.names_a_care_team() {
+                    findings.add(&one.at("actor"), Reason::CareTeamDenied);
+                }
+                provisions.take(Type::Deny, &own, &one.path, findings);
+            }
             None => {}
         }
     }

@@ -35,8 +35,6 @@ const SKEW_MS: u64 = 60_000;
 const LIFETIME_MS_MAX: u64 = 60 * 60 * 1000;
 /// How long an answer waits until its entry is durable.
 const DURABLE_WAIT: Duration = Duration::from_secs(15);
-/// A word that no rule can name, since nothing known hashes to it: for whom a question leaves out.
-const NOBODY: Word = Word::from_u64(1);
 
 /// The section cannot be used.
 #[derive(Debug, Error)]
@@ -220,7 +218,7 @@ impl ConsultDoor {
 
 /// The claim that what is asked about would be; the writer says when and where.
 fn claim(consult: &Consult, bytes: &[u8], now: Millis) -> Result<Claim, NotAnswered> {
-    let word = |party: &Option<pcf::Party>| party.as_ref().map_or(NOBODY, pcf::Party::word);
+    let word = |party: &Option<pcf::Party>| party.as_ref().map_or(Word::NOBODY, pcf::Party::word);
     let Consult { purpose, kind, labels, .. } = *consult;
     let categories: Categories = consult.categories;
     let hash = blake3::derive_key("vitals consent query v1", bytes);
@@ -375,7 +373,8 @@ mod tests {
 
     const QUESTION: &[u8] = br#"{"hook": "patient-consent-consult", "context": {
         "patientId": [{"system": "urn:vitals-rollup:patient", "value": "7"}],
-        "actor": [{"system": "urn:vitals-rollup:practitioner", "value": "dr-001"}],
+        "actor": [{"system": "urn:vitals-rollup:practitioner", "value": "dr-001"},
+                  {"system": "urn:vitals-rollup:organisation", "value": "st-anne"}],
         "purposeOfUse": "TREAT",
         "category": [{"system": "urn:vitals-rollup:consent:category", "code": "ecg"}]}}"#;
 
@@ -385,7 +384,10 @@ mod tests {
         let now = Millis::from_block_timestamp(BEGIN);
         let asked = claim(&consult, QUESTION, now).unwrap();
         assert_eq!(asked.individual, scope::actor(ActorKind::Practitioner, "dr-001"));
-        assert_eq!((asked.organisation, asked.source), (NOBODY, Party::Any));
+        assert_eq!(asked.organisation, scope::actor(ActorKind::Organisation, "st-anne"));
+        assert_eq!(asked.source, Party::Any);
+        let anybody = Consult { individual: None, ..consult.clone() };
+        assert_eq!(claim(&anybody, QUESTION, now).unwrap().individual, Word::NOBODY);
         assert_eq!(asked.measured, Interval::instant(now));
         let other = claim(&consult, b"other bytes", now).unwrap();
         assert_ne!(asked.digest, other.digest);

@@ -178,7 +178,7 @@ impl Player<'_> {
     fn must_close_before(&self, lane: usize, at: Millis) -> bool {
         let Lane { copy, rehearsal, groups, close_groups, .. } = &self.lanes[lane];
         let groups = groups.saturating_sub(*close_groups);
-        self.held.is_at_entries_max() || rehearsal.must_close_before(copy.recorded(at), groups)
+        self.held.is_at_a_maximum() || rehearsal.must_close_before(copy.recorded(at), groups)
     }
 
     /// Has a lane take an entry, and counts what that changed.

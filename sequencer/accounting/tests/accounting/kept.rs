@@ -74,6 +74,14 @@ fn a_file_has_its_period_and_its_patient() {
         days(&Document::new(about(ExportKind::AccessLog), twice).expect("few")),
         [1, 2, 3, 4]
     );
+    // The same leaf with other names, with or without its transaction, is the same access.
+    let bare = [1, 2, 3, 4].map(|day| {
+        let opening = Access { day, ..TREATMENT }.opening();
+        Entry::new(BatchNumber(4), None, opening, Known::default()).expect("an entry")
+    });
+    let both = accesses.iter().chain(&bare).cloned();
+    let document = Document::new(about(ExportKind::AccessLog), both).expect("few");
+    assert_eq!(document.entries(), accesses);
 }
 
 #[test]

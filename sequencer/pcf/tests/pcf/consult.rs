@@ -59,6 +59,8 @@ fn what_is_missing_or_unknown_is_named_and_nothing_is_guessed() {
     let pair = |system: &str, value: &str| json!({"system": system, "value": value});
     let patients =
         json!([pair("urn:vitals-rollup:patient", "7"), pair("urn:vitals-rollup:patient", "8"),]);
+    let half = json!([pair("urn:vitals-rollup:patient", "7"), pair("http://x.example", "1")]);
+    let alone = json!([pair("urn:vitals-rollup:practitioner", "dr-001")]);
     let team = json!([pair("urn:vitals-rollup:care-team", "night")]);
     let stranger = json!([pair("http://x.example", "1")]);
     let doctors = json!([
@@ -69,6 +71,8 @@ fn what_is_missing_or_unknown_is_named_and_nothing_is_guessed() {
     let values = [
         ("patientId", patients, "context.patientId: patient-unknown"),
         ("patientId", stranger.clone(), "context.patientId: patient-unknown"),
+        ("patientId", half, "context.patientId: patient-unknown"),
+        ("actor", alone, "context.actor: form"),
         ("actor", team, "context.actor[0]: actor-type"),
         ("actor", stranger, "context.actor[0]: actor-unknown"),
         ("actor", doctors, "context.actor[1]: too-many"),

@@ -74,6 +74,35 @@ fn each_example_is_told_what_is_to_be_known_of_it() {
 }
 
 #[test]
+fn a_deny_of_a_care_team_would_deny_nobody_and_is_refused() {
+    let actor = |reference: &str| {
+        let role = json!({"coding": [{
+            "system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"
+        }]});
+        json!([{"role": role, "reference": {"reference": reference}}])
+    };
+    let team = actor("Group/ex-privilegedUsers");
+    let below = |kind: &str| json!([{"type": kind, "actor": team.clone()}]);
+    let found =
+        |kind: &str| found(TREAT, |document| document["provision"]["provision"] = below(kind));
+    let told = "provision.provision[0].actor[0]: care-team";
+    assert_eq!(found("permit"), [told]);
+    assert_eq!(found("deny"), [told, "provision.provision[0].actor: care-team-denied"]);
+}
+
+#[test]
+fn a_consent_of_two_patients_is_of_neither() {
+    let named = |index: &str| {
+        found(TREAT, |document| {
+            document["patient"]["identifier"] =
+                json!({"system": "urn:vitals-rollup:patient", "value": index});
+        })
+    };
+    assert_eq!(named("7"), [""; 0]);
+    assert_eq!(named("8"), ["patient: patient-unknown"]);
+}
+
+#[test]
 fn each_element_that_no_rule_can_say_is_named() {
     let provision = |name: &'static str, value: Value| {
         move |document: &mut Value| document["provision"][name] = value

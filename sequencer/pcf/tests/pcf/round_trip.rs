@@ -125,8 +125,13 @@ impl Seeded {
             RuleSlot::Permit(_) => ClaimKinds::from_bits(1 + self.next(3)).unwrap(),
             RuleSlot::Deny(_) => ClaimKinds::from_bits(1 + self.next(7)).unwrap(),
         };
+        // A deny of a care team would deny nobody: it is written as it stands, and not read again.
+        let actors = match slot {
+            RuleSlot::Deny(_) => &ACTORS[1..],
+            RuleSlot::Permit(_) | RuleSlot::Policy(_) => ACTORS,
+        };
         Rule {
-            actor: self.party(ACTORS),
+            actor: self.party(actors),
             source: self.party(&["device:m-1", "practitioner:dr-001"]),
             categories: Categories::from_bits(self.mask(0xffff_ffff, 11)).unwrap(),
             purposes: Purposes::from_bits(self.mask(0xffff, 7)).unwrap(),
@@ -139,9 +144,9 @@ impl Seeded {
 }
 
 const ACTORS: &[&str] = &[
+    "care-team:emergency",
     "practitioner:dr-001",
     "organisation:research-lab",
-    "care-team:emergency",
     "device:m-1",
     "organisation:ward-3",
 ];

@@ -79,6 +79,10 @@ impl From<NotAnswered> for Failed {
             NotAnswered::Refused(refusal) if refusal.code == RejectCode::Identity => {
                 Failed(&codes::DECISION_SYSTEM, Value::Null)
             }
+            // Somebody of another organisation than is named.
+            NotAnswered::Refused(refusal) if refusal.code == RejectCode::Malformed => {
+                Failed(&codes::DECISION_MALFORMED, json!(refusal.detail))
+            }
             NotAnswered::Refused(_)
             | NotAnswered::Admit(_)
             | NotAnswered::Late

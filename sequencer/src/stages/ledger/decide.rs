@@ -436,7 +436,8 @@ impl Ledger {
     }
 
     /// Whether an entry at `now` and `next` would lie beyond the longest window: in time, in
-    /// entries (C2.4), or in groups of the journal, of which there have been `groups`.
+    /// entries (C2.4), in groups of the journal, of which there have been `groups`, or in bytes of
+    /// its private file, of which questions and refusals that nothing else bounds are a part.
     pub(super) fn must_close_before(&self, now: Millis, next: Position, groups: u64) -> bool {
         // An operation may be stamped a little later than the clock says.
         let age_ms = self.strictly_later(now).plus(1).since(self.window.t0());
@@ -445,6 +446,7 @@ impl Ledger {
         age_ms >= limits::WINDOW_MS_MAX
             || entries >= limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK
             || groups >= limits::WINDOW_GROUPS_MAX
+            || self.window.private_bytes() >= limits::WINDOW_PRIVATE_BYTES_MAX
     }
 }
 

@@ -4,9 +4,9 @@
 //! A question is an entry although it changes nothing: what is asked about somebody is theirs to
 //! know, and an answer that left no trace would be a look into their record.
 
-use model::{Millis, Position};
+use model::{Millis, Position, RejectCode};
 use statement::batch::{RefusedAccess, Requester};
-use statement::c2;
+use statement::{c2, scope};
 use wire::{Decision, Entry, QueryEntry, RegistryKey};
 
 use super::absorb::Ledger;
@@ -25,6 +25,13 @@ impl Ledger {
             return Err(Ground::NotRegistered(key));
         }
         let claim = query.at(at.position, at.now);
+        if let Some(own) = self.registry.organisation_of(claim.individual, at.now)
+            && scope::organisation(own) != claim.organisation
+        {
+            // A request of theirs names their own, so of another one no answer would be true.
+            let expected = "expected the own organisation of whom it asks about";
+            return Err(Ground::Request { code: RejectCode::Malformed, expected });
+        }
         let record = self.consent.record(claim.patient);
         let late = query.at(at.position, at.latest);
         let covered =

@@ -192,6 +192,19 @@ impl Registry {
         self.devices.get(id).filter(|found| live(&found.valid, now))
     }
 
+    /// The organisation of the practitioner or device that is registered now and that rules name
+    /// by this word. Looked for among all: nothing but a question has the word alone.
+    pub fn organisation_of(&self, word: Word, now: Millis) -> Option<&OrganisationId> {
+        let mut practitioners = self.practitioners.values();
+        let found = practitioners.find(|one| one.word == word && live(&one.valid, now));
+        let of_device = || {
+            let mut devices = self.devices.values();
+            let found = devices.find(|one| one.word == word && live(&one.valid, now));
+            found.map(|device| &device.organisation)
+        };
+        found.map(|practitioner| &practitioner.organisation).or_else(of_device)
+    }
+
     /// The certificate of a wallet, if it may be used now.
     pub fn wallet(&self, id: &WalletId, now: Millis) -> Option<&Certificate> {
         self.wallets.get(id).filter(|found| live(&found.valid, now))

@@ -39,6 +39,8 @@ pub struct Held {
     pub claims: usize,
     /// Entries of the journal since the close before.
     pub entries: u64,
+    /// Most bytes of its private file.
+    pub private_bytes: usize,
 }
 
 /// What became of an entry.
@@ -82,7 +84,8 @@ impl Rehearsal {
     pub fn held(&self) -> Held {
         let (operations, claims) = self.ledger.window.counts();
         let entries = self.next.0.saturating_sub(self.ledger.window.position_in().0);
-        Held { operations, claims, entries }
+        let private_bytes = self.ledger.window.private_bytes();
+        Held { operations, claims, entries, private_bytes }
     }
 
     /// Whether an entry at this time would lie beyond the longest window, as admission asks before
@@ -226,6 +229,7 @@ impl Held {
             operations: self.operations + other.operations,
             claims: self.claims + other.claims,
             entries: self.entries + other.entries,
+            private_bytes: self.private_bytes + other.private_bytes,
         }
     }
 
@@ -235,11 +239,14 @@ impl Held {
             operations: self.operations.saturating_sub(part.operations),
             claims: self.claims.saturating_sub(part.claims),
             entries: self.entries.saturating_sub(part.entries),
+            private_bytes: self.private_bytes.saturating_sub(part.private_bytes),
         }
     }
 
-    /// Whether so many entries leave no room for another item and the close (C2.4).
-    pub fn is_at_entries_max(&self) -> bool {
+    /// Whether it leaves no room for another item and the close: in entries (C2.4), or in the
+    /// private file.
+    pub fn is_at_a_maximum(&self) -> bool {
         self.entries >= limits::BATCH_ENTRIES_MAX - ENTRIES_SLACK
+            || self.private_bytes >= limits::WINDOW_PRIVATE_BYTES_MAX
     }
 }

@@ -99,6 +99,7 @@ impl OpenWindow {
 
     /// When the first thing happened that a batch would prove. Refused accesses are told with the
     /// next batch: were they reason enough for one, whoever is refused could make the node settle.
+    /// Only those of thousands of patients do, since their private file would be too long to read.
     pub(super) fn first(&self) -> Option<Millis> {
         self.first
     }
@@ -150,6 +151,15 @@ impl OpenWindow {
     /// Operations, and claims, open segments included.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.operations.len(), self.claims.len() + self.open.len())
+    }
+
+    /// Most bytes that the window's private file has: each claim and each operation as if it
+    /// were its patient's only one.
+    pub(super) fn private_bytes(&self) -> usize {
+        let (operations, claims) = self.counts();
+        operations * limits::OPERATION_OPENING_BYTES
+            + claims * limits::CLAIM_OPENING_BYTES
+            + self.refused.private_bytes()
     }
 
     /// Operations that took rights away.

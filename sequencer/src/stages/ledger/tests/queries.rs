@@ -1,14 +1,21 @@
 //! What systems ask is answered by the rules, stands in the journal, and reaches its patient; and
 //! nothing is claimed by it.
 
-use model::{Claim, Digest, Label};
+use model::{BatchNumber, Claim, Digest, Label};
 use wire::{Decision, QueryEntry};
 
 use super::*;
+use crate::stages::ledger::decide::ENTRIES_SLACK;
 
 impl Ward {
     pub(super) fn query(&mut self, organisation: &OrganisationId, kind: ClaimKind) -> Answer {
-        let claim = Claim {
+        let organisation = organisation.clone();
+        let claim = self.asked(kind);
+        self.submit(Item::Query(Box::new(Query { organisation, claim })))
+    }
+
+    fn asked(&self, kind: ClaimKind) -> Claim {
+        Claim {
             patient: patient(),
             kind,
             individual: scope::practitioner(&doctor()),
@@ -23,9 +30,7 @@ impl Ward {
             measured: Interval::instant(at(self.now)),
             position: Position(0),
             digest: Digest([5; 31]),
-        };
-        let organisation = organisation.clone();
-        self.submit(Item::Query(Box::new(Query { organisation, claim })))
+        }
     }
 }
 
@@ -69,6 +74,43 @@ fn whoever_is_not_registered_is_told_nothing_and_leaves_no_entry() {
     let Answer::Refused(refusal) = answer else { panic!("{answer:?}") };
     assert_eq!(refusal.code, RejectCode::Identity);
     assert_eq!(ward.entries().len(), entries);
+}
+
+#[test]
+fn a_question_about_somebody_for_another_organisation_than_their_own_has_no_answer() {
+    let mut ward = Ward::open();
+    let entries = ward.entries().len();
+    for individual in [scope::practitioner(&doctor()), scope::device(&device())] {
+        let other = scope::organisation(&OrganisationId::new("other").unwrap());
+        let claim = Claim { individual, organisation: other, ..ward.asked(ClaimKind::Access) };
+        let query = Query { organisation: hospital(), claim };
+        let answer = ward.submit(Item::Query(Box::new(query)));
+        let Answer::Refused(refusal) = answer else { panic!("{answer:?}") };
+        assert_eq!(refusal.code, RejectCode::Malformed);
+    }
+    assert_eq!(ward.entries().len(), entries, "nothing was told, so there is nothing to show");
+}
+
+#[test]
+fn a_window_closes_before_questions_about_many_make_its_private_file_too_long_to_be_read() {
+    let mut ward = Ward::open();
+    ward.query(&hospital(), ClaimKind::Access);
+    let window = ward.close();
+    let one = &window.contents.refused[&patient()][0];
+    let mut ledger = Ledger::new(ledger_config());
+    let closes = |ledger: &Ledger| ledger.must_close_before(at(T0 + 1000), Position(1), 0);
+    let mut asked_about = 0;
+    while !closes(&ledger) {
+        ledger.window.take_refused(PatientIndex::new(asked_about).unwrap(), one.clone());
+        asked_about += 1;
+    }
+    assert_eq!(asked_about, 5_304);
+    // What an item and its close may add behind that still has room.
+    let slack = ENTRIES_SLACK as usize * limits::CLAIM_OPENING_BYTES;
+    assert!(limits::WINDOW_PRIVATE_BYTES_MAX + slack < limits::BATCH_FILE_BYTES_MAX);
+    let t1 = at(T0 + 1000);
+    ledger.absorb(&Entry::Close { batch: BatchNumber(1), t1 }, Position(1), t1).unwrap();
+    assert!(!closes(&ledger), "the next one begins empty");
 }
 
 #[test]

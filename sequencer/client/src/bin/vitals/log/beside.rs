@@ -1,8 +1,8 @@
 //! What stands beside the proven part of a log: what was refused, and what systems asked about.
 
-use client::party::Names;
+use client::party::{Names, actor};
 use model::calendar::Utc;
-use model::{Category, Claim, ClaimKind, Party};
+use model::{Category, Claim, ClaimKind, Party, Word};
 use serde_json::{Value, json};
 use statement::batch::{RefusedAccess, Requester};
 
@@ -38,8 +38,16 @@ fn refused(batch: u64, one: &RefusedAccess, kind: &str, verb: &str) -> Told {
 /// A question of a system: whom it was about is a name if the wallet knows it.
 fn question(batch: u64, one: &RefusedAccess, claim: &Claim, names: &Names) -> Told {
     let RefusedAccess { position, time, requester, uncovered, count, digest } = one;
-    let (at, times, name) = (Utc(*time), times(*count), requester.name());
-    let who = names.of(&Party::Named(claim.individual));
+    let (at, name) = (Utc(*time), requester.name());
+    // Nobody but the asking organisation has its name beside its word.
+    let of = match actor(&format!("organisation:{name}")) {
+        Ok(own) if own == Party::Named(claim.organisation) => format!("organisation {name}"),
+        _ => names.of(&Party::Named(claim.organisation)),
+    };
+    let who = match claim.individual {
+        Word::NOBODY => "anybody".to_owned(),
+        individual => names.of(&Party::Named(individual)),
+    };
     let verb = match claim.kind {
         ClaimKind::Access => "read",
         ClaimKind::Collect => "collect",
@@ -48,17 +56,22 @@ fn question(batch: u64, one: &RefusedAccess, claim: &Claim, names: &Names) -> To
     let categories = Category::ALL.iter().filter(|one| claim.categories.contains(one.only()));
     let categories: Vec<_> = categories.map(|one| one.name()).collect();
     let (what, purpose) = (categories.join(", "), claim.purpose.name());
+    // Questions beyond those that are listed are counted with the last one, and may be others.
+    let more = match count.saturating_sub(1) {
+        0 => String::new(),
+        more => format!("; and {more} more questions that are not listed"),
+    };
     let told = match uncovered {
         None => "yes".to_owned(),
         Some(why) => format!("no, {} ({})", why.sentence(), why.rule()),
     };
     let line = format!(
-        "{at}  batch {batch}  organisation {name} asked{times} whether {who} may {verb} {what} \
-         for {purpose}: it was told {told}"
+        "{at}  batch {batch}  organisation {name} asked whether {who} of {of} may {verb} \
+         {what} for {purpose}: it was told {told}{more}"
     );
     let entry = json!({
         "batch": batch, "time": at.to_string(), "kind": "query", "organisation": name, "who": who,
-        "act": claim.kind.name(), "categories": categories, "purpose": purpose,
+        "of": of, "act": claim.kind.name(), "categories": categories, "purpose": purpose,
         "permitted": uncovered.is_none(), "why": uncovered.map(|why| why.sentence()),
         "rule": uncovered.map(|why| why.rule().to_string()), "count": count,
         "position": position.0, "digest": hex::encode(digest.0),
@@ -72,10 +85,9 @@ fn times(count: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use client::party::actor;
     use model::{
         ClaimKind, Digest, Interval, Label, Millis, OrganisationId, PatientIndex, Position,
-        Purpose, Uncovered, Word,
+        Purpose, Uncovered,
     };
 
     use super::*;
@@ -87,7 +99,7 @@ mod tests {
             patient: PatientIndex::new(7).unwrap(),
             kind: ClaimKind::Access,
             individual: doctor,
-            organisation: Word::from_u64(2),
+            organisation: actor("organisation:ward-3").unwrap().word(),
             care_team: Word::ZERO,
             source: Party::Any,
             categories: Category::Ecg.only(),
@@ -107,24 +119,40 @@ mod tests {
     #[test]
     fn a_question_says_who_asked_whom_about_and_what_it_was_told() {
         let mut names = Names::default();
-        names.learn("practitioner:dr-001", &actor("practitioner:dr-001").unwrap());
+        for name in ["practitioner:dr-001", "organisation:ward-3"] {
+            names.learn(name, &actor(name).unwrap());
+        }
         let yes = describe(4, &asked(None, 1), &names);
         assert!(
             yes.line.ends_with(
-                "batch 4  organisation st-anne asked whether practitioner dr-001 may read ecg for \
-                 treatment: it was told yes"
+                "batch 4  organisation st-anne asked whether practitioner dr-001 of organisation \
+                 ward-3 may read ecg for treatment: it was told yes"
             ),
             "{}",
             yes.line
         );
         assert_eq!(yes.entry["permitted"], true);
         let no = describe(4, &asked(Some(Uncovered::PurposeNotCovered), 3), &names);
-        assert!(no.line.contains("asked, 3 times whether"), "{}", no.line);
         assert!(
-            no.line.ends_with("told no, the rule does not cover this purpose (C2.9)"),
+            no.line.ends_with(
+                "told no, the rule does not cover this purpose (C2.9); and 2 more questions that \
+                 are not listed"
+            ),
             "{}",
             no.line
         );
         assert_eq!(no.entry["rule"], "C2.9");
+        // The asking organisation needs no name of the wallet's.
+        let mut anybody = asked(None, 1);
+        if let Requester::System { claim, .. } = &mut anybody.requester {
+            claim.individual = Word::NOBODY;
+            claim.organisation = actor("organisation:st-anne").unwrap().word();
+        }
+        let told = describe(4, &anybody, &names);
+        assert!(
+            told.line.contains("asked whether anybody of organisation st-anne may read ecg"),
+            "{}",
+            told.line
+        );
     }
 }
