@@ -1,6 +1,7 @@
 //! The streams of a bridge: opened when the first reading of a device and signal comes, and closed
 //! where another patient follows on the device or too many stand.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -252,9 +253,9 @@ impl Streams {
         let line = with_causes(error);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|_, at| at.elapsed() < TOLD_AGAIN_AFTER);
-        if !told.contains_key(&line) {
-            eprintln!("vitals: {}", escape(&line));
-            told.insert(line, Instant::now());
+        if let Entry::Vacant(place) = told.entry(line) {
+            eprintln!("vitals: {}", escape(place.key()));
+            place.insert(Instant::now());
         }
     }
 }
