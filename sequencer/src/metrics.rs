@@ -416,7 +416,7 @@ metrics! {
         "Keys of the configuration that an operator set otherwise (`sequencer tune set`).";
     orders_total: IntCounterVec ["order"], "orders",
         "Orders of operators that were carried out: set and reset of a key, pause, resume, seal, \
-         drain, erase, hold.";
+         drain, erase, destroy-keys, hold.";
     pub withdrawals_unsettled: IntGauge [], "withdrawals",
         "Stops, revocations and denials that are in force and not on the chain yet; of a batch that \
          was assembled before the start every operation is counted.";

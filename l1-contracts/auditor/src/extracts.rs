@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use extract::{CheckedRecord, CheckedStudy, Expected, Fault as LineFault, UsedHeader};
 use l1_contracts::{Deployment, HttpUrl};
-use model::ExitCode;
+use model::{ExitCode, escape};
 use serde::Serialize;
 use statement::scope::header_hash;
 
@@ -56,7 +56,9 @@ pub struct ExtractReport {
 pub const RECORD_NOT_SHOWN: &[&str] = &[
     "that the proofs of the batches hold: `auditor verify` with --data does, and the contract did",
     "that no claim of a batch is left out: the slots' tags show it to whoever has the openings",
-    "refusals: the operator's word",
+    "refusals: the word of whoever signed this file; nothing binds it to the operator",
+    "that a batch without lines does not concern the patient, or that there is no later one: of \
+     those behind the last one with lines nothing is shown, and of no batch that it was read",
     "that every access or collection became a claim",
 ];
 
@@ -171,22 +173,27 @@ impl ExtractReport {
     fn tell_record(&mut self, checked: &CheckedRecord, is_bundle: bool) {
         let CheckedRecord { headers, batches, operations, claims, excluded, refused, gaps, .. } =
             checked;
+        let until = checked.shown_until;
         let (of, [first, last]) = (headers.len(), batches);
         self.add(
             "lines",
             format!(
                 "{claims} collections and accesses ({excluded} counted in public as not covered) \
                  and {operations} consent operations, each the leaf that the header of its batch \
-                 is over; {of} batches of {first} to {last} concern the patient"
+                 is over; {of} batches of {first} to {last} have lines"
             ),
         );
-        let complete = match checked.operations_complete {
-            true => "every one of the record since its enrolment, by its nonce",
-            false => "those of the record's last ones, by its nonce; the first are not in it",
+        let mut complete = match checked.operations_complete {
+            true => format!("every one since the enrolment up to batch {until}, by its nonce"),
+            false => format!("the last ones up to batch {until}, by its nonce, not the first"),
         };
-        self.add("operations", complete.to_owned());
+        if until < *last {
+            let behind = until + 1;
+            complete += &format!("; nothing is shown of batches {behind} to {last}");
+        }
+        self.add("operations", complete);
         self.add("gaps", format!("{gaps} follow from the collections"));
-        self.add("refusals", format!("{refused}, the operator's word"));
+        self.add("refusals", format!("{refused}, the word of whoever signed this file"));
         self.add("signature", "the record's own key signed every line".to_owned());
         if is_bundle {
             self.add("bundle", "each entry is the one that its line makes".to_owned());
@@ -194,11 +201,15 @@ impl ExtractReport {
     }
 
     fn tell_study(&mut self, checked: &CheckedStudy) {
-        let CheckedStudy { rows, participants, claims, root, .. } = checked;
+        let CheckedStudy { study, practitioner, rows, participants, claims, root, .. } = checked;
+        // In the words of whoever made the files, which must not turn a line round or begin one.
+        let [study, practitioner] = [study, practitioner].map(|words| escape(words));
+        self.add("study", format!("{study}, read by practitioner {practitioner} for research"));
         self.add(
             "root",
             format!("0x{} is over {rows} readings and their layout", hex::encode(root)),
         );
+        self.add("times", "they count from what the set says they count from".to_owned());
         self.add("pseudonyms", format!("{participants} are those that the study's key gives"));
         self.add(
             "permits",

@@ -3,13 +3,15 @@
 use std::process::Output;
 
 use auditor::headers::{SavedBatch, save};
-use auditor::{KnownHeaders, audit_record};
-use extract::{Expected, Fault, Names, RecordWriter, Subject, bundle, check_bundle, check_record};
+use auditor::{Colour, KnownHeaders, audit_record};
+use extract::{
+    Expected, Fault, Names, RecordWriter, Subject, bundle, bundle_text, check_bundle, check_record,
+};
 use files::Audience;
 use l1_contracts::Deployment;
-use model::{ChainScope, ExitCode, PatientIndex};
+use model::{ChainScope, Digest, ExitCode, Millis, PatientIndex, Position, PractitionerId};
 use serde_json::Value;
-use statement::batch::PatientOpening;
+use statement::batch::{PatientOpening, RefusedAccess, Requester};
 use statement::eddsa::SecretKey;
 
 use crate::chain::{Live, live};
@@ -26,6 +28,16 @@ fn key() -> SecretKey {
 }
 
 fn write(of: (ChainScope, &str), built: &[Built], change: fn(&mut PatientOpening)) -> String {
+    write_until(of, built, built.len(), change)
+}
+
+/// Of as many batches as are there, with lines of the first ones alone.
+fn write_until(
+    of: (ChainScope, &str),
+    built: &[Built],
+    until: usize,
+    change: fn(&mut PatientOpening),
+) -> String {
     let mut names = Names::default();
     ["practitioner:dr-001", "practitioner:dr-777"].iter().for_each(|name| names.learn(name));
     let mut writer = RecordWriter::new(Subject {
@@ -36,7 +48,7 @@ fn write(of: (ChainScope, &str), built: &[Built], change: fn(&mut PatientOpening
         gap_over_ms: 1000,
         names,
     });
-    for one in built {
+    for one in &built[..until] {
         for opening in &one.openings {
             let mut opening = opening.clone();
             change(&mut opening);
@@ -152,10 +164,50 @@ fn an_operation_that_its_own_writer_leaves_out_is_noticed_by_the_nonce_and_a_cla
 }
 
 #[test]
+fn a_record_that_its_own_writer_ends_at_an_earlier_batch_says_which_and_that_no_later_one_is_shown()
+{
+    let built = World::sound().built;
+    let (deployment, _) = crate::world::deployment(Forge::new().keys());
+    let fingerprint = deployment.fingerprint.to_string();
+    let says = |until| {
+        let text = write_until((a_scope(), &fingerprint), &built, until, |_| ());
+        let report = audit_record(&text, &deployment, None);
+        assert_eq!(report.broken, None);
+        report.text(Colour::Plain)
+    };
+    let [all, cut] = [2, 1].map(says);
+    assert!(all.contains("up to batch 2") && !all.contains("nothing is shown of batches"), "{all}");
+    assert!(all.contains("2 batches of 1 to 2 have lines"), "{all}");
+    assert!(cut.contains("up to batch 1"), "{cut}");
+    assert!(cut.contains("nothing is shown of batches 2 to 2"), "{cut}");
+    assert!(cut.contains("1 batches of 1 to 2 have lines"), "{cut}");
+}
+
+#[test]
+fn a_refusal_of_a_time_outside_of_its_batch_is_named() {
+    let text = write((a_scope(), FINGERPRINT), &World::sound().built, |opening| {
+        opening.refused = vec![RefusedAccess {
+            position: Position(1),
+            time: Millis::from_unix_ms(0),
+            digest: Digest([1; 31]),
+            requester: Requester::Practitioner(PractitionerId::new("dr-001").expect("a name")),
+            uncovered: None,
+            count: 1,
+        }];
+    });
+    assert_eq!(fault(&text).part, "time");
+}
+
+#[test]
 fn a_bundle_holds_with_every_entry_and_names_the_one_that_was_changed() {
     let text = record();
     let made = bundle(&text).expect("lines");
-    let checked = check_bundle(&made.to_string(), &expected()).expect("holds");
+    let written = bundle_text(&text).expect("lines");
+    let checked = check_bundle(&written, &expected()).expect("holds");
+    // To a reader who takes the first of two members it is a document.
+    let twice = written.replacen('{', "{\n  \"type\": \"document\",", 1);
+    let found = check_bundle(&twice, &expected()).expect_err("a member twice");
+    assert_eq!(found.part, "Bundle");
     assert_eq!(checked, check_record(&text, &expected()).expect("holds"));
     let entries = made["entry"].as_array().expect("entries").len();
     assert_eq!(entries, 2 * text.lines().count());
@@ -169,7 +221,8 @@ fn a_bundle_holds_with_every_entry_and_names_the_one_that_was_changed() {
     let change = |change: &dyn Fn(&mut Value)| {
         let mut changed = made.clone();
         change(&mut changed);
-        check_bundle(&changed.to_string(), &expected()).expect_err("changed")
+        let changed = serde_json::to_string_pretty(&changed).expect("JSON");
+        check_bundle(&changed, &expected()).expect_err("changed")
     };
     for at in 0..entries {
         let fault = change(&|made| made["entry"][at]["resource"]["added"] = 1.into());
@@ -228,7 +281,7 @@ async fn the_program_checks_a_record_against_the_chain_against_saved_headers_and
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.status.code(), Some(0), "{said}");
     assert!(said.contains("2 are those of the chain"), "{said}");
-    let as_fhir = bundle(&text).expect("lines").to_string();
+    let as_fhir = bundle_text(&text).expect("lines");
     let done = verify(&live, &as_fhir, &["--rpc", &rpc, "--json"]).await;
     let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!((done.status.code(), &report["broken"]), (Some(0), &Value::Null));
@@ -400,6 +453,36 @@ mod study {
         let zero = format!("\"zero\":{}", at(1000).get());
         let moved = made.proofs.replacen(&zero, &format!("\"zero\":{}", at(3000).get()), 1);
         assert_eq!(part(&made.data, &moved), "reading");
+    }
+
+    #[test]
+    fn accesses_of_another_purpose_are_no_study() {
+        let sound = claims(true, Purpose::Treatment);
+        let treatment = Study { purpose: Purpose::Treatment, ..study() };
+        let made = treatment.export(&expected(), &readings(), &sound).expect("a set");
+        let fault = check_study(&made.data, &made.proofs, &expected()).expect_err("no study");
+        assert_eq!((fault.line, fault.part), (1, "purpose"));
+    }
+
+    #[test]
+    fn times_that_count_from_something_else_are_named() {
+        let sound = claims(true, Purpose::Research);
+        let export = |times| {
+            let study = Study { times, ..study() };
+            study.export(&expected(), &readings(), &sound).expect("a set")
+        };
+        for times in [Times::Relative, Times::Absolute] {
+            let made = export(times);
+            let checked = check_study(&made.data, &made.proofs, &expected()).expect("holds");
+            assert_eq!((checked.study.as_str(), checked.practitioner.as_str()), ("hrv", DOCTOR));
+        }
+        // Half a second later, which the claim covers as well.
+        let made = export(Times::Absolute);
+        let zero = format!("\"zero\":{}", Millis::from_unix_ms(0).get());
+        let later = format!("\"zero\":{}", Millis::from_unix_ms(500).get());
+        let moved = made.proofs.replacen(&zero, &later, 1);
+        let fault = check_study(&made.data, &moved, &expected()).expect_err("another clock");
+        assert_eq!((fault.line, fault.part), (2, "times"));
     }
 
     #[test]

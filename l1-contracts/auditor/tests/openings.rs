@@ -288,6 +288,12 @@ fn readings_are_given_erased_at_their_patients_request_or_withheld() {
     let other = model::PatientIndex::new(PATIENT + 1).expect("24 bits");
     assert_eq!(account(&sign(ErasureRequest { patient: other, ..request }, &key)), Ok(withheld));
 
+    // Signed before the stop: nobody carries it out.
+    let early = ErasureRequest { nonce: opening.record.nonce, ..request };
+    let number = "number of operations";
+    let of = Item::Erasure { file: "a.erasure".to_owned(), part: number };
+    assert_eq!(item(account(&sign(early, &key))), of);
+
     // What no patient signed is no reason to call anything erased.
     let broken = |part| Item::Erasure { file: "a.erasure".to_owned(), part };
     let operator = SecretKey::from_bytes(&[77; 32]);

@@ -45,12 +45,14 @@ pub fn request(
     if record.is_open() {
         return Err(ErasureError::NotStopped);
     }
+    let requested_at = date_back(now);
     let request = ErasureRequest {
         scope: wallet.scope,
         patient: wallet.patient,
         nonce: record.nonce,
-        requested_at: date_back(now),
-        valid_until: now.plus(valid_for_ms),
+        requested_at,
+        // From that time on: whoever asks for the longest validity would be refused for our slack.
+        valid_until: requested_at.plus(valid_for_ms),
     };
     // Told before anybody is asked to sign.
     request.to_bytes()?;
@@ -143,6 +145,7 @@ mod tests {
         assert_eq!(forged.first_difference(&of, CHECKS), Some("key"));
         let borrowed = SignedErasure { public_key: signed.public_key, ..forged };
         assert_eq!(borrowed.first_difference(&of, CHECKS), Some("signature"));
+        assert!(request(&wallet, at(2), 31 * 24 * HOUR).is_ok(), "a month is the most");
         assert!(matches!(request(&wallet, at(2), 0), Err(ErasureError::Request(_))));
         assert!(matches!(request(&wallet, at(2), 32 * 24 * HOUR), Err(ErasureError::Request(_))));
     }

@@ -45,19 +45,22 @@ pub struct UsedHeader {
 pub struct CheckedRecord {
     /// The headers that its lines were held against.
     pub headers: Vec<UsedHeader>,
-    /// First and last batch that it says to have been made from.
+    /// First and last batch that it says to have been made from: the word of whoever signed it.
     pub batches: [u64; 2],
+    /// The last batch that has lines. Whether a later one concerns the patient nothing in the file
+    /// shows: its record is the one of this batch.
+    pub shown_until: u64,
     /// Lines that were opened.
     pub operations: u64,
     /// Likewise.
     pub claims: u64,
     /// Claims that are counted in public as not covered.
     pub excluded: u64,
-    /// Refusals: the operator's word.
+    /// Refusals: the word of whoever signed the file.
     pub refused: u64,
     /// Gaps, which follow from the collections.
     pub gaps: u64,
-    /// Whether the operations are all there are of the record, by its nonce.
+    /// Whether the operations are all there are of the record up to that batch, by its nonce.
     pub operations_complete: bool,
 }
 
@@ -303,7 +306,12 @@ impl<'a> Reading<'a> {
     }
 
     fn refused(&mut self, number: usize, line: RefusedLine, exact: &str) -> Result<(), Fault> {
-        self.of_batch(number, line.batch)?.refused += 1;
+        let open = self.of_batch(number, line.batch)?;
+        open.refused += 1;
+        if !line.is_within(&open.sound.header.window) {
+            let found = "a time outside of it";
+            return Err(Fault::new(number, "time", "a time of the batch's window", found));
+        }
         if !line.holds() {
             return Err(Fault::new(number, "words", "the words of its reason", "others"));
         }
@@ -360,6 +368,7 @@ impl<'a> Reading<'a> {
         let count = self.nonces.len() as u64;
         self.checked.operations_complete = self.enrolled && count == u64::from(line.proof.nonce);
         same(number, &Line::Record(Box::new(line.clone())), exact)?;
+        self.checked.shown_until = batch;
         self.record = Some(line);
         Ok(())
     }

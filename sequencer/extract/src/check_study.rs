@@ -11,14 +11,18 @@ use crate::fault::Fault;
 use crate::proof::SoundHeader;
 use crate::rows::{BLOCK_ROWS, ROWS_HEADER, RowsRoot};
 use crate::study::{
-    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_SCHEMA, covers_device,
-    covers_reading, is_of_study, pseudonym,
+    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_SCHEMA, Times,
+    covers_device, covers_reading, is_number, is_of_study, pseudonym,
 };
 use crate::text::Hex;
 
 /// A data set whose every reading is covered.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CheckedStudy {
+    /// Its name, as the set says.
+    pub study: String,
+    /// Whose accesses the claims are, as the proofs say: each claim has that name's word.
+    pub practitioner: String,
     /// Readings.
     pub rows: u64,
     /// Participants.
@@ -63,8 +67,9 @@ fn read_data(text: &str) -> Result<(DataHead, Vec<&str>), Fault> {
     Ok((head, rows))
 }
 
-/// Checks that each reading of a set is covered by a claim that was proven covered, of the study's
-/// practitioner, purpose, category and time, and of the patient whose pseudonym it is under.
+/// Checks that each reading of a set is covered by a claim that was proven covered, an access of
+/// the study's practitioner for research, of its category and time, and of the patient whose
+/// pseudonym it is under; and that its times count from what the set says that they count from.
 ///
 /// # Errors
 /// [`Fault`] that names the line of the set, or of the proofs.
@@ -74,11 +79,15 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
     if proofs.head.root != head.root {
         return Err(Fault::new(1, "root", "proofs of this data set", "those of another"));
     }
-    let purpose = Purpose::from_name(&head.purpose)
-        .map_err(|_| Fault::new(1, "purpose", "a known purpose", "another"))?;
+    // Whoever permits treatment permits no study.
+    let purpose = Purpose::Research;
+    if head.purpose != purpose.name() {
+        return Err(Fault::new(1, "purpose", purpose.name(), "another"));
+    }
     proofs.check_pseudonyms(&head, of)?;
     let word = scope::actor(ActorKind::Practitioner, &proofs.head.practitioner);
     let mut next = 0_u64;
+    let mut first_times = BTreeMap::new();
     for (line, cover) in &proofs.covers {
         let claim = proofs.sound.claims.get(cover.claim);
         let device = scope::actor(ActorKind::Device, &cover.device);
@@ -94,20 +103,25 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
         };
         for number in cover.first..end {
             let row = rows[number as usize];
-            let holds = proofs.row(row, &head).is_some_and(|found| {
+            let covered = |found: &FoundReading<'_>| {
                 claim.claim.patient.get() == found.patient
                     && covers_reading(claim, found.signal, found.at)
-            });
-            if !holds {
+            };
+            let found = proofs.row(row, &head).filter(covered).ok_or_else(|| {
                 // The head and the columns stand before the first row.
                 let expected = "a reading that its claim covers, of its patient, category and time";
-                return Err(Fault::new(number as usize + 3, "reading", expected, "another"));
-            }
+                Fault::new(number as usize + 3, "reading", expected, "another")
+            })?;
+            let first = first_times.entry(found.participant).or_insert(found.time);
+            *first = found.time.min(*first);
         }
         next = end;
     }
     Fault::count(0, "rows that a claim covers", [head.rows, next])?;
+    check_times(head.times, &proofs.participants, &first_times)?;
     Ok(CheckedStudy {
+        study: head.study,
+        practitioner: proofs.head.practitioner,
         rows: head.rows,
         participants: head.participants,
         claims: proofs.sound.claims.len() as u64,
@@ -116,8 +130,33 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
     })
 }
 
+/// What times count from is what the set says: the head alone says whether they are a calendar's,
+/// and a participant's clock is their first reading. One of whom there is no reading is nobody.
+fn check_times(
+    times: Times,
+    participants: &BTreeMap<String, (usize, Participant)>,
+    first_times: &BTreeMap<&str, u64>,
+) -> Result<(), Fault> {
+    for (name, (line, one)) in participants {
+        let Some(first) = first_times.get(name.as_str()) else {
+            return Err(Fault::new(*line, "participant", "a reading of each", "none of one"));
+        };
+        let (holds, expected) = match times {
+            Times::Absolute => (one.zero == Millis::from_unix_ms(0).get(), "times since 1970"),
+            Times::Relative => (*first == 0, "times since the participant's first reading"),
+        };
+        if !holds {
+            return Err(Fault::new(*line, "times", expected, "others"));
+        }
+    }
+    Ok(())
+}
+
 /// Whose reading a row is, of what and of when.
-struct FoundReading {
+struct FoundReading<'a> {
+    participant: &'a str,
+    /// As it stands in the row.
+    time: u64,
     patient: u32,
     signal: &'static model::Signal,
     at: Millis,
@@ -211,13 +250,91 @@ impl Proofs {
 
     /// The reading of a row; none of a row of another form, or of a category
     /// that the set does not name.
-    fn row(&self, row: &str, head: &DataHead) -> Option<FoundReading> {
+    fn row<'a>(&self, row: &'a str, head: &DataHead) -> Option<FoundReading<'a>> {
         let fields: Vec<_> = row.split(',').collect();
-        let [participant, signal, time, _, unit] = fields[..] else { return None };
+        let [name, signal, time, value, unit] = fields[..] else { return None };
+        // Text would tell what no column is for.
+        if !(value.is_empty() || is_number(value)) {
+            return None;
+        }
         let signal = signal_by_name(signal).ok().filter(|one| one.unit == unit)?;
         let named = head.categories.iter().any(|name| name == signal.category.name());
-        let (_, participant) = self.participants.get(participant).filter(|_| named)?;
-        let at = participant.zero.checked_add(time.parse().ok()?)?;
-        Some(FoundReading { patient: participant.patient, signal, at: Millis::new(at).ok()? })
+        let (_, participant) = self.participants.get(name).filter(|_| named)?;
+        let time: u64 = time.parse().ok()?;
+        let at = Millis::new(participant.zero.checked_add(time)?).ok()?;
+        let patient = participant.patient;
+        Some(FoundReading { participant: name, time, patient, signal, at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "p-00";
+    const AT: u64 = 4_000_000_000_000;
+
+    fn participants(zero: u64) -> BTreeMap<String, (usize, Participant)> {
+        let one = Participant { participant: NAME.to_owned(), patient: 12, zero };
+        [(NAME.to_owned(), (2, one))].into()
+    }
+
+    fn part(times: Times, zero: u64, first: Option<u64>) -> Option<&'static str> {
+        let firsts = first.map(|first| (NAME, first)).into_iter().collect();
+        check_times(times, &participants(zero), &firsts).err().map(|fault| fault.part)
+    }
+
+    #[test]
+    fn times_count_from_what_the_set_says_they_count_from() {
+        let epoch = Millis::from_unix_ms(0).get();
+        assert_eq!(part(Times::Absolute, epoch, Some(AT - epoch)), None);
+        assert_eq!(part(Times::Relative, AT, Some(0)), None);
+        // A clock under the word relative, and days of whoever made the set under absolute.
+        assert_eq!(part(Times::Relative, epoch, Some(AT - epoch)), Some("times"));
+        assert_eq!(part(Times::Absolute, AT, Some(0)), Some("times"));
+        assert_eq!(part(Times::Absolute, epoch + 1, Some(AT - epoch)), Some("times"));
+    }
+
+    #[test]
+    fn a_participant_without_a_reading_is_named() {
+        assert_eq!(part(Times::Relative, AT, None), Some("participant"));
+        assert_eq!(part(Times::Absolute, Millis::from_unix_ms(0).get(), None), Some("participant"));
+    }
+
+    #[test]
+    fn a_value_is_a_number_or_nothing() {
+        let head = DataHead {
+            schema: STUDY_SCHEMA.to_owned(),
+            study: "hrv".to_owned(),
+            purpose: "research".to_owned(),
+            categories: vec!["ecg".to_owned()],
+            times: Times::Relative,
+            participants: 1,
+            rows: 1,
+            block_rows: BLOCK_ROWS,
+            root: Hex([0; 32]),
+        };
+        let proofs = Proofs {
+            head: ProofHead {
+                schema: PROOFS_SCHEMA.to_owned(),
+                chain_id: 5,
+                settlement: Hex([6; 20]),
+                fingerprint: String::new(),
+                practitioner: "dr-study".to_owned(),
+                root: Hex([0; 32]),
+                key: Hex([5; 32]),
+            },
+            participants: participants(AT),
+            sound: SoundClaims::default(),
+            covers: Vec::new(),
+        };
+        let reads = |value: &str| {
+            let row = format!("{NAME},ecg,0,{value},uV");
+            proofs.row(&row, &head).is_some()
+        };
+        assert!(["", "0", "-12", "97.00"].into_iter().all(reads));
+        for other in ["Anna", ".", "-", "1.2.3", "1e5", " 1", "off", "12345678901234567"] {
+            assert!(!reads(other), "{other}");
+        }
     }
 }

@@ -47,7 +47,22 @@ pub fn bundle(record: &str) -> Result<Value, Fault> {
     }))
 }
 
-/// Checks a Bundle: its lines as a record, and each entry to be the one that its line makes.
+/// The Bundle of a record as a text: the only one that [`check_bundle`] takes for it.
+///
+/// # Errors
+/// [`Fault`] as [`bundle`].
+pub fn bundle_text(record: &str) -> Result<String, Fault> {
+    written(&bundle(record)?)
+}
+
+fn written(made: &Value) -> Result<String, Fault> {
+    serde_json::to_string_pretty(made)
+        .map_err(|_| Fault::new(0, "Bundle", "words that can be written", "others"))
+}
+
+/// Checks a Bundle: its lines as a record, each entry to be the one that its line makes, and the
+/// text to be the one that is written of them. A text in which a member stands twice is one value
+/// to this reader and another to the next.
 ///
 /// # Errors
 /// [`Fault`] that names the line; of an entry that no line makes, the number of the entry.
@@ -76,7 +91,7 @@ pub fn check_bundle(text: &str, expected: &Expected) -> Result<CheckedRecord, Fa
         let expected = "the entry that its line makes";
         return Err(Fault::new(at + 1, "entry of the Bundle", expected, "another"));
     }
-    if own != found {
+    if own != found || written(&own)? != text.trim_end() {
         let expected = "the Bundle that its lines make";
         return Err(Fault::new(0, "Bundle", expected, "other words beside its entries"));
     }
@@ -109,7 +124,8 @@ impl Making<'_> {
             Line::Refused(refused) => {
                 let what = if refused.is_question() { "asked" } else { "was refused" };
                 let says = format!(
-                    "{}: {} {what}, {} ({}); the operator's word, which nobody proves",
+                    "{}: {} {what}, {} ({}); the word of whoever signed this \
+                     record, which nobody proves",
                     refused.time, refused.who, refused.why, refused.rule
                 );
                 (self.basic("refusal", &says), format!("batch {}, not proven", refused.batch))

@@ -6,7 +6,7 @@
 use model::calendar::Utc;
 use model::{
     Action, Categories, Category, ClaimKind, ClaimKinds, Interval, Label, Labels, Millis, Party,
-    Purpose, Purposes, Rule, RuleSlot, Uncovered,
+    Purpose, Purposes, Rule, RuleSlot, Uncovered, Window,
 };
 use serde::{Deserialize, Serialize};
 use statement::batch::{RefusedAccess, Requester};
@@ -110,7 +110,8 @@ pub(crate) struct ClaimLine {
     pub(crate) proof: ClaimProof,
 }
 
-/// A refusal, or a question of a system, which reads nothing: the operator's word.
+/// A refusal, or a question of a system, which reads nothing: the word of whoever signed
+/// the file. No commitment binds it to the operator, nor to the batch it is said to be of.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct RefusedLine {
     pub(crate) batch: u64,
@@ -251,7 +252,15 @@ impl RefusedLine {
         self.who.split_once(':').is_some_and(|(kind, _)| kind == SYSTEM)
     }
 
-    /// Whether its words are those of its reason; nothing else of it can be checked.
+    /// Whether its time is of this window, and in the form that is written.
+    pub(crate) fn is_within(&self, window: &Window) -> bool {
+        model::calendar::parse_instant(&self.time).is_ok_and(|instant| {
+            let at = instant.millis();
+            window.t0() <= at && at < window.t1() && Utc(at).to_string() == self.time
+        })
+    }
+
+    /// Whether its words are those of its reason; beside them only its time can be checked.
     pub(crate) fn holds(&self) -> bool {
         let said = (self.why.clone(), self.rule.clone());
         let is_its_reason = match &self.uncovered {

@@ -399,6 +399,15 @@ pub(crate) fn covers_reading(claim: &StudyClaim, signal: &Signal, at: Millis) ->
         && at < measured.until
 }
 
+/// Whether a value is a decimal number as a released reading has it.
+pub(crate) fn is_number(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    digits.len() <= 16
+        && digits.bytes().any(|byte| byte.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.bytes().filter(|byte| *byte == b'.').count() <= 1
+}
+
 pub(crate) fn pseudonym(
     key: &[u8; 32],
     study: &str,
@@ -452,14 +461,9 @@ impl StudyReading {
             return Err(ReadingError::Signal);
         }
         let at = model::calendar::parse_instant(time).map_err(|_| ReadingError::Time)?;
-        let digits = value.strip_prefix('-').unwrap_or(value);
-        let is_number = !digits.is_empty()
-            && digits.len() <= 16
-            && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-            && digits.bytes().filter(|byte| *byte == b'.').count() <= 1;
         let value = match value {
             "off" => "",
-            value if is_number => value,
+            value if is_number(value) => value,
             _ => return Err(ReadingError::Value),
         };
         let (device, value) = (device.to_owned(), value.to_owned());

@@ -77,12 +77,7 @@ pub(crate) fn erase(args: EraseArgs) -> Outcome {
     let answer = order(&asked, erase, signed)?;
     warn(&answer);
     let kept = receipt.map(|path| keep(&path, &answer));
-    let ends = match time(&answer, "last_copy_expires_ms") {
-        Some(at) => {
-            format!("a backup of keys may hold them until {at}: the erasure is complete then")
-        }
-        None => "no backup of keys holds them: the erasure is complete".to_owned(),
-    };
+    let ends = ends(&answer);
     let at = time(&answer, "at_ms").unwrap_or_default();
     let text = format!(
         "erased at {at}, journal position {}; {} keys destroyed; {ends}\nwho read what, when and \
@@ -91,6 +86,25 @@ pub(crate) fn erase(args: EraseArgs) -> Outcome {
     );
     asked.print(&text, &answer);
     kept.unwrap_or(Ok(()))
+}
+
+/// When nobody reads any more what was erased, as far as the node knows.
+pub(super) fn ends(answer: &Value) -> String {
+    let (copies, then) = match time(answer, "last_copy_expires_ms") {
+        Some(at) => (format!("a backup of keys may hold them until {at}"), " then"),
+        None => ("no backup of keys holds them".to_owned(), ""),
+    };
+    match answer["unsealed_frames"].as_bool() {
+        Some(false) => format!("{copies}: the erasure is complete{then}"),
+        Some(true) => format!(
+            "{copies}\nNOT COMPLETE: the journal has frames of before readings were sealed, which \
+             stand in it in the clear, and in its copies, whatever keys are destroyed"
+        ),
+        None => format!(
+            "{copies}\nthe begin of the journal cannot be read here: the erasure is complete{then} \
+             unless it has frames of before readings were sealed, which stand in the clear"
+        ),
+    }
 }
 
 /// Keeps the receipt; the erasure is done whatever becomes of it.
@@ -135,4 +149,22 @@ fn list(asked: &Asked) -> Outcome {
     lines.push(format!("patients erased: {}", answer["patients_erased"]));
     asked.print(&lines.join("\n"), &answer);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::ends;
+
+    #[test]
+    fn an_erasure_is_called_complete_only_where_no_reading_stands_in_the_clear() {
+        let says = |unsealed: serde_json::Value| {
+            ends(&json!({ "last_copy_expires_ms": null, "unsealed_frames": unsealed }))
+        };
+        assert!(says(json!(false)).ends_with(": the erasure is complete"));
+        assert!(says(json!(true)).contains("NOT COMPLETE"));
+        assert!(!says(json!(true)).contains("is complete"));
+        assert!(says(json!(null)).contains("is complete unless"));
+    }
 }

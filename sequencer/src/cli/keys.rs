@@ -9,11 +9,14 @@ use files::Audience;
 use model::{Clock as _, Millis, SystemClock, calendar};
 use sequencer::doors::admin::ask;
 use sequencer::doors::key_desk::KeyDesk;
+use sequencer::doors::orders::Order;
 use sequencer::folder::body_keys;
 use sequencer::folder::layout::Layout;
 use sequencer::node::survey::key_folder;
 use serde_json::{Value, json};
 
+use super::erase::ends;
+use super::orders::{Signed, order};
 use super::outcome::{Asked, Outcome, failed, runtime, unavailable, usage};
 
 /// Largest backup that is read.
@@ -34,8 +37,8 @@ pub(crate) enum KeysCommand {
     Backup(BackupArgs),
     /// Makes the key folder of a stopped node whole from a backup; what was destroyed stays so.
     Restore(RestoreArgs),
-    /// Erases patients: destroys every key of theirs, of a running or stopped node, and says until
-    /// when a copy may exist.
+    /// Destroys every key of patients, of a running node, without a request of theirs, and says until
+    /// when a copy may exist; none of a patient on whom a legal hold is.
     Destroy(DestroyArgs),
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct RestoreArgs {
 #[derive(Args)]
 pub(crate) struct DestroyArgs {
     #[command(flatten)]
+    signed: Signed,
+    #[command(flatten)]
     asked: Asked,
     /// The patient's index; as often as there are patients.
     #[arg(long = "patient", value_name = "INDEX", required = true)]
@@ -92,7 +97,7 @@ pub(crate) fn run(command: KeysCommand) -> Outcome {
         }
         KeysCommand::Backup(args) => backup(&args),
         KeysCommand::Restore(args) => restore_keys(&args),
-        KeysCommand::Destroy(args) => destroy(&args),
+        KeysCommand::Destroy(args) => destroy(args),
     }
 }
 
@@ -167,18 +172,13 @@ fn backup(args: &BackupArgs) -> Outcome {
     Ok(())
 }
 
-fn destroy(args: &DestroyArgs) -> Outcome {
-    let patients: Vec<String> = args.patients.iter().map(u32::to_string).collect();
-    let found = answer(&args.asked, &format!("destroy-keys {}", patients.join(",")))?;
-    let ends = match time(&found, "last_copy_expires_ms") {
-        Some(at) => {
-            format!("a backup of keys may hold them until {at}: the erasure is complete then")
-        }
-        None => "no backup of keys holds them: the erasure is complete".to_owned(),
-    };
+/// Asks the node and never its folder: it knows whom a legal hold is on, and writes down who asked.
+fn destroy(DestroyArgs { signed, asked, patients }: DestroyArgs) -> Outcome {
+    let found = order(&asked, Order::DestroyKeys { patients }, signed)?;
+    let ends = ends(&found);
     let text =
         format!("{} keys of {} patients destroyed; {ends}", found["keys"], found["patients"]);
-    args.asked.print(&text, &found);
+    asked.print(&text, &found);
     Ok(())
 }
 

@@ -646,7 +646,7 @@ pub(crate) const PEER_UNKNOWN: Unserved = Unserved {
 const ORDERS: &[&str] = &["order JSON"];
 
 /// Requests about the keys of bodies.
-const KEYS: &[&str] = &["keys", "backup-keys", "destroy-keys"];
+const KEYS: &[&str] = &["keys", "backup-keys"];
 
 /// What the admin socket answers other than the thing asked for; `code` is the whole text, or in
 /// brackets what it is made of.

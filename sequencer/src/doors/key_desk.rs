@@ -1,8 +1,9 @@
-//! What an operator asks of the keys of frame bodies: how they stand, a backup of them, and that a
-//! patient's are destroyed. A running node answers through its socket; of a stopped one the command
-//! opens the key folder itself and asks the same.
+//! What an operator asks of the keys of frame bodies: how they stand, and a backup of them. A running
+//! node answers through its socket; of a stopped one the command opens the key folder itself and
+//! asks the same. That a patient's are destroyed is an order to a running node alone, which knows
+//! whom a legal hold is on: no request of this desk reaches [`KeyDesk::destroy`].
 //!
-//! One request a line: `keys`, `backup-keys KEY UNIX_MS PATH`, `destroy-keys INDEX,INDEX..`.
+//! One request a line: `keys`, `backup-keys KEY UNIX_MS PATH`.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,9 +15,6 @@ use model::{Clock as _, Millis, PatientIndex, SystemClock, with_causes};
 use serde_json::{Value, json};
 
 use crate::folder::snapshots::SnapshotHead;
-
-/// Patients whose keys one request destroys at most: it has to fit into a line.
-pub const DESTROYED_MAX: usize = 1_000;
 
 /// Answers from the keys.
 #[derive(Clone, Debug)]
@@ -39,7 +37,6 @@ impl KeyDesk {
         match word {
             "keys" => Some(Ok(self.status(now))),
             "backup-keys" => Some(self.backup(rest, now)),
-            "destroy-keys" => Some(self.destroy_named(rest, now)),
             _ => None,
         }
     }
@@ -90,6 +87,15 @@ impl KeyDesk {
         self.keys.newest(patient).is_some()
     }
 
+    /// Erases what a release of before wrote of readings under a key that is not the patient's:
+    /// where keys went and this did not, it is done without anybody asking again.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn erase_states(&self) -> io::Result<()> {
+        erase_states(&self.snapshots)
+    }
+
     /// Destroys every key of these patients, and what a release of before wrote of their readings
     /// under another. Blocks for as long as the disk takes.
     ///
@@ -98,27 +104,12 @@ impl KeyDesk {
     pub fn destroy(&self, patients: &[PatientIndex], now: Millis) -> Result<Destroyed, String> {
         let destroyed = self.keys.destroy(patients, now);
         // Also where that failed half-way: it is finished without anybody asking again.
-        let erased = erase_states(&self.snapshots);
+        let erased = self.erase_states();
         let destroyed = destroyed.map_err(|error| with_causes(&error))?;
         erased.map_err(|error| {
             format!("the keys are destroyed, and a snapshot cannot be erased: {error}; ask again")
         })?;
         Ok(destroyed)
-    }
-
-    fn destroy_named(&self, rest: &str, now: Millis) -> Result<Value, String> {
-        let patients: Option<Vec<_>> = rest.split(',').map(patient).collect();
-        let patients = patients.filter(|some| some.len() <= DESTROYED_MAX);
-        let patients = patients.ok_or_else(|| {
-            format!("expected 1 to {DESTROYED_MAX} patient indices below 2^24, with commas between")
-        })?;
-        let destroyed = self.destroy(&patients, now)?;
-        Ok(json!({
-            "schema": "vitals-keys-destroyed-1",
-            "patients": patients.len(),
-            "keys": destroyed.keys,
-            "last_copy_expires_ms": destroyed.copies_until.map(Millis::unix_ms),
-        }))
     }
 }
 
@@ -152,10 +143,6 @@ fn seals_readings(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn patient(text: &str) -> Option<PatientIndex> {
-    text.trim().parse().ok().and_then(|index| PatientIndex::new(index).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,14 +165,14 @@ mod tests {
         assert_eq!(desk.answer(&request).unwrap().unwrap()["expires_ms"], json!(expires));
         let again = desk.answer(&request).unwrap().unwrap_err();
         assert!(again.contains("found one"), "{again}");
-        let destroyed = desk.answer("destroy-keys 5,6").unwrap().unwrap();
-        assert_eq!(destroyed["last_copy_expires_ms"], json!(expires), "the backup is a copy");
+        assert!(desk.answer("destroy-keys 5,6").is_none(), "it does not know whom a hold is on");
+        let patients = [5, 6].map(|index| PatientIndex::new(index).unwrap());
+        let destroyed = desk.destroy(&patients, SystemClock.now()).unwrap();
+        let until = destroyed.copies_until.map(Millis::unix_ms);
+        assert_eq!(until, Some(expires), "the backup is a copy");
         assert!(!state.exists(), "a state with readings goes");
         assert!(sealed.exists() && path.exists(), "and nothing else");
-        for wrong in ["destroy-keys", "destroy-keys 5,", "destroy-keys 16777216", "backup-keys 1 2"]
-        {
-            let said = desk.answer(wrong).unwrap().unwrap_err();
-            assert!(said.contains("expected"), "{said}");
-        }
+        let said = desk.answer("backup-keys 1 2").unwrap().unwrap_err();
+        assert!(said.contains("expected"), "{said}");
     }
 }

@@ -50,6 +50,11 @@ pub enum Order {
         /// Their signed request, in hex.
         request: String,
     },
+    /// Every key of these patients is to be destroyed, without a request of theirs.
+    DestroyKeys {
+        /// Whose.
+        patients: Vec<u32>,
+    },
     /// A legal hold is to be set or cleared, for the reason that is given with the order.
     Hold {
         /// On whose readings.
@@ -73,8 +78,8 @@ pub enum HoldOrder {
 
 impl Order {
     /// Words of all that change something, as metrics and the log of orders have them.
-    pub const WORDS: [&str; 8] =
-        ["set", "reset", "pause", "resume", "seal", "drain", "erase", "hold"];
+    pub const WORDS: [&str; 9] =
+        ["set", "reset", "pause", "resume", "seal", "drain", "erase", "destroy-keys", "hold"];
 
     /// Its word.
     pub fn word(&self) -> &'static str {
@@ -88,6 +93,7 @@ impl Order {
             Order::Seal => "seal",
             Order::Drain => "drain",
             Order::Erase { .. } => "erase",
+            Order::DestroyKeys { .. } => "destroy-keys",
             Order::Hold { .. } => "hold",
             Order::Holds => "holds",
         }
@@ -186,7 +192,8 @@ mod tests {
         let set = Order::Set { key: "log.level".into(), value: "warn".into() };
         let erase = Order::Erase { patient: 7, request: "00ff".into() };
         let hold = Order::Hold { patient: 7, change: HoldOrder::Clear };
-        let others = [Order::List, Order::Reset { key: None }, Order::Pause, Order::Drain];
+        let destroy = Order::DestroyKeys { patients: vec![7, 8] };
+        let others = [destroy, Order::List, Order::Reset { key: None }, Order::Pause, Order::Drain];
         let orders = others.into_iter().chain([set, erase, hold, Order::Holds]);
         for order in orders {
             // What a client says of its user and process is not asked.
@@ -232,6 +239,7 @@ mod tests {
             Order::Seal,
             Order::Drain,
             Order::Erase { patient: 0, request: String::new() },
+            Order::DestroyKeys { patients: Vec::new() },
             Order::Hold { patient: 0, change: HoldOrder::Set },
         ];
         assert_eq!(all.map(|order| order.word()), Order::WORDS);

@@ -24,11 +24,18 @@ use crate::stages::deliver::ReceiptHub;
 use crate::stages::ingest::{Admit, AdmitError};
 use crate::stages::ledger::{Answer, Erasures, Item, LedgerView, NotErased, Tombstone};
 
+/// Patients whose keys one order destroys at most: it has to fit into a line.
+const DESTROYED_MAX: usize = 1_000;
+
 /// Why nothing is erased, or no hold is changed.
 #[derive(Debug, Error)]
 pub(super) enum ErasingError {
     #[error("expected a patient index below 2^24")]
     Patient(#[from] IdError),
+    #[error("expected 1 to {DESTROYED_MAX} patients, found {0}")]
+    Patients(usize),
+    #[error("expected no legal hold on patient {patient}, found one since {}", calendar::Utc(*since))]
+    Held { patient: u32, since: Millis },
     #[error("expected a signed request to erase, as `vitals consent erase` writes it")]
     Hex(#[from] hex::FromHexError),
     #[error("expected a signed request to erase, as `vitals consent erase` writes it")]
@@ -92,6 +99,41 @@ impl Erasing {
         done.unwrap_or_else(|_| Err(ErasingError::Keys(ORDER_PANICKED.code.into())))
     }
 
+    /// Destroys every key of these patients, which needs no request of theirs; not of one whom a
+    /// legal hold is on, nor then of the others.
+    pub(super) async fn destroy_named(&self, patients: &[u32]) -> Result<Value, ErasingError> {
+        if !(1..=DESTROYED_MAX).contains(&patients.len()) {
+            return Err(ErasingError::Patients(patients.len()));
+        }
+        let patients = patients.iter().map(|index| PatientIndex::new(*index));
+        let patients = patients.collect::<Result<Vec<_>, _>>()?;
+        let erasures = self.view.erasures();
+        let held = |patient: &PatientIndex| Some((*patient, erasures.hold(*patient)?.since));
+        if let Some((patient, since)) = patients.iter().find_map(held) {
+            return Err(ErasingError::Held { patient: patient.get(), since });
+        }
+        let erasing = self.clone();
+        let done = move || {
+            let destroyed = erasing.keys.destroy(&patients, erasing.clock.now())?;
+            Ok(json!({
+                "schema": "vitals-keys-destroyed-1",
+                "patients": patients.len(),
+                "keys": destroyed.keys,
+                "last_copy_expires_ms": destroyed.copies_until.map(Millis::unix_ms),
+                "unsealed_frames": erasing.unsealed_frames(),
+            }))
+        };
+        let done = tokio::task::spawn_blocking(done).await;
+        let done = done.unwrap_or_else(|_| Err(ORDER_PANICKED.code.into()));
+        done.map_err(ErasingError::Refused)
+    }
+
+    /// Whether the journal has readings that no key was ever over; none where nobody can tell,
+    /// because its first files are not here. Blocks for as long as the disk takes.
+    fn unsealed_frames(&self) -> Option<bool> {
+        self.hub.has_unsealed_frames().ok()
+    }
+
     async fn journal(&self, signed: SignedErasure) -> Result<Tombstone, ErasingError> {
         self.check_settled(signed.request.patient)?;
         match self.admit.submit(Item::Erase(Box::new(signed))).await? {
@@ -133,6 +175,7 @@ impl Erasing {
             "request": hex::encode(of.digest.0),
             "keys": destroyed.keys,
             "last_copy_expires_ms": destroyed.copies_until.map(Millis::unix_ms),
+            "unsealed_frames": self.unsealed_frames(),
             "receipt": receipt,
             "not_receipted": why,
         }))
@@ -185,8 +228,16 @@ impl Erasing {
 /// takes. A disk that refuses keeps nobody else from being served: nothing of an erased patient is
 /// released, whatever keys there are, and it is tried again.
 pub(super) fn destroy_again(keys: &KeyDesk, erasures: &Erasures, now: Millis) {
+    if erasures.erased().next().is_none() {
+        return;
+    }
     let here: Vec<_> = erasures.erased().filter(|patient| keys.has_keys_of(*patient)).collect();
     if here.is_empty() {
+        // A disk that took the keys may have refused these.
+        if let Err(error) = keys.erase_states() {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "a snapshot with readings of who is erased cannot be erased");
+        }
         return;
     }
     let patients = here.len();

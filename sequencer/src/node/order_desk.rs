@@ -111,6 +111,11 @@ impl OrderDesk {
                 self.0.parts.orders.count(order.word());
                 return Ok(Ok(answer));
             }
+            (None, Order::DestroyKeys { patients }) => {
+                let answer = self.0.parts.erasing.destroy_named(patients).await?;
+                self.0.parts.orders.count(order.word());
+                return Ok(Ok(answer));
+            }
             (None, Order::Hold { patient, change }) => {
                 let change = match change {
                     HoldOrder::Set => HoldChange::Set,
@@ -169,6 +174,8 @@ impl Desk {
             Order::Holds => return Ok(Some(self.parts.erasing.holds())),
             // Whose it is stands in the journal, if it is carried out.
             Order::Erase { .. } | Order::Hold { .. } => self.note_asked(order.word(), who)?,
+            // Whose they are stands in the ledger of keys.
+            Order::DestroyKeys { .. } => self.note_asked(order.word(), who)?,
             Order::Seal => self.note("seal", who)?,
             Order::Drain => self.begin_drain(&in_force, who)?,
         }

@@ -283,6 +283,29 @@ impl ReceiptHub {
         Ok(StoredGroup { identity, first, salt, entries })
     }
 
+    /// Whether readings stand in the journal in the clear, as a release before they were sealed
+    /// wrote them: the first frame tells, because no release goes back. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`ReceiptHub::stored_group`]: what is archived or given up tells nothing.
+    pub fn has_unsealed_frames(&self) -> Result<bool, AgainError> {
+        let last = self.shared.journal.head_group();
+        let (mut position, mut number) = (Position(1), 0);
+        while number < last {
+            let group = self.stored_group(position)?;
+            for placed in &group.entries {
+                match placed.entry {
+                    Entry::Frame(_) => return Ok(true),
+                    Entry::SealedFrame(_) => return Ok(false),
+                    _ => {}
+                }
+            }
+            number = group.identity.group;
+            position = Position(group.first.0 + group.entries.len() as u64);
+        }
+        Ok(false)
+    }
+
     /// The frame at a position, its readings in the clear; none if something else stands there.
     ///
     /// # Errors

@@ -89,8 +89,10 @@ fn check_request(
     (file, signed): (&str, &SignedErasure),
 ) -> Result<(), Broken> {
     let record = &named.opening.record;
-    // An open record has seen fewer operations than the stopped one that the request is about.
-    let nonce = if record.is_open() { signed.request.nonce } else { record.nonce };
+    // An open record has seen fewer operations than the stopped one that the request is about: one
+    // that was signed at this number, or before, was signed of an open record.
+    let least = record.nonce.saturating_add(1);
+    let nonce = if record.is_open() { least.max(signed.request.nonce) } else { record.nonce };
     let of = ErasureOf {
         scope: batch.context.scope,
         patient: named.opening.patient,

@@ -139,8 +139,7 @@ impl Findings {
                 continue;
             };
             let (at, receipt) = (Utc(*time), receipt.display().to_string());
-            let of = ErasureOf { nonce: request.request.nonce, ..about };
-            let asked = match request.first_difference(&of, CHECKS) {
+            let asked = match request.first_difference(&about, CHECKS) {
                 None => "at your signed request".to_owned(),
                 Some(part) => {
                     self.contradicted = true;
@@ -363,6 +362,9 @@ mod tests {
         let forged = found(Some(about(&own)), &other);
         assert!(forged.contradicted, "the node shows a request that another key signed");
         assert!(forged.notes[0].contains("NOT AT YOUR REQUEST"), "{:?}", forged.notes);
+        // Signed at another number of operations, so of a record that was still open.
+        let early = found(Some(ErasureOf { nonce: 4, ..about(&own) }), &own);
+        assert!(early.contradicted, "the node shows a request that it should have refused");
         // Of a record that no batch shows as stopped nobody can tell.
         let early = found(None, &own);
         assert_eq!((early.notes.len(), early.not_compared.len()), (0, 1));

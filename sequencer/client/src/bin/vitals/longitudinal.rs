@@ -244,15 +244,14 @@ impl WriteRecord {
         };
         put(&self.out, text.as_bytes())?;
         let Some(path) = &self.fhir else { return Ok(()) };
-        let bundle = serde_json::to_vec_pretty(&extract::bundle(text)?)?;
-        put(path, &bundle)
+        put(path, extract::bundle_text(text)?.as_bytes())
     }
 
     fn report(&self, written: &Written) -> Report {
         let Written { batches, concerned, claims, operations, refused } = written;
         let mut text = format!(
             "{concerned} of {batches} batches concern the record: {operations} consent operations, \
-             {claims} collections and accesses, {refused} refusals (the operator's word)\nwritten \
+             {claims} collections and accesses, {refused} refusals (in this file your word)\nwritten \
              to {}, signed",
             self.out.display()
         );

@@ -1,5 +1,6 @@
 //! `vitals study key | claims | export`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -126,6 +127,21 @@ struct Participant {
     readings: PathBuf,
 }
 
+impl Plan {
+    /// Of one who stands in it twice each reading would count twice.
+    fn check_participants(&self) -> anyhow::Result<()> {
+        let mut named = BTreeSet::new();
+        for Participant { patient, .. } in &self.participants {
+            let is_new = named.insert(*patient);
+            anyhow::ensure!(
+                is_new,
+                "expected each participant once, found patient {patient} twice"
+            );
+        }
+        Ok(())
+    }
+}
+
 fn relative() -> Times {
     Times::Relative
 }
@@ -209,6 +225,7 @@ impl Export {
         let plan: Plan = serde_json::from_slice(&bytes).with_context(what)?;
         let is_known = plan.schema == PLAN_SCHEMA;
         anyhow::ensure!(is_known, "{}: expected schema {PLAN_SCHEMA}, found another", what());
+        plan.check_participants().with_context(what)?;
         Ok(plan)
     }
 
@@ -287,4 +304,23 @@ fn report(made: &StudyFiles, [data, proofs]: [&Path; 2]) -> Report {
         "proofs": proofs.to_string(),
     });
     Report::success(text, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_names_a_patient_twice_is_refused() {
+        let plan = |second: u32| -> Plan {
+            let one = |patient: u32| json!({ "patient": patient, "readings": "p.csv" });
+            serde_json::from_value(json!({
+                "schema": PLAN_SCHEMA, "name": "hrv", "practitioner": "dr-001",
+                "categories": ["ecg"], "participants": [one(7), one(second)],
+            }))
+            .unwrap()
+        };
+        assert!(plan(8).check_participants().is_ok());
+        assert!(plan(7).check_participants().unwrap_err().to_string().contains("patient 7 twice"));
+    }
 }
