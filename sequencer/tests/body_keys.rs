@@ -80,7 +80,7 @@ async fn keys_are_backed_up_and_destroyed_beside_a_running_node_and_brought_back
     drop(edge);
     node.stop().await.unwrap();
     // Of a stopped node nobody knows whom a legal hold is on.
-    check(&keys(&site, &["destroy", "--patient", &patient]), 3, "start the node");
+    check(&keys(&site, &["destroy", "--patient", &patient]), 3, "start it again");
     // Neither a restart nor the backup brings it back, and the node goes on.
     check(&keys(&site, &["restore", &backup, "--secret", &secret]), 0, "1 were destroyed");
     let (node, edge) = site.start().await;

@@ -79,6 +79,26 @@ fn opening(node: &Node, number: u64) -> PatientOpening {
     private.open(&scope, key).unwrap().expect("the patient's opening")
 }
 
+/// The keys went and a state of a release before did not, as on a disk that was full: the next
+/// start erases it although no key is left.
+async fn check_old_state_goes(site: &Site) {
+    let state = site.layout.snapshots().join("0000000000000001.snapshot");
+    files::create(&state, b"VITLSNAP\0\0\0\x01 readings", files::Audience::Owner).unwrap();
+    let (node, edge) = site.start().await;
+    assert!(!state.exists(), "it goes although no key is left");
+    drop(edge);
+    node.stop().await.unwrap();
+}
+
+/// What the hold keeps from being destroyed, and who asked.
+async fn check_held_keys_stay(site: &Site, node: &Node, index: &str) {
+    let destroy = ["keys", "destroy", "--patient", index, "--as", "anna"];
+    check(&run(site, &destroy), 1, "expected no legal hold on patient");
+    assert!(opens(site, node, 1).await, "the hold keeps them from whoever destroys keys, too");
+    let log = std::fs::read_to_string(site.layout.operator_log()).unwrap();
+    assert!(log.contains("\"order\":\"destroy-keys\""), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_back_brings_them_back()
 {
@@ -102,11 +122,7 @@ async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_bac
     close_and_settle(&node).await;
     check(&hold("set", "a claim is pending"), 0, "the legal hold is set");
     check(&run(&site, &erase), 1, "expected no legal hold, found one since");
-    let destroy = ["keys", "destroy", "--patient", &index, "--as", "anna"];
-    check(&run(&site, &destroy), 1, "expected no legal hold on patient");
-    assert!(opens(&site, &node, 1).await, "the hold keeps them from whoever destroys keys, too");
-    let log = std::fs::read_to_string(site.layout.operator_log()).unwrap();
-    assert!(log.contains("\"order\":\"destroy-keys\""), "{log}");
+    check_held_keys_stay(&site, &node, &index).await;
     let held = check(&run(&site, &["hold", "list"]), 0, "because a claim is pending");
     assert!(held.contains("by anna (user ") && held.contains("patients erased: 0"), "{held}");
     check(&hold("clear", "it was withdrawn"), 0, "is cleared");
@@ -146,12 +162,5 @@ async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_bac
     check(&run(&site, &["keys", "status"]), 0, "patients destroyed: 1");
     drop(edge);
     node.stop().await.unwrap();
-
-    // The keys went and a state of a release before did not, as on a disk that was full.
-    let state = site.layout.snapshots().join("0000000000000001.snapshot");
-    files::create(&state, b"VITLSNAP\0\0\0\x01 readings", files::Audience::Owner).unwrap();
-    let (node, edge) = site.start().await;
-    assert!(!state.exists(), "it goes although no key is left");
-    drop(edge);
-    node.stop().await.unwrap();
+    check_old_state_goes(&site).await;
 }
