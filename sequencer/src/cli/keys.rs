@@ -37,8 +37,8 @@ pub(crate) enum KeysCommand {
     Backup(BackupArgs),
     /// Makes the key folder of a stopped node whole from a backup; what was destroyed stays so.
     Restore(RestoreArgs),
-    /// Destroys every key of patients, of a running node, without a request of theirs, and says until
-    /// when a copy may exist; none of a patient on whom a legal hold is.
+    /// Destroys every key of patients, of a running node, without a request of theirs, and says
+    /// until when a copy may exist; none of a patient on whom a legal hold is.
     Destroy(DestroyArgs),
 }
 

@@ -1,7 +1,7 @@
-//! What an operator asks of the keys of frame bodies: how they stand, and a backup of them. A running
-//! node answers through its socket; of a stopped one the command opens the key folder itself and
-//! asks the same. That a patient's are destroyed is an order to a running node alone, which knows
-//! whom a legal hold is on: no request of this desk reaches [`KeyDesk::destroy`].
+//! What an operator asks of the keys of frame bodies: how they stand, and a backup of them. A
+//! running node answers through its socket; of a stopped one the command opens the key folder
+//! itself and asks the same. That a patient's are destroyed is an order to a running node alone,
+//! which knows whom a legal hold is on: no request of this desk reaches [`KeyDesk::destroy`].
 //!
 //! One request a line: `keys`, `backup-keys KEY UNIX_MS PATH`.
 

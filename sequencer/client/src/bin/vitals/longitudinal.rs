@@ -251,8 +251,8 @@ impl WriteRecord {
         let Written { batches, concerned, claims, operations, refused } = written;
         let mut text = format!(
             "{concerned} of {batches} batches concern the record: {operations} consent operations, \
-             {claims} collections and accesses, {refused} refusals (in this file your word)\nwritten \
-             to {}, signed",
+             {claims} collections and accesses, {refused} refusals (in this file your word)\n\
+             written to {}, signed",
             self.out.display()
         );
         if let Some(path) = &self.fhir {

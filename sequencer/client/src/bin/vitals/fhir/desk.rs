@@ -230,7 +230,8 @@ impl Prepared {
     }
 
     /// The id of the resource: of its receipt and its name, or its content, so that the same has
-    /// the same id when it is posted again, and nothing else has it. Nobody finds a name by it who does not have the receipt.
+    /// the same id when it is posted again, and nothing else has it. Nobody finds a name by it who
+    /// does not have the receipt.
     fn id(&self, receipt: &str) -> String {
         let mut hasher = blake3::Hasher::new();
         hasher.update(receipt.as_bytes()).update(&self.id_salt);
