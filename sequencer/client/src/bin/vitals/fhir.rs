@@ -63,7 +63,7 @@ const LIFETIME_MS_MAX: u64 = 3_600_000;
 /// keys of --jwks; --open asks for none, on a loopback address.
 ///
 ///   vitals fhir --listen 127.0.0.1:8080 --map map.toml --jwks jwks.json \
-///       --issuer https://auth.example.org --state state --node HOST:PORT --identity DIR
+///       --issuer "$ISSUER" --state state --node HOST:PORT --identity DIR
 ///   curl -H 'Content-Type: application/fhir+json' -H "Authorization: Bearer $TOKEN" \
 ///       --data @heart-rate.json http://127.0.0.1:8080/fhir/Observation
 #[derive(Args)]
