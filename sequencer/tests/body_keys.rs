@@ -5,10 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use sequencer::node::NodeError;
-use sequencer::stages::ledger::Answer;
-use wire::Entry;
 
-use crate::support::Site;
+use crate::support::{Site, check_output, opens};
 
 fn keys(site: &Site, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
@@ -19,28 +17,8 @@ fn keys(site: &Site, words: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-#[track_caller]
-fn check(output: &Output, code: i32, words: &str) -> String {
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(said.contains(words), "expected {words:?} in {said:?}");
-    said
-}
-
 fn text(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// Whether the frame with this sequence opens for a node.
-async fn opens(site: &Site, node: &sequencer::node::Node, sequence: u64) -> bool {
-    let answer = node.submit(site.frame(sequence)).await.unwrap();
-    let Answer::FrameDuplicate { place, .. } = answer else { panic!("frame {sequence} is stored") };
-    match node.entry(place.find().unwrap()).unwrap() {
-        Entry::Frame(_) => true,
-        Entry::SealedFrame(_) => false,
-        other => panic!("expected a frame, found {other:?}"),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,13 +27,17 @@ async fn keys_are_backed_up_and_destroyed_beside_a_running_node_and_brought_back
     let site = Site::new().await;
     let (node, edge) = site.start().await;
     node.submit(site.frame(1)).await.unwrap();
-    check(&keys(&site, &["status"]), 0, "1 keys of 1 patients in 1 epochs, 1 of them in no backup");
+    check_output(
+        &keys(&site, &["status"]),
+        0,
+        "1 keys of 1 patients in 1 epochs, 1 of them in no backup",
+    );
     let [secret, backup] = ["recovery.key", "keys.backup"].map(|name| text(&site.beside(name)));
-    let public = check(&keys(&site, &["recovery-key", &secret]), 0, "");
+    let public = check_output(&keys(&site, &["recovery-key", &secret]), 0, "");
     let make = ["backup", &backup, "--to", public.trim(), "--expires", "1d"];
-    check(&keys(&site, &make), 0, "1 keys in");
-    check(&keys(&site, &make), 1, "found one");
-    check(&keys(&site, &["status"]), 0, "0 of them in no backup");
+    check_output(&keys(&site, &make), 0, "1 keys in");
+    check_output(&keys(&site, &make), 1, "found one");
+    check_output(&keys(&site, &["status"]), 0, "0 of them in no backup");
     assert!(opens(&site, &node, 1).await);
 
     // The disk of the key folder is gone: the start says so, and what to do.
@@ -64,15 +46,24 @@ async fn keys_are_backed_up_and_destroyed_beside_a_running_node_and_brought_back
     std::fs::remove_dir_all(site.layout.body_keys()).unwrap();
     let refused = site.start_error().await;
     assert!(matches!(refused, NodeError::BodyKeys(_)), "{refused:?}");
-    check(&keys(&site, &["restore", &backup, "--secret", &secret]), 0, "1 keys brought back");
+    check_output(
+        &keys(&site, &["restore", &backup, "--secret", &secret]),
+        0,
+        "1 keys brought back",
+    );
     let (node, edge) = site.start().await;
     assert!(opens(&site, &node, 1).await);
     // In use: a restore is for a stopped node.
-    check(&keys(&site, &["restore", &backup, "--secret", &secret]), 3, "a node is running there");
+    check_output(
+        &keys(&site, &["restore", &backup, "--secret", &secret]),
+        3,
+        "a node is running there",
+    );
 
     let patient = crate::support::stream_key().patient.get().to_string();
     // The one that was brought back, and that of the epoch which began with it.
-    let said = check(&keys(&site, &["destroy", "--patient", &patient]), 0, "2 keys of 1 patients");
+    let said =
+        check_output(&keys(&site, &["destroy", "--patient", &patient]), 0, "2 keys of 1 patients");
     assert!(said.contains("a backup of keys may hold them until"), "{said}");
     assert!(!opens(&site, &node, 1).await, "erased");
     node.submit(site.frame(2)).await.unwrap();
@@ -80,9 +71,9 @@ async fn keys_are_backed_up_and_destroyed_beside_a_running_node_and_brought_back
     drop(edge);
     node.stop().await.unwrap();
     // Of a stopped node nobody knows whom a legal hold is on.
-    check(&keys(&site, &["destroy", "--patient", &patient]), 3, "start it again");
+    check_output(&keys(&site, &["destroy", "--patient", &patient]), 3, "start it again");
     // Neither a restart nor the backup brings it back, and the node goes on.
-    check(&keys(&site, &["restore", &backup, "--secret", &secret]), 0, "1 were destroyed");
+    check_output(&keys(&site, &["restore", &backup, "--secret", &secret]), 0, "1 were destroyed");
     let (node, edge) = site.start().await;
     assert!(!opens(&site, &node, 1).await && opens(&site, &node, 2).await);
     node.submit(site.frame(3)).await.unwrap();
@@ -92,6 +83,6 @@ async fn keys_are_backed_up_and_destroyed_beside_a_running_node_and_brought_back
     let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
     let dir = site.layout.folder().display().to_string();
     let output = command.args(["journal", "check", "--full", "--dir", &dir]).output().unwrap();
-    let said = check(&output, 0, "1 frames whose patients were erased");
+    let said = check_output(&output, 0, "1 frames whose patients were erased");
     assert!(said.contains("all hold") && !said.contains("another state"), "{said}");
 }

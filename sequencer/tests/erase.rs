@@ -8,11 +8,12 @@ use client::erasure;
 use model::{Action, BatchNumber, Clock as _, SystemClock};
 use sequencer::folder::body_keys;
 use sequencer::node::Node;
-use sequencer::stages::ledger::Answer;
 use statement::batch::{OpeningKey, PatientOpening, PrivateFile, PublicFile, SealScope};
-use wire::{Entry, SignedErasure, SignedReceipt};
+use wire::{SignedErasure, SignedReceipt};
 
-use crate::support::{Site, close_and_settle, operation_item, patient, stream_key};
+use crate::support::{
+    Site, check_output, close_and_settle, opens, operation_item, patient, stream_key,
+};
 
 const VALID_MS: u64 = 60 * 60 * 1000;
 
@@ -20,26 +21,6 @@ fn run(site: &Site, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sequencer"));
     let dir = site.layout.folder().display().to_string();
     command.args(words).args(["--dir", &dir]).output().unwrap()
-}
-
-#[track_caller]
-fn check(output: &Output, code: i32, words: &str) -> String {
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(said.contains(words), "expected {words:?} in {said:?}");
-    said
-}
-
-/// Whether the frame with this sequence opens for a node.
-async fn opens(site: &Site, node: &Node, sequence: u64) -> bool {
-    let answer = node.submit(site.frame(sequence)).await.unwrap();
-    let Answer::FrameDuplicate { place, .. } = answer else { panic!("frame {sequence} is stored") };
-    match node.entry(place.find().unwrap()).unwrap() {
-        Entry::Frame(_) => true,
-        Entry::SealedFrame(_) => false,
-        other => panic!("expected a frame, found {other:?}"),
-    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -93,7 +74,7 @@ async fn check_old_state_goes(site: &Site) {
 /// What the hold keeps from being destroyed, and who asked.
 async fn check_held_keys_stay(site: &Site, node: &Node, index: &str) {
     let destroy = ["keys", "destroy", "--patient", index, "--as", "anna"];
-    check(&run(site, &destroy), 1, "expected no legal hold on patient");
+    check_output(&run(site, &destroy), 1, "expected no legal hold on patient");
     assert!(opens(site, node, 1).await, "the hold keeps them from whoever destroys keys, too");
     let log = std::fs::read_to_string(site.layout.operator_log()).unwrap();
     assert!(log.contains("\"order\":\"destroy-keys\""), "{log}");
@@ -118,14 +99,14 @@ async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_bac
     let (signed, file) = request(&site);
     let receipt = site.beside("erased.receipt").display().to_string();
     let erase = ["erase", "--patient", &index, "--request", &file, "--receipt", &receipt];
-    check(&run(&site, &erase), 1, "on the chain");
+    check_output(&run(&site, &erase), 1, "on the chain");
     close_and_settle(&node).await;
-    check(&hold("set", "a claim is pending"), 0, "the legal hold is set");
-    check(&run(&site, &erase), 1, "expected no legal hold, found one since");
+    check_output(&hold("set", "a claim is pending"), 0, "the legal hold is set");
+    check_output(&run(&site, &erase), 1, "expected no legal hold, found one since");
     check_held_keys_stay(&site, &node, &index).await;
-    let held = check(&run(&site, &["hold", "list"]), 0, "because a claim is pending");
+    let held = check_output(&run(&site, &["hold", "list"]), 0, "because a claim is pending");
     assert!(held.contains("by anna (user ") && held.contains("patients erased: 0"), "{held}");
-    check(&hold("clear", "it was withdrawn"), 0, "is cleared");
+    check_output(&hold("clear", "it was withdrawn"), 0, "is cleared");
 
     // As a backup of the whole disk has them.
     let keys = body_keys::path(&site.layout, &site.config.keys.folder);
@@ -134,15 +115,15 @@ async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_bac
     let kept_ledger = std::fs::read(&ledger).unwrap();
     assert!(opens(&site, &node, 1).await);
 
-    let said = check(&run(&site, &erase), 0, "keys destroyed; no backup of keys holds them");
+    let said = check_output(&run(&site, &erase), 0, "keys destroyed; no backup of keys holds them");
     assert!(said.contains("who read what"), "{said}");
     let bytes = std::fs::read(&receipt).unwrap();
     let found = SignedReceipt::from_bytes(&bytes).unwrap();
     assert_eq!(found.receipt.items().operations[0].digest, signed.digest().unwrap());
     // Asked again, it says the same; the receipt is there already.
-    check(&run(&site, &erase), 2, "found one");
-    check(&run(&site, &erase[..5]), 0, "0 keys destroyed");
-    check(&run(&site, &["hold", "list"]), 0, "patients erased: 1");
+    check_output(&run(&site, &erase), 2, "found one");
+    check_output(&run(&site, &erase[..5]), 0, "0 keys destroyed");
+    check_output(&run(&site, &["hold", "list"]), 0, "patients erased: 1");
 
     assert!(!opens(&site, &node, 1).await, "erased");
     assert!(node.submit(site.frame(2)).await.is_err(), "and nothing more is taken");
@@ -159,7 +140,7 @@ async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_bac
     std::fs::write(&ledger, kept_ledger).unwrap();
     let (node, edge) = site.start().await;
     assert!(!opens(&site, &node, 1).await, "still erased");
-    check(&run(&site, &["keys", "status"]), 0, "patients destroyed: 1");
+    check_output(&run(&site, &["keys", "status"]), 0, "patients destroyed: 1");
     drop(edge);
     node.stop().await.unwrap();
     check_old_state_goes(&site).await;

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::sync::{Arc, OnceLock};
 
 use bodies::{BodyKeys, EntryPlace, KeyFolder, Places};
@@ -443,4 +444,25 @@ pub(crate) async fn close_and_settle(node: &Node) -> u64 {
     node.submit(Item::Close).await.unwrap();
     node.wait_until_settled(number).await.unwrap();
     number
+}
+
+/// What a program said, which ended with this code and said these words.
+#[track_caller]
+pub(crate) fn check_output(output: &Output, code: i32, words: &str) -> String {
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(words), "expected {words:?} in {said:?}");
+    said
+}
+
+/// Whether the frame with this sequence opens for a node.
+pub(crate) async fn opens(site: &Site, node: &Node, sequence: u64) -> bool {
+    let answer = node.submit(site.frame(sequence)).await.unwrap();
+    let Answer::FrameDuplicate { place, .. } = answer else { panic!("frame {sequence} is stored") };
+    match node.entry(place.find().unwrap()).unwrap() {
+        Entry::Frame(_) => true,
+        Entry::SealedFrame(_) => false,
+        other => panic!("expected a frame, found {other:?}"),
+    }
 }

@@ -10,6 +10,7 @@ pub use measure::{Measure, Said, Samples, Unit};
 pub use measurement::{Coding, Measurement};
 pub use read::{MAP_BYTES_MAX, MAP_ROWS_MAX, MapError};
 pub use refusal::{Cause, Fate, Refusal};
+pub use toml_fault::TomlFault;
 
 pub mod codes;
 mod map;
@@ -19,4 +20,5 @@ mod read;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod toml_fault;
 pub mod units;

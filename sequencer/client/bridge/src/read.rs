@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::codes;
 use crate::map::{ByName, CodeRow, DeviceRow, Map, Missing, Unknown};
 use crate::measure::{CodeRules, SignalRules};
+use crate::toml_fault::TomlFault;
 use crate::units;
 
 /// Longest map that is read, bytes. In memory it takes some three times as much.
@@ -308,19 +309,7 @@ fn each<T>(
     Ok(())
 }
 
-/// Without the message of the parser, which may repeat a word of the file.
 fn wrong_toml(text: &str, error: &toml::de::Error) -> MapError {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let message = error.message();
-    let why = [
-        ("unknown field", "a key is none of a map"),
-        ("missing field", "a key is missing"),
-        ("unknown variant", "a word is none of those that are read there"),
-        ("invalid type", "a value has another type"),
-        ("invalid value", "a value is out of range"),
-        ("duplicate", "a key stands twice"),
-    ];
-    let why = why.into_iter().find(|(word, _)| message.contains(word));
-    MapError::Toml { line, why: why.map_or("it is no TOML", |(_, why)| why) }
+    let TomlFault { line, why } = TomlFault::of(text, error);
+    MapError::Toml { line, why }
 }

@@ -151,7 +151,7 @@ fn a_map_that_does_not_hold_is_refused_without_its_text() {
         ("version = 2".to_owned(), "expected version 1"),
         (format!("version = 1\n{patient}"), "line 2: expected a map"),
         (format!("version = 1\n{patient}patient = \"{secret}\""), "another type"),
-        (format!("version = 1\n{patient}patient = 1\n{secret} = 2"), "none of a map"),
+        (format!("version = 1\n{patient}patient = 1\n{secret} = 2"), "none that is read there"),
         (format!("version = 1\n{secret}"), "no TOML"),
         (format!("version = 1\nmissing = \"{secret}\""), "none of those"),
         (format!("version = 1\nzone = \"{secret}\""), "`zone`: expected UTC"),

@@ -1,5 +1,6 @@
 //! From TOML to [`Topics`]: checked whole, before anything is subscribed to.
 
+use bridge::TomlFault;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -243,19 +244,7 @@ fn pointer(text: &str) -> Result<Pointer, String> {
     Pointer::parse(text).ok_or_else(expected)
 }
 
-/// Without the message of the parser, which may repeat a word of the file.
 fn wrong_toml(text: &str, error: &toml::de::Error) -> TopicsError {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let message = error.message();
-    let why = [
-        ("unknown field", "a key is none of a topic"),
-        ("missing field", "a key is missing"),
-        ("unknown variant", "a word is none of those that are read there"),
-        ("invalid type", "a value has another type"),
-        ("invalid value", "a value is out of range"),
-        ("duplicate", "a key stands twice"),
-    ];
-    let why = why.into_iter().find(|(word, _)| message.contains(word));
-    TopicsError::Toml { line, why: why.map_or("it is no TOML", |(_, why)| why) }
+    let TomlFault { line, why } = TomlFault::of(text, error);
+    TopicsError::Toml { line, why }
 }

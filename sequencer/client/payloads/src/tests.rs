@@ -280,7 +280,7 @@ fn a_file_that_does_not_hold_is_refused_without_its_text() {
     for (text, expected) in [
         ("version = 2".to_owned(), "version 1"),
         ("version = 1".to_owned(), "1 to 256 rows"),
-        (row("anna = 1"), "none of a topic"),
+        (row("anna = 1"), "none that is read there"),
         (row("time-format = \"anna\""), "none of those"),
         (row("patient = [\"anna\"]"), "another type"),
         (row(""), "one of {patient} in the topic, `patient` and `patient-is`"),

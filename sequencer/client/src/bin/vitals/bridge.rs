@@ -13,6 +13,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use anyhow::Context;
 use bridge::{Cause, Measurement};
 use client::{Connection, ConnectionConfig, Counts, StateBounds, StreamError};
 use files::{Audience, LockedFile};
-use model::with_causes;
+use model::{escape, with_causes};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use wire::{SignedReceipt, StreamKey};
@@ -37,8 +38,10 @@ mod known;
 mod receipts;
 mod streams;
 mod taken;
+mod telling;
 
 pub(crate) use self::taken::{Content, MessageId, ReceiptName};
+pub(crate) use self::telling::Telling;
 
 /// Most messages that are under way. Below the marks of a stream, so that of each of them the
 /// folder says what was placed.
@@ -49,6 +52,8 @@ const READINGS_MAX: usize = 1_000_000;
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(5);
 /// A node that is away may stay away: the senders keep what is not answered.
 const AWAY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How often it is said how far a bridge is.
+const SHOWN_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the certificate is to be renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
@@ -97,7 +102,30 @@ pub(crate) struct Standings {
     pub(crate) under_way: usize,
 }
 
+impl Standings {
+    fn words(&self) -> String {
+        let away = if self.is_connected { "" } else { "; the node is away" };
+        let (durable, under_way) = (self.counts.readings_receipted, self.under_way);
+        format!("{durable} readings durable, {under_way} messages under way{away}")
+    }
+}
+
 impl Delivery {
+    /// Says how far it is, now and again, if that changed: what a bridge says of its messages, and
+    /// what became of their readings.
+    pub(crate) async fn show(&self, is_told: bool, sentence: impl Fn() -> String) -> Infallible {
+        let mut ticks = tokio::time::interval(SHOWN_EVERY);
+        let mut before = String::new();
+        loop {
+            ticks.tick().await;
+            let line = format!("{}; {}", sentence(), self.standings().words());
+            if is_told && line != before {
+                eprintln!("vitals: {}", escape(&line));
+                before = line;
+            }
+        }
+    }
+
     /// Of a state folder that no other program uses; a message is waited for as long as `patience`.
     pub(crate) fn open(state: PathBuf, patience: Duration) -> anyhow::Result<Arc<Delivery>> {
         files::make_folder(&state, Audience::Owner).context("making the state folder")?;

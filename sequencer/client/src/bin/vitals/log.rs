@@ -25,10 +25,10 @@ use wire::ErasureOf;
 
 use self::beside::{Told, describe};
 use crate::compared::{Findings, FramesCheck, Opened};
-use crate::consent::parse_patient;
 use crate::exports::{Accounts, Exports};
 use crate::handed_in::{self, KeyLock};
-use crate::node::{Expected, let_pass, tell_deployment};
+use crate::node::{let_pass, tell_deployment};
+use crate::of_patient::{OfPatient, patient_of};
 use crate::report::{Outcome, Report, Usage};
 
 /// Largest file of released frames that is read: far more than a node releases for one access.
@@ -46,23 +46,8 @@ const FRAMES_BYTES_MAX: u64 = 1 << 30;
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Log {
-    /// Key of the patient; its view key opens the log
-    #[arg(long, value_name = "FILE")]
-    patient_key: PathBuf,
-    /// Batch files: a folder with NNNNNN/public.bin and private.bin, or `http[s]://HOST[:PORT]`
-    #[arg(long, value_name = "DIR|URL")]
-    data: String,
-    /// Headers that an auditor saved (auditor verify --save-headers FILE)
-    #[arg(long, value_name = "FILE")]
-    headers: PathBuf,
-    /// Folder with deployment.json
-    #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
-    identity: PathBuf,
     #[command(flatten)]
-    expected: Expected,
-    /// Index of the record, if the wallet's copy is lost
-    #[arg(long, value_name = "N", value_parser = parse_patient)]
-    patient: Option<PatientIndex>,
+    of: OfPatient,
     /// Names to recognise in the log besides those the wallet used, as practitioner:dr-001
     #[arg(long, value_name = "WHO", value_delimiter = ',')]
     know: Vec<String>,
@@ -123,24 +108,24 @@ struct Reading<'a> {
 
 impl Log {
     pub(crate) fn run(self) -> Outcome {
-        let key = Key::read(&self.patient_key, KeyKind::Patient)?;
-        let deployment = self.expected.load(&self.identity)?;
+        let key = Key::read(&self.of.patient_key, KeyKind::Patient)?;
+        let deployment = self.of.expected.load(&self.of.identity)?;
         let sources = Sources {
-            data: &self.data,
-            headers: &self.headers,
-            identity: &self.identity,
-            patient: self.patient,
+            data: &self.of.data,
+            headers: &self.of.headers,
+            identity: &self.of.identity,
+            patient: self.of.patient,
             know: &self.know,
             receipts: self.receipts.as_deref(),
             frames: &self.frames,
             is_exported: self.exports.any(),
         };
         // What is signed meanwhile would be lost from a copy that is made anew.
-        let _lock = self.rebuild.then(|| KeyLock::take(&self.patient_key)).transpose()?;
-        let wallet = read_copy(&self.patient_key, deployment)?;
+        let _lock = self.rebuild.then(|| KeyLock::take(&self.of.patient_key)).transpose()?;
+        let wallet = read_copy(&self.of.patient_key, deployment)?;
         let mut read = sources.read(deployment, &key, wallet)?;
         if self.rebuild {
-            read.rebuild(&self.patient_key)?;
+            read.rebuild(&self.of.patient_key)?;
         }
         if let Some(accounts) = &read.accounts {
             self.exports.write(accounts, read.until, &mut read.report)?;
@@ -194,13 +179,7 @@ impl Sources<'_> {
         wallet: Option<Wallet>,
     ) -> anyhow::Result<LogRead> {
         let (scope, fingerprint) = (deployment.scope, deployment.fingerprint);
-        let missing = || Usage("expected --patient N, or the wallet's record file".to_owned());
-        let of_copy = wallet.as_ref().map(|wallet| wallet.patient);
-        if self.patient.zip(of_copy).is_some_and(|(given, own)| given != own) {
-            let why = "expected --patient to be that of the wallet's copy, found another";
-            return Err(Usage(why.to_owned()).into());
-        }
-        let patient = self.patient.or(of_copy).ok_or_else(missing)?;
+        let patient = patient_of(self.patient, wallet.as_ref())?;
         let mut names = wallet.as_ref().map(|wallet| wallet.names.clone()).unwrap_or_default();
         for text in self.know {
             names.learn(text, &party::actor(text)?);

@@ -10,13 +10,13 @@ use client::{Deployment, Key, KeyKind, Wallet, headers, read_layouts};
 use extract::{Names, RecordWriter, Subject};
 use files::Audience;
 use model::calendar::parse_length;
-use model::{BatchHeader, BatchNumber, PatientIndex, with_causes};
+use model::{BatchHeader, BatchNumber, with_causes};
 use serde_json::json;
 use statement::batch::{PatientOpening, PublicFile};
 
-use crate::consent::parse_patient;
 use crate::log::read_copy;
-use crate::node::{Expected, let_pass, tell_deployment};
+use crate::node::{let_pass, tell_deployment};
+use crate::of_patient::{OfPatient, patient_of};
 use crate::report::{Outcome, Report, Usage};
 
 /// Write a patient's record of all settled batches, each line with what proves it
@@ -56,28 +56,6 @@ pub(crate) struct WriteRecord {
     overwrite: bool,
 }
 
-/// Whose batches are opened, and from where they come
-#[derive(Args)]
-pub(crate) struct OfPatient {
-    /// Key of the patient; its view key opens the batches
-    #[arg(long, value_name = "FILE")]
-    patient_key: PathBuf,
-    /// Batch files: a folder with NNNNNN/public.bin and private.bin, or `http[s]://HOST[:PORT]`
-    #[arg(long, value_name = "DIR|URL")]
-    data: String,
-    /// Headers that an auditor saved (auditor verify --save-headers FILE)
-    #[arg(long, value_name = "FILE")]
-    headers: PathBuf,
-    /// Folder with deployment.json
-    #[arg(long, env = "VITALS_IDENTITY", value_name = "DIR")]
-    identity: PathBuf,
-    #[command(flatten)]
-    expected: Expected,
-    /// Index of the record, if the wallet's copy is lost
-    #[arg(long, value_name = "N", value_parser = parse_patient)]
-    patient: Option<PatientIndex>,
-}
-
 /// What was written, for the report.
 #[derive(Default)]
 struct Written {
@@ -112,7 +90,7 @@ impl OfPatient {
         let viewer = Viewer {
             scope: deployment.scope,
             layouts: read_layouts(&self.identity)?,
-            patient: self.patient_of(wallet.as_ref())?,
+            patient: patient_of(self.patient, wallet.as_ref())?,
             view_key: key.view_key(),
         };
         let headers = headers::read(&self.headers, deployment.scope)?;
@@ -156,16 +134,6 @@ impl OfPatient {
             return Err(Usage(why.to_owned()).into());
         }
         Ok(Ok(()))
-    }
-
-    fn patient_of(&self, wallet: Option<&Wallet>) -> anyhow::Result<PatientIndex> {
-        let of_copy = wallet.map(|wallet| wallet.patient);
-        if self.patient.zip(of_copy).is_some_and(|(given, own)| given != own) {
-            let why = "expected --patient to be that of the wallet's copy, found another";
-            return Err(Usage(why.to_owned()).into());
-        }
-        let missing = || Usage("expected --patient N, or the wallet's record file".to_owned());
-        Ok(self.patient.or(of_copy).ok_or_else(missing)?)
     }
 }
 

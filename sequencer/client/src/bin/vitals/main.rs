@@ -21,6 +21,7 @@ mod longitudinal;
 mod mllp;
 mod mqtt;
 mod node;
+mod of_patient;
 mod receipt;
 mod record;
 mod recording;

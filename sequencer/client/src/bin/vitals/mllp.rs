@@ -114,7 +114,7 @@ impl Mllp {
             let ended = tokio::select! {
                 error = delivery.link(&self.node, self.state.clone(), say) => Some(error),
                 never = server.clone().serve(listener, tls) => match never {},
-                never = server.show(is_told) => match never {},
+                never = delivery.show(is_told, || server.sentence()) => match never {},
                 () = stopped() => None,
             };
             server.end(LAST_WAIT).await;

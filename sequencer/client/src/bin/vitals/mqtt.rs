@@ -109,7 +109,7 @@ impl Mqtt {
             let ended = tokio::select! {
                 error = delivery.link(&self.node, self.state.clone(), say) => Some(error),
                 error = session.run() => Some(error),
-                never = worker.show(is_told) => match never {},
+                never = delivery.show(is_told, || worker.sentence()) => match never {},
                 () = stopped() => None,
             };
             session.end().await;

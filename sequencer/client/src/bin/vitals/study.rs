@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::json;
 use statement::scope::header_hash;
 
-use crate::longitudinal::OfPatient;
 use crate::node::{Expected, tell_deployment};
+use crate::of_patient::OfPatient;
 use crate::report::{Outcome, Report, Usage};
 
 /// Name and version of the file that says what a study is.

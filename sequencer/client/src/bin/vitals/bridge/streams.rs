@@ -1,7 +1,6 @@
 //! The streams of a bridge: opened when the first reading of a device and signal comes, and closed
 //! where another patient follows on the device or too many stand.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use bridge::{Cause, Fate, Measurement};
 use client::{Backlogs, Connection, InputMark, StateBounds, Stream, StreamError};
-use model::{RejectCode, Sequence, escape, with_causes};
+use model::{RejectCode, Sequence, with_causes};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use wire::{DeviceTime, Lane, Reading, StopReason, StreamKey};
 
 use super::receipts::Slot;
 use super::taken::{Content, MessageId};
+use super::telling::Telling;
 
 /// Most streams that stand at once, of 512 that a session may have.
 const STREAMS_MAX: usize = 480;
@@ -27,9 +27,6 @@ const FRAME_READINGS_MAX: usize = 1024;
 const MARKS_MAX: usize = 1024;
 /// How long the node's refusal of a stream is repeated without asking it again.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
-
-/// How long what goes wrong with a folder is not told again.
-const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The readings of a message that go to one stream, in the order of their times.
 pub(super) struct Part {
@@ -95,7 +92,7 @@ pub(super) struct Streams {
     standing: Mutex<BTreeMap<Slot, Arc<Standing>>>,
     /// By stream and patient: another patient of the device may have consented.
     refused: std::sync::Mutex<BTreeMap<(Slot, u32), (Instant, RejectCode)>>,
-    told: std::sync::Mutex<BTreeMap<String, Instant>>,
+    telling: Telling,
     wants: AtomicU64,
 }
 
@@ -120,7 +117,7 @@ impl Streams {
             bounds,
             standing: Mutex::default(),
             refused: Default::default(),
-            told: Default::default(),
+            telling: Telling::default(),
             wants: AtomicU64::new(0),
         }
     }
@@ -245,17 +242,11 @@ impl Streams {
         given_up.inspect_err(|error| self.say(error)).map_err(|error| cause(&error))
     }
 
-    /// Says what is wrong with a folder, each thing once a minute: senders try again and again.
+    /// Says what is wrong with a folder.
     fn say(&self, error: &StreamError) {
-        if !matches!(error, StreamError::Spool(_)) {
-            return;
-        }
-        let line = with_causes(error);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, at| at.elapsed() < TOLD_AGAIN_AFTER);
-        if let Entry::Vacant(place) = told.entry(line) {
-            eprintln!("vitals: {}", escape(place.key()));
-            place.insert(Instant::now());
+        if matches!(error, StreamError::Spool(_)) {
+            let line = with_causes(error);
+            self.telling.say(&line, &line);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Connections of senders: one message at a time on each, answered before the next is read.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
@@ -10,22 +9,17 @@ use std::time::{Duration, Instant};
 
 use bridge::{Cause, Map};
 use hl7::{Answer, Decoder, Fault, Framed, Header, Outcome, Own, answers, frame, read};
-use model::escape;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::bridge::{Content, Delivery, Message, MessageId, ReceiptName, Standings};
+use crate::bridge::{Content, Delivery, Message, MessageId, ReceiptName, Telling};
 use crate::node::now;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 << 10;
-/// How often it is said how far it is.
-const SHOWN_EVERY: Duration = Duration::from_secs(5);
-/// How long a refusal of one kind is not told again.
-const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// What a sender may ask of this machine.
 #[derive(Clone, Copy)]
@@ -63,8 +57,7 @@ pub(super) struct Server {
     limits: Limits,
     places: Arc<Semaphore>,
     counts: Mutex<Counts>,
-    /// What was told when, by its code.
-    told: Mutex<BTreeMap<String, Instant>>,
+    telling: Telling,
     /// Whether it is to end.
     ends: watch::Sender<bool>,
     began: u64,
@@ -86,7 +79,7 @@ impl Server {
             limits,
             places: Arc::new(Semaphore::new(limits.connections)),
             counts: Mutex::default(),
-            told: Mutex::default(),
+            telling: Telling::default(),
             ends: watch::Sender::new(false),
             began: now().get(),
             answered: AtomicU64::new(0),
@@ -112,14 +105,15 @@ impl Server {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Out of files, mostly: connections that end make room.
-                    self.say("accept", &format!("no connection can be taken now: {error}"));
+                    self.telling.say("accept", &format!("no connection can be taken now: {error}"));
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
             };
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 self.count(|counts| counts.refused_connections += 1);
-                self.say("places", "a connection is refused: as many stand as --max-connections");
+                self.telling
+                    .say("places", "a connection is refused: as many stand as --max-connections");
                 continue;
             };
             self.count(|counts| counts.connections += 1);
@@ -140,7 +134,7 @@ impl Server {
                     },
                 };
                 if let Err(error) = ended {
-                    server.say("connection", &format!("a connection ended: {error}"));
+                    server.telling.say("connection", &format!("a connection ended: {error}"));
                 }
             });
         }
@@ -258,42 +252,8 @@ impl Server {
         });
         for fault in faults {
             let what = if is_stored { "left out" } else { "not taken" };
-            self.say(&fault.cause.code(), &format!("{what}: {}", fault.refusal()));
+            self.telling.say(&fault.cause.code(), &format!("{what}: {}", fault.refusal()));
         }
-    }
-
-    /// Says something that goes wrong, each kind once a minute: a feed repeats itself.
-    fn say(&self, kind: &str, line: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, at| at.elapsed() < TOLD_AGAIN_AFTER);
-        if !told.contains_key(kind) {
-            told.insert(kind.to_owned(), Instant::now());
-            eprintln!("vitals: {}", escape(line));
-        }
-    }
-
-    /// Says how far it is, now and again.
-    pub(super) async fn show(&self, is_told: bool) -> Infallible {
-        let mut ticks = tokio::time::interval(SHOWN_EVERY);
-        let mut before = String::new();
-        loop {
-            ticks.tick().await;
-            let line = self.line();
-            if is_told && line != before {
-                eprintln!("vitals: {}", escape(&line));
-                before = line;
-            }
-        }
-    }
-
-    fn line(&self) -> String {
-        let Standings { counts, is_connected, under_way } = self.delivery.standings();
-        let away = if is_connected { "" } else { "; the node is away" };
-        let durable = counts.readings_receipted;
-        format!(
-            "{}; {durable} readings durable, {under_way} messages under way{away}",
-            self.sentence()
-        )
     }
 
     /// What was done, in words.

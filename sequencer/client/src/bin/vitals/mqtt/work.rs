@@ -1,21 +1,14 @@
 //! One message: read, delivered as often as it takes, and counted.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bridge::{Cause, Fate, Map, Refusal};
-use model::escape;
 use payloads::{Published, Taken, Topics};
 use rumqttc::{Publish, QoS};
 
-use crate::bridge::{Content, Delivery, Message, MessageId, Standings};
+use crate::bridge::{Content, Delivery, Message, MessageId, Telling};
 
-/// How often it is said how far it is.
-const SHOWN_EVERY: Duration = Duration::from_secs(5);
-/// How long a refusal of one kind is not told again.
-const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// Between two attempts to deliver a message, at first and at most.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
@@ -44,8 +37,7 @@ pub(super) struct Worker {
     topics: Topics,
     bytes_max: usize,
     counts: Mutex<Counts>,
-    /// What was told when, by its code.
-    told: Mutex<BTreeMap<String, Instant>>,
+    telling: Telling,
 }
 
 impl Worker {
@@ -54,8 +46,8 @@ impl Worker {
         (map, topics): (Map, Topics),
         bytes_max: usize,
     ) -> Worker {
-        let (counts, told) = Default::default();
-        Worker { delivery, map, topics, bytes_max, counts, told }
+        let (counts, telling) = Default::default();
+        Worker { delivery, map, topics, bytes_max, counts, telling }
     }
 
     pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
@@ -131,38 +123,9 @@ impl Worker {
         self.say("lost", &format!("a message of QoS 0 is lost, publish with QoS 1: {why}"));
     }
 
-    /// Says something that goes wrong, each kind once a minute: devices repeat themselves.
+    /// Says something that goes wrong, each kind once a minute.
     pub(super) fn say(&self, kind: &str, line: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|_, at| at.elapsed() < TOLD_AGAIN_AFTER);
-        if !told.contains_key(kind) {
-            told.insert(kind.to_owned(), Instant::now());
-            eprintln!("vitals: {}", escape(line));
-        }
-    }
-
-    /// Says how far it is, now and again.
-    pub(super) async fn show(&self, is_told: bool) -> Infallible {
-        let mut ticks = tokio::time::interval(SHOWN_EVERY);
-        let mut before = String::new();
-        loop {
-            ticks.tick().await;
-            let line = self.line();
-            if is_told && line != before {
-                eprintln!("vitals: {}", escape(&line));
-                before = line;
-            }
-        }
-    }
-
-    fn line(&self) -> String {
-        let Standings { counts, is_connected, under_way } = self.delivery.standings();
-        let away = if is_connected { "" } else { "; the node is away" };
-        let durable = counts.readings_receipted;
-        format!(
-            "{}; {durable} readings durable, {under_way} messages under way{away}",
-            self.sentence()
-        )
+        self.telling.say(kind, line);
     }
 
     /// What was done, in words.
