@@ -103,17 +103,27 @@ fn show(asked: &Asked, text: &str, json: &Value) {
 pub(super) fn unanswered(error: AdminError, layout: &Layout) -> Failure {
     let folder = layout.folder().display();
     let words = match &error {
-        AdminError::Socket { .. } | AdminError::NoAnswer => format!(
-            "no node runs in {folder}: the one that ran there ended without a word, as when it is \
-             killed; start it again (`sequencer run --config {}`)",
-            layout.config().display()
-        ),
+        AdminError::Socket { .. } | AdminError::NoAnswer => gone(layout),
         AdminError::Late { .. } => {
             format!("the node in {folder} is stopped, stuck or overloaded: look at its log")
         }
         AdminError::Malformed(_) | AdminError::Refused(_) => return failed(error),
     };
     unavailable(anyhow::Error::new(error).context(words))
+}
+
+/// Why no node runs there: where nothing stands, the folder is another one; what a node that stops
+/// in order removes says whether the last one did.
+fn gone(layout: &Layout) -> String {
+    let (folder, config) = (layout.folder().display(), layout.config());
+    if !layout.folder().is_dir() {
+        return format!("no node runs in {folder}, where no folder is: --dir says which is its");
+    }
+    let how = match layout.endpoints().exists() {
+        true => "the one that ran there ended without a word, as when it is killed; start it again",
+        false => "it was stopped, or not started yet; start it",
+    };
+    format!("no node runs in {folder}: {how} (`sequencer run --config {}`)", config.display())
 }
 
 /// Certificates that end soon or ended: the node's own, and those that it registered. What cannot
@@ -330,12 +340,17 @@ mod tests {
 
     #[test]
     fn a_node_that_is_stuck_is_told_from_one_that_is_gone() {
-        let layout = Layout::new(std::path::Path::new("node"));
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(&folder.path().join("node"));
         let said = |error| {
             let Failure { code, error } = unanswered(error, &layout);
             assert_eq!(code, model::ExitCode::Unavailable);
             format!("{error:#}")
         };
+        assert!(said(AdminError::NoAnswer).contains("where no folder is"));
+        std::fs::create_dir(layout.folder()).unwrap();
+        assert!(said(AdminError::NoAnswer).contains("it was stopped, or not started yet"));
+        std::fs::write(layout.endpoints(), "{}").unwrap();
         assert!(said(AdminError::NoAnswer).contains("as when it is killed"));
         let stuck = said(AdminError::Late { waited: WAIT });
         assert!(stuck.contains("did not answer within 15 s"), "{stuck}");

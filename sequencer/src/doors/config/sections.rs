@@ -143,7 +143,9 @@ settings! {
             applies: Window,
         }
         claims_max: usize = WindowLimits::default().claims_max; "claims", range(1, 65_536) => {
-            sets: "Most claims of a window, open segments included; lowered likewise.",
+            sets: "Most claims of a window, open segments included; lowered likewise. Whatever \
+                   stands here, a window closes at 4,756 of as many patients, or else nobody could \
+                   read its private file (`limits::WINDOW_PRIVATE_BYTES_MAX`).",
             memory: "18 KiB for each segment that is open: one for each device that sends.",
             at_limit: "The window is closed early.",
             applies: Window,
