@@ -232,6 +232,14 @@ test("each fault that the wallet has a word for has a sentence here, and no othe
   assert.equal(text.faultOf({ kind: "other" }).title, text.faultOf({ kind: "failed" }).title);
 });
 
+test("whoever signs a name that the registry does not know says so on the button", () => {
+  assert.equal(text.signWords([]), "Sign and send");
+  assert.equal(
+    text.signWords(["practitioner dr-0o1", "device m\u202e"]),
+    "Sign although the registry does not know practitioner dr-0o1 and device m\\u{202e}",
+  );
+});
+
 test("words of strangers are written out wherever they stand", () => {
   const shown = JSON.stringify([
     says({ who: HOSTILE, source: HOSTILE }),

@@ -311,6 +311,10 @@ const FAULTS = {
     "This preview is not open any more",
     "It was signed, or another one was shown since. Look at the rules, which say what holds.",
   ],
+  "name-unknown": [
+    "The registry does not know whom the rule names",
+    "Nothing was signed. Correct the name; or compare it letter by letter, and sign it all the same.",
+  ],
   "look-again": ["Look again before you sign", "Nothing was signed. Show what would be signed anew."],
   "not-rebuilt": ["The copy stays as it is", "Nothing was changed."],
   "node-away": [
@@ -444,6 +448,15 @@ export function lackOf(form) {
   if (!form.allPurposes && form.purposes.length === 0) return "Choose what for.";
   if (form.ends === "until" && form.until === "") return "Say until when, or choose another end.";
   return undefined;
+}
+
+/** What is beside a preview with names that the registry does not know. */
+export const UNKNOWN = "As things are, this rule covers nobody by a name that the registry does not know.";
+
+/** What is on the button that signs. */
+export function signWords(unknown) {
+  if (unknown.length === 0) return "Sign and send";
+  return `Sign although the registry does not know ${row(unknown.map(escape), "and")}`;
 }
 
 /** What became of an operation that had no answer. */
