@@ -51,7 +51,7 @@ pub(super) fn common(
     let clock = NodeClock::start(clock, opened.config.clock.clone()).remembering(remembered);
     let clock = Arc::new(clock);
     let reserve = reserve(opened, space)?;
-    let watched = watched(opened);
+    let watched = watched(opened, clock.clone());
     let orders = watched.orders().clone();
     recall_pause(&opened.layout, &orders);
     let common = Common {
@@ -72,7 +72,7 @@ pub(super) fn common(
 
 /// What everybody reports to. Batches are counted on from where the store is: `sequencer status`
 /// and monitors would be told of none until the next one is made.
-pub(super) fn watched(opened: &Opened) -> Watched {
+pub(super) fn watched(opened: &Opened, clock: Arc<dyn Clock>) -> Watched {
     let (metrics, store) = (Metrics::new(), &opened.store);
     tell_limits(&metrics, &opened.config);
     metrics.batch_assembled.set(opened.last.number.0 as i64);
@@ -86,7 +86,7 @@ pub(super) fn watched(opened: &Opened) -> Watched {
         // Whoever needs the rows says so in its own words; the numbers alone keep no node down.
         Err(error) => tracing::warn!(%error, "how far batches are settled is not known yet"),
     }
-    Watched::new(metrics)
+    Watched::new(metrics, clock)
 }
 
 /// The limits that what is counted is to be seen beside.

@@ -33,7 +33,9 @@ use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::consult::ConsultDoor;
-use crate::doors::http::{Access, AuditEvents, AuditSetup, AuditSetupError, HttpService, Shown};
+use crate::doors::http::{
+    Access, AuditEvents, AuditSetup, AuditSetupError, HttpService, Shown, WrongTokens,
+};
 use crate::doors::key_desk::KeyDesk;
 use crate::doors::page::{self, Behind, OperatorPageError};
 use crate::folder::authority::ServerTls;
@@ -53,7 +55,7 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     let (store, metrics) = (opened.store.clone(), common.watched.metrics().clone());
     let (operations, forwarded) = (common.operations.clone(), opened.config.http.forwarded);
     let watched = Arc::new(common.watched.clone());
-    let access = Access::read(opened.config.web.token_file.as_deref())?;
+    let access = desk_access(opened, common)?;
     let (health, desk, windows) = (watched.clone(), watched.clone(), watched);
     let audit_events = open_audit_events(opened, common)?;
     let (clock, place) = (common.clock.clone(), common.consult.clone());
@@ -440,6 +442,12 @@ pub(super) async fn destroy_erased(opened: &Opened, core: &Core, common: &Common
     done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
 }
 
+/// Who may see the desk.
+fn desk_access(opened: &Opened, common: &Common) -> Result<Access, NodeError> {
+    let wrong = WrongTokens::new(common.watched.metrics().desk_tokens_wrong_total.clone());
+    Ok(Access::read(opened.config.web.token_file.as_deref(), wrong)?)
+}
+
 /// The operator's page, if it is configured: where it is, and its task.
 pub(super) async fn serve_page(
     opened: &Opened,
@@ -454,7 +462,7 @@ pub(super) async fn serve_page(
     };
     let deployment = opened.layout.deployment();
     let watched = Arc::new(common.watched.clone());
-    let access = Access::read(opened.config.web.token_file.as_deref())?;
+    let access = desk_access(opened, common)?;
     let (store, windows, desk) = (opened.store.clone(), watched.clone(), watched);
     let behind = Behind { store, windows, desk, access };
     let server = page::bind(listen, &deployment, chain, behind).await?;

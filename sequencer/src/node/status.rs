@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::desk::{Figures, RejectCount};
 use super::endpoints::Endpoints;
 use super::orders::InForce;
+use super::recent_rejects::RecentReject;
 use super::upkeep::Around;
 use super::watched::Watched;
 use crate::doors::admin::Tell;
@@ -68,6 +69,9 @@ pub struct NodeStatus {
     /// What was rejected in this run, by reason; none in the first seconds.
     #[serde(default)]
     pub rejects: Vec<RejectCount>,
+    /// What was rejected last and who was told, the newest first.
+    #[serde(default)]
+    pub recent_rejects: Vec<RecentReject>,
 }
 
 /// How one stage stands.
@@ -198,6 +202,7 @@ impl Teller {
             withdrawals_unsettled: metrics.withdrawals_unsettled.get(),
             figures: self.watched.desk().last(),
             rejects: self.watched.desk().rejects(),
+            recent_rejects: self.watched.recent_rejects().tell(),
         }
     }
 

@@ -47,7 +47,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use audit_events::{AuditEvents, AuditSetup, AuditSetupError};
-pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
+pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError, WrongTokens};
 pub(super) use desk::{is_own_host, since};
 pub use door_place::DoorPlace;
 pub use health::{Health, StageHealth, Unready, tell_health};

@@ -32,7 +32,7 @@ use wire::{DecodeError, Holder, SignedOperation, SignedReceipt};
 use super::admit::{Admit, AdmitError};
 use super::buckets::Rate;
 use super::config::RateConfig;
-use super::observe::{Observe, Observed};
+use super::observe::{Observe, Observed, RejectedPeer};
 use super::places::Network;
 use super::sources::{Asking, ByUrgency, Sources};
 use crate::guard::panic_of_task;
@@ -264,7 +264,8 @@ impl OperationDoor {
                 if let Some(stored) = self.shared.find(&digest, holder) {
                     return Ok(stored);
                 }
-                parts.observe.observe(Observed::Rejected(refusal.code));
+                let (code, peer) = (refusal.code, RejectedPeer::Http);
+                parts.observe.observe(Observed::Rejected { code, peer });
                 if let Some(rule) = refusal.rule {
                     parts.observe.observe(Observed::RefusedBy(rule));
                 }
@@ -307,7 +308,7 @@ impl Shared {
                 Ok(Asked::New(Examined { urgency, holder: holder(), signed_at, operation }))
             }
             Err(code) => {
-                self.parts.observe.observe(Observed::Rejected(code));
+                self.parts.observe.observe(Observed::Rejected { code, peer: RejectedPeer::Http });
                 match code {
                     RejectCode::Busy => Err(DoorError::TooOften),
                     // Whoever did not hear the answer sends the same bytes again.

@@ -48,7 +48,7 @@ pub use config::{IngestConfig, RateConfig};
 pub use desk::{DeskError, RegistryDesk};
 pub use door::{Arrived, Asked, DoorError, DoorParts, Examined, OperationDoor, Stored};
 pub use error::IngestError;
-pub use observe::{Observe, Observed, RenewalStep};
+pub use observe::{Observe, Observed, RejectedPeer, RenewalStep};
 pub use quic_key::QuicKey;
 pub use renewals::{IssueError, Issued, Renewals, Revoked, WaitingRenewal};
 pub use server::{IngestServer, Listen, Rates};
