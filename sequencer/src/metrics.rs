@@ -264,6 +264,9 @@ metrics! {
     own_certificate_seconds: IntGaugeVec ["certificate"], "seconds",
         "Until the certificates of the node's own server and authority end; below zero once they \
          have.";
+    consent_questions_total: IntCounterVec ["answer"], "questions",
+        "Questions of systems whether consent would allow something: answered with permit or deny, \
+         or refused with that code.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
     pub window_age_seconds: Gauge [], "seconds",
         "Age of the open window: up to `batch.idle_settle_after_ms` while nothing happens.";

@@ -32,6 +32,7 @@ mod orders;
 mod pages;
 mod plan;
 mod proxy;
+mod questions;
 mod recover;
 mod reload;
 mod reset;

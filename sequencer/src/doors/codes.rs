@@ -87,7 +87,7 @@ pub(crate) const AUDIT_TOKEN: Unserved = Unserved {
     status: 401,
     code: "token-refused",
     meaning: "The request has no bearer token, or one that is not taken; the diagnostics name why.",
-    what_to_do: "Ask the issuer of `[fhir]` for a token for this base, and send it as `Authorization: Bearer`.",
+    what_to_do: "Ask the issuer of `[tokens]` for a token for its audience, and send it as `Authorization: Bearer`.",
 };
 
 pub(crate) const AUDIT_FORBIDDEN: Unserved = Unserved {
@@ -460,8 +460,8 @@ pub(crate) const DECISION_TOKEN: Unserved = Unserved {
     code: "decision-token",
     meaning: "The request had no bearer token, or one that is not taken; `detail` says why, as \
               [tokens](../tokens/README.md) has it.",
-    what_to_do: "Ask the SMART server of `decisions.issuer` for one, for the audience of \
-                 `decisions.audience`.",
+    what_to_do: "Ask the issuer of `[tokens]` for a token for its audience, and send it as \
+                 `Authorization: Bearer`.",
 };
 
 pub(crate) const DECISION_SYSTEM: Unserved = Unserved {

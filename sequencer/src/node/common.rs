@@ -17,6 +17,7 @@ use crate::doors::config::Config;
 use crate::doors::consult::ConsultPlace;
 use crate::doors::http::DoorPlace;
 use crate::doors::memory::Memory;
+use crate::doors::token_issuer::TokenIssuer;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub(super) struct Common {
     pub(super) operations: DoorPlace,
     /// Where questions about consent are, likewise.
     pub(super) consult: ConsultPlace,
+    /// Whose tokens are taken, if anybody's.
+    pub(super) issuer: Option<Arc<TokenIssuer>>,
 }
 
 /// Begins with the clock: what is written from here on has a time. A node whose journal lacks
@@ -63,6 +66,7 @@ pub(super) fn common(
         watched,
         operations: DoorPlace::default(),
         consult: ConsultPlace::default(),
+        issuer: TokenIssuer::open(&opened.config.tokens)?.map(Arc::new),
     };
     if let Some(contradiction) = opened.lacks {
         common.watched.hold().set(contradiction);

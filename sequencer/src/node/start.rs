@@ -33,9 +33,7 @@ use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::consult::ConsultDoor;
-use crate::doors::http::{
-    Access, AuditEvents, AuditSetup, AuditSetupError, HttpService, Shown, WrongTokens,
-};
+use crate::doors::http::{Access, AuditEvents, AuditSetup, HttpService, Shown, WrongTokens};
 use crate::doors::key_desk::KeyDesk;
 use crate::doors::page::{self, Behind, OperatorPageError};
 use crate::folder::authority::ServerTls;
@@ -57,9 +55,10 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     let watched = Arc::new(common.watched.clone());
     let access = desk_access(opened, common)?;
     let (health, desk, windows) = (watched.clone(), watched.clone(), watched);
-    let audit_events = open_audit_events(opened, common)?;
+    let audit_events = audit_events(opened, common);
+    let (section, issuer) = (&opened.config.decisions, common.issuer.clone());
     let (clock, place) = (common.clock.clone(), common.consult.clone());
-    let consult = ConsultDoor::read(&opened.config.decisions, clock, place)?.map(Arc::new);
+    let consult = ConsultDoor::read(section, issuer, clock, place)?.map(Arc::new);
     let shown = Shown {
         store,
         metrics,
@@ -75,22 +74,12 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
 }
 
-/// Whoever shows AuditEvents, if an issuer of tokens is configured.
-fn open_audit_events(
-    opened: &Opened,
-    common: &Common,
-) -> Result<Option<AuditEvents>, AuditSetupError> {
-    let section = &opened.config.fhir;
-    let Some(jwks_file) = section.jwks_file.as_deref() else { return Ok(None) };
+/// Whoever shows AuditEvents, if it is configured.
+fn audit_events(opened: &Opened, common: &Common) -> Option<AuditEvents> {
+    let issuer = common.issuer.clone().filter(|_| opened.config.fhir.audit_events)?;
+    let (scope, clock) = (opened.edge.scope(), common.clock.clone());
     let reads = opened.layout.audit_reads();
-    let setup = AuditSetup {
-        jwks_file,
-        expected: section.expected(),
-        scope: opened.edge.scope(),
-        clock: common.clock.clone(),
-        reads: &reads,
-    };
-    AuditEvents::open(setup).map(Some)
+    Some(AuditEvents::new(AuditSetup { issuer, scope, clock, reads: &reads }))
 }
 
 /// Waits until somebody shows what the journal lacks, says so, and keeps every receipt that does.

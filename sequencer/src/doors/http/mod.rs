@@ -46,7 +46,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub use audit_events::{AuditEvents, AuditSetup, AuditSetupError};
+pub use audit_events::{AuditEvents, AuditSetup};
 pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError, WrongTokens};
 pub(super) use desk::{is_own_host, since};
 pub use door_place::DoorPlace;
