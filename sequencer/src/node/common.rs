@@ -17,6 +17,7 @@ use crate::doors::config::Config;
 use crate::doors::consult::ConsultPlace;
 use crate::doors::http::DoorPlace;
 use crate::doors::memory::Memory;
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
@@ -54,8 +55,10 @@ pub(super) fn common(
     let watched = watched(opened);
     let orders = watched.orders().clone();
     recall_pause(&opened.layout, &orders);
+    let requests =
+        ErasureRequests::open(&opened.layout.erasure_requests()).map_err(NodeError::Requests)?;
     let common = Common {
-        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders },
+        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders, requests },
         clock,
         wake: Arc::new(Notify::new()),
         stop: watch::Sender::new(false),
