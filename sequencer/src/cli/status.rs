@@ -198,12 +198,20 @@ fn text(status: &NodeStatus) -> String {
         format!("clock        {} ms ahead of the boot-time clock", status.clock_ahead_ms),
     ]
     .into_iter()
+    .chain(erasures(status))
     .chain(in_force(status))
     .chain(status.plan.as_ref().map(plan))
     .chain(figures(status.figures.as_ref()))
     .chain([rejected(&status.rejects, status.recent_rejects.first())])
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+/// Who waits for the operator to erase their readings: a line where somebody does.
+fn erasures(status: &NodeStatus) -> Option<String> {
+    let asked = status.erasure_requests;
+    let line = || format!("erasure      {asked} patients ask to be erased (`sequencer hold list`)");
+    (asked > 0).then(line)
 }
 
 /// What operators ordered: lines where there is something.

@@ -18,6 +18,7 @@ use crate::doors::consult::ConsultPlace;
 use crate::doors::http::DoorPlace;
 use crate::doors::memory::Memory;
 use crate::doors::token_issuer::TokenIssuer;
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
@@ -57,8 +58,10 @@ pub(super) fn common(
     let watched = watched(opened, clock.clone());
     let orders = watched.orders().clone();
     recall_pause(&opened.layout, &orders);
+    let requests =
+        ErasureRequests::open(&opened.layout.erasure_requests()).map_err(NodeError::Requests)?;
     let common = Common {
-        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders },
+        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders, requests },
         clock,
         wake: Arc::new(Notify::new()),
         stop: watch::Sender::new(false),

@@ -268,6 +268,8 @@ pub(super) fn start_ingest(
 /// From now on signed operations are taken over HTTP, too.
 pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> OperationDoor {
     let parts = DoorParts {
+        scope: opened.edge.scope(),
+        requests: common.around.requests.clone(),
         admit: core.admit.clone(),
         view: core.view.clone(),
         hub: core.hub.clone(),
@@ -413,6 +415,7 @@ pub(super) fn order_desk(
             clock: common.clock.clone(),
             hub: core.hub.clone(),
             keys: key_desk(opened),
+            requests: common.around.requests.clone(),
         },
     }))
 }

@@ -39,6 +39,9 @@ pub struct NodeStatus {
     pub connections: i64,
     /// Enrolled patients.
     pub patients: usize,
+    /// Patients who handed in a request to erase that waits for the operator.
+    #[serde(default)]
+    pub erasure_requests: usize,
     /// How far a plan is from what happened; none without `[plan] expected` and in the first hour.
     #[serde(default)]
     pub plan: Option<PlanErrors>,
@@ -188,6 +191,7 @@ impl Teller {
             },
             connections: metrics.ingest_connections.get(),
             patients: ledger.records,
+            erasure_requests: self.around.requests.count(),
             plan: self.watched.plan_errors(),
             certificates: Certificates {
                 ending: metrics.certificates_ending.get(),

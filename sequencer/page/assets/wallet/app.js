@@ -5,7 +5,15 @@ import { offer } from "../offer.js";
 import { escape } from "../statement/escape.js";
 import { startTheme } from "../theme.js";
 import { Wallet, tokenOf } from "./api.js";
-import { collectedCard, missingCard, operationsCard, readsCard, urgentCard } from "./log.js";
+import {
+  askedCard,
+  collectedCard,
+  erasureCards,
+  missingCard,
+  operationsCard,
+  readsCard,
+  urgentCard,
+} from "./log.js";
 import { rulesCard } from "./rules.js";
 import { RuleForm, outcomeCard, previewCard } from "./sign.js";
 import * as text from "./text.js";
@@ -14,9 +22,9 @@ import * as text from "./text.js";
 const STALE_MS = 10 * 60_000;
 const TICK_MS = 30_000;
 /** Lists that show some of their rows before they are asked for all. */
-const LISTS = ["urgent", "refused", "reads", "collected", "operations"];
+const LISTS = ["urgent", "refused", "asked", "reads", "collected", "operations"];
 /** Where the log stands. */
-const LOG_PARTS = ["missing", "urgent", "reads", "collected", "operations"];
+const LOG_PARTS = ["missing", "erasure", "urgent", "asked", "reads", "collected", "operations"];
 
 const byId = (id) => document.getElementById(id);
 const wallet = new Wallet({ storage: storageOf() });
@@ -313,7 +321,9 @@ function showLog() {
   const shown = { now: nearTo(), acts, all: state.all, log: log.object };
   const found = text.groups(log.object);
   fill("missing", [missingCard({ log: log.object, raw: log.text }, shown)]);
+  fill("erasure", erasureCards(log.object, shown));
   fill("urgent", [urgentCard(found, shown)]);
+  fill("asked", [askedCard(found, shown)]);
   fill("reads", [readsCard(found, shown)]);
   fill("collected", [collectedCard(found, shown)]);
   fill("operations", [operationsCard(found, shown)]);

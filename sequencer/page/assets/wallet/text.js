@@ -154,6 +154,7 @@ export function groups(log) {
   return {
     urgent: claims.filter(isUrgent),
     refused: log.refused.toReversed(),
+    asked: (log.asked ?? []).toReversed(),
     reads: plain.filter(({ kind }) => kind === "access"),
     collected: streams(plain.filter(({ kind }) => kind === "collect")),
     operations: entries.filter(({ kind }) => kind === "operation"),
@@ -218,6 +219,56 @@ export function refusedOf(entry) {
     why: `${escape(entry.why)} (${escape(entry.rule)})`,
   };
 }
+
+/** Who asked whether somebody may, and what they were told: nothing is read by it. */
+export function askedOf(entry) {
+  const more =
+    entry.count > 1 ? `, and ${plural(entry.count - 1, "more question")} that are not listed` : "";
+  const act = VERB_ASKED.get(entry.act) ?? escape(entry.act);
+  return {
+    who: escape(`organisation ${entry.organisation}`),
+    about: escape(`${entry.who} of ${entry.of}`),
+    act: `may ${act} ${list(entry.categories)} for ${word(entry.purpose)}${more}`,
+    told: entry.permitted ? "Yes" : `No: ${escape(entry.why)} (${escape(entry.rule)})`,
+  };
+}
+
+const VERB_ASKED = new Map([
+  ["access", "read"],
+  ["collect", "record"],
+  ["break-glass", "break the glass and read"],
+]);
+
+/** What became of the wish to be erased: what is done, and what the node says of what is not. */
+export function erasuresOf({ compared }, now) {
+  const done = (compared.erased ?? []).map((one) => ({
+    kind: one.own ? "good" : "bad",
+    title: one.own
+      ? `Your readings were erased at your request, ${moment(one.time, now)}`
+      : `Your readings were erased, and NOT at your request, ${moment(one.time, now)}`,
+    lines: [ERASED_STAYS, "Who read what before that stays below."],
+  }));
+  const open = (compared.erasure_asked ?? []).map((one) => {
+    const told = `So the node said ${moment(one.told_at, now)}; it is the operator's word.`;
+    if (one.state !== "held") {
+      return { kind: "warn", title: "You asked to be erased, and the hospital has it", lines: [told] };
+    }
+    const since = moment(one.since, now);
+    return {
+      kind: "warn",
+      title: `A legal hold keeps your readings, ${since}`,
+      lines: [`The reason given: "${escape(one.reason)}"`, told, HELD_MEANS],
+    };
+  });
+  return [...done, ...open];
+}
+
+export const ERASED_STAYS =
+  "What stays: that and when something was measured, and by which device; what you signed; who " +
+  "read what, when and why, which the law keeps; what readers were given; and backups of keys, " +
+  "until they expire.";
+const HELD_MEANS =
+  "A hold permits nobody to read them. Your request waits, and is carried out once it is cleared.";
 
 export const REFUSED_WORD = "The operator's word: no proof shows that none is missing.";
 
