@@ -29,5 +29,6 @@ mod small;
 #[path = "../../examples/stream_file.rs"]
 mod stream_file;
 mod streaming;
+mod tls;
 mod waiting;
 mod weight;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use bridge::codes::{KNOWN, PRESSURE_PANELS, SYSTEMS};
+use bridge::codes::{KNOWN, PRESSURE_PANELS, SYSTEMS, written};
 use bridge::units::KNOWN_UNITS;
 use bridge::{Cause, Fate, Map, Measurement};
 use fhir::{Defaults, Observation, map_observation};
@@ -56,8 +56,10 @@ fn signals_table() -> String {
                 *Category* is what a patient permits or denies: it follows from the signal and is \
                 never sent. *Means none* is what devices write where there is no value: it is \
                 refused until `off` or `keep` of the map's `[[signal]]` says which it is, since a \
-                zero may be asystole, or a cable that hangs.";
-    let columns = ["signal", "MDC", "unit", "step", "least", "most", "category", "means none"];
+                zero may be asystole, or a cable that hangs. *Written* are the codes that a patient's \
+                record has of it in FHIR: of LOINC the one that says no more than the signal does, \
+                and that of MDC, by which it is stored.";
+    let columns = ["signal", "written", "unit", "step", "least", "most", "category", "means none"];
     let rows = signals().iter().map(|signal| {
         let value = |number| to_decimal(number, signal.decimals);
         // A sentinel is a whole number, and stands in files as that.
@@ -65,7 +67,7 @@ fn signals_table() -> String {
         let none: Vec<_> = none.map(|one| one.nearest().to_string()).collect();
         [
             code(signal.name),
-            signal.code.to_string(),
+            codes(written(signal).map(|one| one.code)),
             code(signal.unit),
             value(1),
             value(signal.min),

@@ -7,11 +7,11 @@ use statement::scope::{self, ActorKind, header_hash};
 use tokens::{Scopes, User};
 
 use super::*;
+use crate::doors::token_issuer::tests::SmartServer;
 use crate::folder::store::Settled;
 use crate::folder::store::tests::empty_batch;
 use crate::window::Assembled;
 
-const JWKS: &[u8] = include_bytes!("../../../../tokens/tests/tokens/vectors/jwks.json");
 const VIEW_KEY: Word = Word::from_u64(77);
 
 fn deployment() -> ChainScope {
@@ -104,22 +104,13 @@ impl Bench {
         let settled = Settled { transaction: [1; 32], block: 1, lateness_ms: 1, gas: 1 };
         let settled = [1, 2].map(|number| (BatchNumber(number), Some(settled)));
         store.mark_settled(&settled).unwrap();
-        let jwks_file = folder.path().join("jwks.json");
-        std::fs::write(&jwks_file, JWKS).unwrap();
-        let expected = Expected {
-            issuer: "https://auth.example.org".into(),
-            audience: "https://node.example.org/fhir/".into(),
-            skew_ms: 0,
-            lifetime_ms_max: 3_600_000,
-        };
-        let audit = AuditEvents::open(AuditSetup {
-            jwks_file: &jwks_file,
-            expected,
+        let audit = AuditEvents::new(AuditSetup {
+            issuer: Arc::new(SmartServer::new().issuer()),
             scope: deployment(),
             clock: Arc::new(ManualClock::fixed(at(6000))),
             reads: &folder.path().join("audit-reads.log"),
         });
-        Bench { store, audit: audit.unwrap(), folder }
+        Bench { store, audit, folder }
     }
 
     fn reading(&self, asker: Asker, parameters: &[(&str, &str)]) -> Reading {
