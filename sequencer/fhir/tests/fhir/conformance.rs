@@ -3,35 +3,36 @@
 
 use serde_json::Value;
 
+use Form::{Code, Flag, Object, Text};
+
 /// An element of a type.
 struct Element {
     name: &'static str,
     /// Whether it has to be there.
     is_needed: bool,
     is_list: bool,
-    kind: Kind,
+    form: Form,
 }
 
-enum Kind {
+/// What stands in an element.
+enum Form {
     Text,
     Flag,
     Code(&'static [&'static str]),
     Object(&'static [Element]),
 }
 
-const fn one(name: &'static str, kind: Kind) -> Element {
-    Element { name, is_needed: true, is_list: false, kind }
+const fn one(name: &'static str, form: Form) -> Element {
+    Element { name, is_needed: true, is_list: false, form }
 }
 
-const fn maybe(name: &'static str, kind: Kind) -> Element {
-    Element { name, is_needed: false, is_list: false, kind }
+const fn maybe(name: &'static str, form: Form) -> Element {
+    Element { name, is_needed: false, is_list: false, form }
 }
 
-const fn several(name: &'static str, kind: Kind) -> Element {
-    Element { name, is_needed: false, is_list: true, kind }
+const fn several(name: &'static str, form: Form) -> Element {
+    Element { name, is_needed: false, is_list: true, form }
 }
-
-use Kind::{Code, Flag, Object, Text};
 
 const STATEMENT: &[Element] = &[
     one("resourceType", Code(&["CapabilityStatement"])),
@@ -121,7 +122,7 @@ fn check(value: &Value, at: &str, elements: &[Element], faults: &mut Vec<String>
             faults.push(format!("{at}.{name}: expected an element of these tables"));
         }
     }
-    for Element { name, is_needed, is_list, kind } in elements {
+    for Element { name, is_needed, is_list, form } in elements {
         let at = format!("{at}.{name}");
         let Some(found) = object.get(*name) else {
             if *is_needed {
@@ -137,7 +138,7 @@ fn check(value: &Value, at: &str, elements: &[Element], faults: &mut Vec<String>
             continue;
         };
         for one in all {
-            let is_good = match kind {
+            let is_good = match form {
                 Text => one.as_str().is_some_and(|text| !text.is_empty()),
                 Flag => one.is_boolean(),
                 Code(codes) => one.as_str().is_some_and(|code| codes.contains(&code)),
