@@ -115,7 +115,11 @@ impl Walker {
             }
         }
         for [page, real] in &self.ports {
-            command = command.replace(page, real);
+            // As a word or in an address: within a number it is another port.
+            for [before, behind] in [[" ", " "], [":", "/"]] {
+                let there = format!("{before}{page}{behind}");
+                command = command.replace(&there, &format!("{before}{real}{behind}"));
+            }
         }
         for (name, job) in (1..).zip(&self.jobs) {
             if let Some(job) = job {
