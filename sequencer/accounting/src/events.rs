@@ -19,7 +19,12 @@ pub(crate) const ABOUT_SYSTEM: &str = "urn:vitals:accounting";
 /// Type of the detail that holds an opening.
 pub(crate) const OPENING: &str = "opening";
 
-const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit";
+/// The profiles of IHE BALP that the AuditEvents have: of a decision, and of a disclosure.
+pub const AUDIT_EVENT_PROFILES: [&str; 2] = [DECISION_PROFILE, DISCLOSURE_PROFILE];
+const DECISION_PROFILE: &str =
+    "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.AuthZconsent";
+const DISCLOSURE_PROFILE: &str =
+    "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.PrivacyDisclosure.Source";
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
@@ -42,7 +47,7 @@ impl Parts<'_> {
         json!({
             "resourceType": "AuditEvent",
             "id": self.id("decision"),
-            "meta": {"profile": [format!("{PROFILES}.AuthZconsent")]},
+            "meta": {"profile": [DECISION_PROFILE]},
             "type": coding(DCM, "110113", "Security Alert"),
             "subtype": [coding(
                 "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType",
@@ -65,7 +70,7 @@ impl Parts<'_> {
         json!({
             "resourceType": "AuditEvent",
             "id": self.id("disclosure"),
-            "meta": {"profile": [format!("{PROFILES}.PrivacyDisclosure.Source")]},
+            "meta": {"profile": [DISCLOSURE_PROFILE]},
             "type": coding(DCM, "110106", "Export"),
             "subtype": [coding(
                 "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",

@@ -13,6 +13,7 @@ mod formats;
 mod lanes;
 mod log;
 mod lost;
+mod mapped;
 mod mllp;
 mod moving;
 mod names;

@@ -9,6 +9,7 @@
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
 //! | `POST /erasures` | keeps a signed request to erase for the operator; JSON with how it stands |
 //! | `GET /fhir/AuditEvent` | a Bundle of AuditEvents, for whoever has a token for them |
+//! | `GET /fhir/metadata` | the CapabilityStatement of what is switched on below `/fhir` |
 //! | `POST /fhir/$consent-decision` | tells a system whether consent would allow something |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
@@ -27,6 +28,7 @@
 
 mod answer;
 mod audit_events;
+mod capabilities;
 mod decisions;
 mod desk;
 mod door_place;

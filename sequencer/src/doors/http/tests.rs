@@ -147,6 +147,10 @@ async fn nobody_asks_about_consent_where_it_is_not_configured() {
     let (status, _, body) = bench.send(post).await;
     assert_eq!(status, 404);
     assert!(String::from_utf8(body).unwrap().contains("path-unknown"));
+    let (status, head, body) = bench.get("/fhir/metadata").await;
+    assert_eq!(status, 404, "nothing of FHIR is stated where nothing is answered");
+    assert!(head.contains("content-type: application/fhir+json"), "{head}");
+    assert!(String::from_utf8(body).unwrap().contains("path-unknown"));
 }
 
 #[tokio::test]
