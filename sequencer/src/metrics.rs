@@ -395,6 +395,9 @@ metrics! {
         "How long the oldest assembled batch that is not settled has waited for it.";
     pub settle_lagging: IntGauge [], "boolean",
         "1 while the lag is at `settle.alarm_after_ms` or `settle.alarm_batches`.";
+    pub desk_tokens_wrong_total: IntCounter [], "requests",
+        "Requests for the desk with another token than that of `web.token_file`: an old one, or \
+         somebody who guesses.";
     pub ready: IntGauge [], "boolean",
         "1 while `/readyz` answers 200: everything is taken in and gets on. As of the scrape.";
     stage_failed: IntGaugeVec ["stage"], "boolean",

@@ -19,6 +19,7 @@ mod decoders;
 mod degraded;
 mod deploy;
 mod doctor;
+mod drain;
 mod drill;
 mod elsewhere;
 mod erase;

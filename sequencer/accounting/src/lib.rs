@@ -19,6 +19,7 @@ mod entry;
 mod events;
 mod export;
 mod gathered;
+pub mod identifier;
 mod layout;
 mod period;
 mod reading;

@@ -46,6 +46,9 @@ pub enum NodeError {
     /// The snapshots, or the index of stored frames beside them, cannot be opened.
     #[error("expected to read and write the folder snapshots/")]
     Snapshots(#[source] std::io::Error),
+    /// What patients asked to have erased cannot be read.
+    #[error("expected to read erasures.waiting, the requests to erase that wait")]
+    Requests(#[source] std::io::Error),
     /// The deployment file is missing, damaged or of the first version.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),

@@ -37,6 +37,7 @@ mod order_desk;
 pub mod orders;
 mod proving;
 mod pulse;
+pub mod recent_rejects;
 pub mod recorded;
 pub mod recover;
 mod reload;
@@ -362,7 +363,7 @@ async fn stop_core(core: Core, upkeep: Upkeep, watched: &Watched) {
 
 impl Node {
     /// Takes over what of `config` is live, the files of the server's certificate, and the keys of
-    /// the token issuer. What is logged is not the node's: its owner takes `log.level` over.
+    /// the token issuer. The log goes by its level from [`Node::apply_log_level`] on.
     ///
     /// # Errors
     /// [`NodeError`] that names the value or file; then nothing changed.
@@ -382,9 +383,10 @@ impl Node {
         self.tuning.set_log(log);
     }
 
-    /// The log's level that holds: what an operator set, or else what is configured.
-    pub fn log_level(&self) -> String {
-        self.tuning.log_level()
+    /// Has the log go by the level that holds: what an operator set, or else what is configured.
+    /// Once everything was said about what was read again: a quieter level would swallow it.
+    pub fn apply_log_level(&self) {
+        self.tuning.apply_log_level();
     }
 
     /// Takes notice of what was read again and is no configuration.

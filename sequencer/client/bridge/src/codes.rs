@@ -64,6 +64,32 @@ pub const KNOWN: &[Known] = &[
     mdc("188736", "MDC_MASS_BODY_ACTUAL", "weight"),
 ];
 
+/// The code of LOINC that is written of a signal: the one that says no more than the signal does.
+/// An ECG and a plethysmogram have none; glucose is kept in mg/dL, so by mass.
+const WRITTEN: &[&str] =
+    &["8867-4", "8889-8", "8480-6", "8462-4", "8310-5", "2708-6", "9279-1", "2339-0", "29463-7"];
+
+/// The codes that are written of a signal: that of LOINC if it has one, then that of MDC.
+pub fn written(signal: &'static Signal) -> impl Iterator<Item = &'static Known> {
+    let code = signal.code.to_string();
+    let is_written = move |known: &&Known| {
+        known.signal == signal.name
+            && if known.system == LOINC {
+                WRITTEN.contains(&known.code)
+            } else {
+                known.code == code
+            }
+    };
+    KNOWN.iter().filter(is_written)
+}
+
+impl Known {
+    /// What FHIR calls its system.
+    pub fn url(&self) -> &'static str {
+        if self.system == LOINC { "http://loinc.org" } else { "urn:iso:std:iso:11073:10101" }
+    }
+}
+
 /// One name for each system, however it is called: HL7 v2, FHIR and OID. Others are left as they
 /// are.
 pub fn system(called: &str) -> &str {
@@ -116,6 +142,19 @@ mod tests {
         }
         let by_name = Coding { system: "MDC", code: "MDC_TEMP_BODY" };
         assert_eq!(signal(by_name).map(|found| found.name), Some("temperature"));
+    }
+
+    #[test]
+    fn what_is_written_of_a_signal_is_read_as_that_signal() {
+        for signal in model::signals() {
+            let codes: Vec<_> = written(signal).collect();
+            let of_waveform = ["ecg", "ppg"].contains(&signal.name);
+            assert_eq!(codes.len(), if of_waveform { 1 } else { 2 }, "{}", signal.name);
+            for known in codes {
+                let coding = Coding { system: known.url(), code: known.code };
+                assert_eq!(super::signal(coding), Some(signal));
+            }
+        }
     }
 
     #[test]

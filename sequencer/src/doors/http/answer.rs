@@ -17,7 +17,7 @@ use super::health::{Asked, Unready, answer_all, wants_all};
 use super::operations;
 use super::places::{FetchPlace, FilePlace, Held, Kept, Place};
 use super::shown::{Failed, Shown};
-use super::{decisions, desk, fhir};
+use super::{decisions, desk, erasures, fhir};
 use crate::doors::codes;
 use crate::doors::reach::reach;
 use crate::folder::store::{BroughtPublic, Store};
@@ -39,6 +39,7 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/batches/{number}/private", get(private))
         .route("/fhir/AuditEvent", get(fhir::search))
         .route("/operations", post(operations::take))
+        .route("/erasures", post(erasures::take))
         .route("/fhir/$consent-decision", post(decisions::decide))
         .route("/metrics", get(metrics))
         .route("/desk", get(desk))

@@ -7,6 +7,7 @@
 //! | `GET /batches/{n}` | the public file |
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
+//! | `POST /erasures` | keeps a signed request to erase for the operator; JSON with how it stands |
 //! | `GET /fhir/AuditEvent` | a Bundle of AuditEvents, for whoever has a token for them |
 //! | `POST /fhir/$consent-decision` | tells a system whether consent would allow something |
 //! | `GET /metrics` | text for Prometheus |
@@ -29,6 +30,7 @@ mod audit_events;
 mod decisions;
 mod desk;
 mod door_place;
+mod erasures;
 mod fhir;
 mod health;
 mod operations;
@@ -47,7 +49,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use audit_events::{AuditEvents, AuditSetup};
-pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
+pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError, WrongTokens};
 pub(super) use desk::{is_own_host, since};
 pub use door_place::DoorPlace;
 pub use health::{Health, StageHealth, Unready, tell_health};

@@ -77,7 +77,8 @@ impl Bench {
         store.save_batch(&batch, at(2000)).unwrap();
         let (metrics, stages) = (Metrics::new(), Stages::default());
         let health = Arc::new(stages.clone());
-        let (desk, access) = (Arc::new(stages.clone()), Access::read(None).unwrap());
+        let wrong = WrongTokens::new(metrics.desk_tokens_wrong_total.clone());
+        let (desk, access) = (Arc::new(stages.clone()), Access::read(None, wrong).unwrap());
         let windows = desk.clone();
         let (operations, forwarded) = (DoorPlace::default(), false);
         let shown = Shown {
