@@ -410,7 +410,7 @@ metrics! {
     stage_degraded: IntGaugeVec ["stage", "cause"], "boolean",
         "1 while a stage runs and does not get on, by cause; collection goes on.";
     pub config_reloads_total: IntCounter [], "reloads",
-        "Times that configuration and server certificate were read again and taken over (SIGHUP).";
+        "Times that configuration, certificate and keys were read again and taken over (SIGHUP).";
     pub config_reload_failed: IntGauge [], "boolean",
         "1 if what was read again last was not accepted: the values before hold.";
     pub paused: IntGauge [], "boolean",

@@ -201,6 +201,7 @@ const CONSENT: Row = Row {
             "rate(vitals_operations_total[5m])" => "operations",
             "rate(vitals_accesses_total[5m]) > 0" => "{{kind}} {{outcome}}",
             "rate(vitals_released_frames_total[5m])" => "frames released",
+            "rate(vitals_consent_questions_total[5m]) > 0" => "asked: {{answer}}",
         ]),
         panel!("Withdrawals in force and not on the chain", Count, [
             "vitals_withdrawals_unsettled" => "wait",

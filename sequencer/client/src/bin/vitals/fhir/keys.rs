@@ -63,7 +63,13 @@ impl KeyFile {
                     .say("keys", &format!("the keys before hold on: reading {path}: {why}"));
             }
         }
-        standing.verifier.check(token, now)
+        let checked = standing.verifier.check(token, now);
+        if let Err(error) = &checked {
+            // To whoever runs this: who shows a forged one learns nothing of what is wrong with it.
+            let code = error.code();
+            self.telling.say(code, &format!("a token is refused ({code}): {error}"));
+        }
+        checked
     }
 
     /// Takes other keys over. What cannot be read is looked at again: it may be half written.
