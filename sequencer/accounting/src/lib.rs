@@ -20,6 +20,7 @@ mod events;
 mod export;
 mod gathered;
 mod layout;
+pub mod notices;
 mod period;
 mod reading;
 mod search;
