@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use accounting::notices::Hosts;
 use circuits::shapes::Shape;
 use prover::{Choice, Setup};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,8 @@ pub use self::elsewhere::{Elsewhere, ElsewhereError};
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, DecisionsSection, FhirSection, HttpSection,
-    IngestSection, JournalSection, KeysSection, LogSection, MemorySection, PlanSection,
-    ProverSection, StoreSection, WebSection,
+    IngestSection, JournalSection, KeysSection, LogSection, MemorySection, NoticesSection,
+    PlanSection, ProverSection, StoreSection, WebSection,
 };
 
 mod archive;
@@ -72,6 +73,8 @@ pub struct Config {
     pub fhir: FhirSection,
     /// Who may ask whether consent would allow something.
     pub decisions: DecisionsSection,
+    /// Who may be told that somebody read.
+    pub notices: NoticesSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -166,8 +169,10 @@ impl Config {
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
         setting::check(&self.fhir, FhirSection::SETTINGS)?;
         setting::check(&self.decisions, DecisionsSection::SETTINGS)?;
+        setting::check(&self.notices, NoticesSection::SETTINGS)?;
         self.check_reserved()?;
         self.check_issuer()?;
+        self.check_notices()?;
         self.check_words()
     }
 
@@ -192,6 +197,21 @@ impl Config {
             return Err(ConfigError::Value { key, expected, found: "it alone".into() });
         }
         Ok(())
+    }
+
+    /// Checks that hosts are some, and that there are tokens by which somebody may subscribe.
+    fn check_notices(&self) -> Result<(), ConfigError> {
+        let wrong = |expected: String, found: &str| {
+            let (key, found) = ("notices.hosts", found.to_owned());
+            Err(ConfigError::Value { key, expected, found })
+        };
+        match Hosts::parse(&self.notices.hosts) {
+            Err(error) => wrong(error.to_string(), "another"),
+            Ok(hosts) if !hosts.is_empty() && self.fhir.jwks_file.is_none() => {
+                wrong("set together with fhir.jwks_file".into(), "it alone")
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Checks what no range can say.
@@ -294,6 +314,7 @@ impl Config {
             WebSection::SETTINGS,
             FhirSection::SETTINGS,
             DecisionsSection::SETTINGS,
+            NoticesSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

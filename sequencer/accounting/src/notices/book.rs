@@ -5,9 +5,9 @@
 //!   settled batch -> looked at -> due, in order -> under way -> told
 //!                                      ^-- pause, longer each time --'--> given up
 //! ```
-//! Nothing is lost by a crash: what is kept is the last batch that was told, or had nothing to tell,
-//! and everything behind it is looked at again. A notice that was delivered and not noted is sent
-//! once more under the same id.
+//! Nothing is lost by a crash: what is kept is the last batch that was told, or had nothing to
+//! tell, and everything behind it is looked at again. A notice that was delivered and not noted is
+//! sent once more under the same id.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

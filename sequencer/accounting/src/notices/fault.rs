@@ -13,7 +13,7 @@ pub enum Fault {
     Connection,
     /// Nothing came in time.
     Late,
-    /// Another status than 200 to 299. A redirect is one: it would lead to a host that nobody listed.
+    /// Another status than 200 to 299. A redirect is one: it leads to a host that nobody listed.
     Status(u16),
     /// The operator's list does not have the host any more.
     Host,

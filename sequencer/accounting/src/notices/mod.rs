@@ -1,8 +1,8 @@
 //! Who is told that somebody read: FHIR R4 Subscriptions, hosts and addresses that may be told, and
 //! which notice is due when.
 //!
-//! A notice says that something happened to a record, and nothing else: whoever gets it asks for the
-//! AuditEvents with a token of their own. Everything here is a value that is fed: the settled
+//! A notice says that something happened to a record, and nothing else: whoever gets it asks for
+//! the AuditEvents with a token of their own. Everything here is a value that is fed: the settled
 //! batches, the time, how a delivery ended. Whoever feeds it owns file, clock and socket.
 
 mod address;

@@ -1,7 +1,7 @@
 //! FHIR R4 Subscriptions: what somebody asks for, and what is shown of it.
 //!
-//! What is not honoured is refused with its element: a filter, a header or a payload that was passed
-//! over would leave somebody believing in something that never comes.
+//! What is not honoured is refused with its element: a filter, a header or a payload that was
+//! passed over would leave somebody believing in something that never comes.
 
 use model::calendar::{Utc, Written};
 use model::{Millis, PatientIndex};
@@ -201,7 +201,7 @@ pub fn resource(kept: &Kept, now: Millis, secret: Option<&str>) -> Value {
     shown
 }
 
-/// Subscriptions of one patient, as a Bundle of type *searchset*. `base` is that of the FHIR routes.
+/// Subscriptions of one patient, a Bundle of type *searchset*. `base` is that of the FHIR routes.
 pub fn listed(found: &[Kept], now: Millis, base: &str) -> Value {
     let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": found.len()});
     let entry = |kept: &Kept| {

@@ -8,6 +8,8 @@
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
 //! | `GET /fhir/AuditEvent` | a Bundle of AuditEvents, for whoever has a token for them |
+//! | `POST`, `GET /fhir/Subscription` | who is told that somebody read, of a patient's own |
+//! | `GET`, `DELETE /fhir/Subscription/{id}` | one of these |
 //! | `POST /fhir/$consent-decision` | tells a system whether consent would allow something |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
@@ -35,6 +37,7 @@ mod operations;
 mod places;
 mod serve;
 mod shown;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
