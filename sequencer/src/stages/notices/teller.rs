@@ -50,6 +50,18 @@ pub struct Teller {
 
 /// Notices on their way.
 type UnderWay = FuturesUnordered<BoxFuture<'static, (Notice, Result<(), Fault>)>>;
+/// What happened.
+enum Event {
+    /// The node stops.
+    Stop,
+    /// A notice was delivered, or was not.
+    Ended(Notice, Result<(), Fault>),
+    /// A batch was looked at; false if there was none.
+    Looked(Result<bool, PartError>),
+    /// It is time to look again.
+    Woken,
+}
+
 /// A look at a batch.
 type Looking = BoxFuture<'static, Result<bool, PartError>>;
 
@@ -68,13 +80,20 @@ impl Teller {
             looking = looking.or_else(|| self.look(rests_until));
             self.begin(&under_way);
             self.count();
-            tokio::select! {
+            let event = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = stop.wait_for(|stop| *stop) => Event::Stop,
                 Some((notice, ended)) = under_way.next(), if !under_way.is_empty() => {
-                    self.note(notice, ended).await;
+                    Event::Ended(notice, ended)
                 }
-                looked = of(&mut looking) => {
+                looked = of(&mut looking) => Event::Looked(looked),
+                () = self.desk.changed() => Event::Woken,
+                () = sleep(LOOK_EVERY) => Event::Woken,
+            };
+            match event {
+                Event::Stop => break,
+                Event::Ended(notice, ended) => self.note(notice, ended).await,
+                Event::Looked(looked) => {
                     looking = None;
                     rests_until = match looked {
                         // There may be another behind it.
@@ -84,8 +103,7 @@ impl Teller {
                         Err(error) => self.rest(&error),
                     };
                 }
-                () = self.desk.changed() => {}
-                () = sleep(LOOK_EVERY) => {}
+                Event::Woken => {}
             }
         }
         // It holds the store, which the next start is to find free.
