@@ -264,6 +264,9 @@ metrics! {
     own_certificate_seconds: IntGaugeVec ["certificate"], "seconds",
         "Until the certificates of the node's own server and authority end; below zero once they \
          have.";
+    consent_questions_total: IntCounterVec ["answer"], "questions",
+        "Questions of systems whether consent would allow something: answered with permit or deny, \
+         or refused with that code.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
     pub window_age_seconds: Gauge [], "seconds",
         "Age of the open window: up to `batch.idle_settle_after_ms` while nothing happens.";
@@ -406,6 +409,9 @@ metrics! {
         "How long the oldest assembled batch that is not settled has waited for it.";
     pub settle_lagging: IntGauge [], "boolean",
         "1 while the lag is at `settle.alarm_after_ms` or `settle.alarm_batches`.";
+    pub desk_tokens_wrong_total: IntCounter [], "requests",
+        "Requests for the desk with another token than that of `web.token_file`: an old one, or \
+         somebody who guesses.";
     pub ready: IntGauge [], "boolean",
         "1 while `/readyz` answers 200: everything is taken in and gets on. As of the scrape.";
     stage_failed: IntGaugeVec ["stage"], "boolean",

@@ -19,6 +19,7 @@ mod entry;
 mod events;
 mod export;
 mod gathered;
+pub mod identifier;
 mod layout;
 pub mod notices;
 mod period;
@@ -27,8 +28,9 @@ mod search;
 
 pub use document::{About, AboutError, Document, ExportKind, Line, Purposes, TooMany};
 pub use entry::{Entry, EntryError, Known, Settled};
-pub use events::events;
+pub use events::{AUDIT_EVENT_PROFILES, events};
 pub use export::{Export, Format};
+pub use layout::act_reason;
 pub use period::{KEPT_ACCESS_LOG_MS, KEPT_DISCLOSURES_MS};
 pub use reading::{FILE_BYTES_MAX, ReadError};
 pub use search::{Asker, Cursor, Page, Search, SearchError};

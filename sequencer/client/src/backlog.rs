@@ -1,5 +1,6 @@
 //! Frames that are made before there is a node to send them to.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,12 +41,21 @@ impl Backlog {
         self.spool.marks()
     }
 
+    /// Where the marks of what has no receipt go back to if it is given up: those of no others
+    /// change.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`].
+    pub fn marks_without_receipt(&self) -> Result<Vec<InputMark>, StreamError> {
+        self.spool.marks_without_receipt().map_err(wrong)
+    }
+
     /// Gives up all that has no receipt, because the node refused it for good and whoever made it
     /// is told so: it is never sent again, its marks go back to what has a receipt, and another
     /// patient may follow on the device. Durable when it returns; says how many readings.
     ///
-    /// What the node stored and whose receipt did not come yet is given up, too: sent again by its
-    /// source, it is stored twice.
+    /// What the node stored and whose receipt did not come yet is given up, too, and is stored twice
+    /// if its source sends it again: [`crate::Connection::collect_receipts`] first.
     ///
     /// # Errors
     /// [`StreamError::Spool`]; what is given up is not known then.
@@ -96,6 +106,27 @@ impl Backlogs {
         };
         let streams = keys.iter().map(open).collect::<Result<_, StreamError>>()?;
         Ok(Backlogs { streams, bounds, unsynced_bytes: 0, given_up: Amount::default() })
+    }
+
+    /// The streams of a folder whose frames wait for receipts, whichever program kept them. One
+    /// that cannot be read stands there as its error: the others are as good as they were.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`] if the folder itself cannot be read; one that is not there is empty.
+    pub fn waiting_in(folder: &Path) -> Result<Vec<Result<StreamKey, StreamError>>, StreamError> {
+        let unread = |source| wrong(SpoolError::File { path: folder.to_owned(), source });
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unread)?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            paths.push(entry.map_err(unread)?.path());
+        }
+        // In an order that does not depend on the disk.
+        paths.sort();
+        let waiting = paths.iter().map(|path| Spool::waiting_in(path));
+        Ok(waiting.filter_map(|found| found.map_err(wrong).transpose()).collect())
     }
 
     /// Each of them, in the order of the keys.

@@ -31,6 +31,7 @@ mod folder;
 mod forget;
 mod gap;
 mod give_up;
+mod held_back;
 mod kept;
 mod record;
 mod segment;
@@ -111,6 +112,8 @@ pub(crate) struct Spool {
     staged_bytes: usize,
     /// Frames that were read back and are not staged yet.
     loaded: VecDeque<KeptFrame>,
+    /// Up to where frames go to the session, of a stream that is held back.
+    goes_up_to: Option<Sequence>,
     /// The last number that was staged.
     reached: u64,
     /// What is kept behind it.
@@ -239,6 +242,7 @@ impl Spool {
             staged: VecDeque::new(),
             staged_bytes: 0,
             loaded: VecDeque::new(),
+            goes_up_to: None,
             waiting,
             _lock: lock,
         })
@@ -531,7 +535,8 @@ impl Spool {
     /// The next frame that may be sent.
     pub(crate) fn next_ready(&mut self) -> Option<Ready> {
         let first = self.staged.front()?;
-        if first.written > self.synced || self.disk.has_failed() {
+        let is_held_back = self.goes_up_to.is_some_and(|last| first.frame.sequence() > last);
+        if first.written > self.synced || self.disk.has_failed() || is_held_back {
             return None;
         }
         let Staged { again, frame, .. } = self.staged.pop_front()?;

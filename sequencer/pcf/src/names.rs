@@ -104,6 +104,22 @@ impl Names {
         Ok(names)
     }
 
+    /// Names for a document of one patient: what it calls them and everybody whom its rules name,
+    /// each as a reference or as `system|value`, and the organisation and policy that PCF asks for.
+    pub fn of_document(
+        patient: (u32, String),
+        actors: impl IntoIterator<Item = (String, Party)>,
+        [organization, policy]: [String; 2],
+    ) -> Names {
+        Names {
+            patients: BTreeMap::from([(patient.1, patient.0)]),
+            actors: actors.into_iter().collect(),
+            organization: Some(organization),
+            policy: Some(policy),
+            ..Names::default()
+        }
+    }
+
     /// What an export calls a party: the reference of the names, if it has one.
     pub(crate) fn reference(&self, party: &Party) -> Option<&str> {
         // Several references may be of one person; the first by their order, so that one record

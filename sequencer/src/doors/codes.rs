@@ -91,7 +91,7 @@ pub(crate) const AUDIT_TOKEN: Unserved = Unserved {
     status: 401,
     code: "token-refused",
     meaning: "The request has no bearer token, or one that is not taken; the diagnostics name why.",
-    what_to_do: "Ask the issuer of `[fhir]` for a token for this base, and send it as `Authorization: Bearer`.",
+    what_to_do: "Ask the issuer of `[tokens]` for a token for its audience, and send it as `Authorization: Bearer`.",
 };
 
 pub(crate) const AUDIT_FORBIDDEN: Unserved = Unserved {
@@ -378,8 +378,14 @@ pub(crate) const FILES_DAMAGED: Unserved = Unserved {
                  scrub_every_ms`, tries again. A start of the node looks at once.",
 };
 
-/// The one request that brings something.
+/// What brings an operation.
 const OPERATIONS: &[&str] = &["/operations"];
+
+/// What brings a request to erase.
+const ERASURES: &[&str] = &["/erasures"];
+
+/// What brings something that somebody signed.
+const SIGNED: &[&str] = &["/operations", "/erasures"];
 
 pub(crate) const OPERATION_MALFORMED: Unserved = Unserved {
     requests: OPERATIONS,
@@ -390,7 +396,7 @@ pub(crate) const OPERATION_MALFORMED: Unserved = Unserved {
 };
 
 pub(crate) const SOURCE_UNKNOWN: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 400,
     code: "source-unknown",
     meaning: "`[http] forwarded` is set, and the last value of `x-forwarded-for` is no address.",
@@ -398,7 +404,7 @@ pub(crate) const SOURCE_UNKNOWN: Unserved = Unserved {
 };
 
 pub(crate) const SOURCE_HIDDEN: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 400,
     code: "source-hidden",
     meaning: "A proxy passes the request on, and `[http] forwarded` is not set: all its clients would \
@@ -425,8 +431,45 @@ pub(crate) const OPERATION_NOT_TAKEN: Unserved = Unserved {
                  (`vitals log --rebuild` finds which took effect, once it is settled).",
 };
 
+pub(crate) const ERASURE_MALFORMED: Unserved = Unserved {
+    requests: ERASURES,
+    status: 400,
+    code: "erasure-malformed",
+    meaning: "The bytes are no signed request to erase; `detail` says what was expected.",
+    what_to_do: "Send the file that `vitals consent erase --out` writes, whole and nothing else.",
+};
+
+pub(crate) const ERASURE_NOT_TAKEN: Unserved = Unserved {
+    requests: ERASURES,
+    status: 403,
+    code: "erasure-not-taken",
+    meaning: "The patient's key did not sign it for this deployment, or it is valid no more, or there is \
+              no such patient: which one is not said to strangers.",
+    what_to_do: "Sign it anew (`vitals consent erase`), with the patient's key.",
+};
+
+pub(crate) const ERASURE_REFUSED: Unserved = Unserved {
+    requests: ERASURES,
+    status: 409,
+    code: "erasure-refused",
+    meaning: "The patient's key signed it, and the record is not stopped, or was stopped behind it, or is \
+              erased already at another request: `detail` says which.",
+    what_to_do: "Stop the record first (`vitals consent stop`) and sign a request behind that; of one that \
+                 is erased the request that was carried out brings the receipt.",
+};
+
+pub(crate) const ERASURE_NOT_KEPT: Unserved = Unserved {
+    requests: ERASURES,
+    status: 503,
+    code: "erasure-not-kept",
+    meaning: "The request cannot be written down, or there are 10,000 that wait, or its receipt cannot be \
+              read; the log says which.",
+    what_to_do: "Send the same bytes again later: what is not answered with 200 is not promised to be \
+                 kept. The operator makes room, or carries out what waits (`sequencer hold list`).",
+};
+
 pub(crate) const OPERATION_SLOW: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 408,
     code: "operation-slow",
     meaning: "The bytes did not come within 10 s.",
@@ -442,15 +485,15 @@ pub(crate) const OPERATION_REFUSED: Unserved = Unserved {
 };
 
 pub(crate) const OPERATION_LONG: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 413,
     code: "operation-long",
-    meaning: "The body is longer than any signed operation, or did not come whole.",
-    what_to_do: "Send one operation, of `bytes_max` bytes at most.",
+    meaning: "The body is longer than what is signed there ever is, or did not come whole.",
+    what_to_do: "Send one operation, or one request to erase, of `bytes_max` bytes at most.",
 };
 
 pub(crate) const OPERATION_TYPE: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 415,
     code: "operation-type",
     meaning: "The body is not said to be bytes; `detail` says what was expected.",
@@ -458,7 +501,7 @@ pub(crate) const OPERATION_TYPE: Unserved = Unserved {
 };
 
 pub(crate) const OPERATIONS_TOO_OFTEN: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 429,
     code: "operations-too-often",
     meaning: "The network, or the patient over it, sent more than [`[ingest.rates]`]\
@@ -476,7 +519,7 @@ pub(crate) const OPERATION_UNRECEIPTED: Unserved = Unserved {
 };
 
 pub(crate) const OPERATIONS_BUSY: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 503,
     code: "operations-busy",
     meaning: "Too many operations are under way, or too many of this network.",
@@ -484,7 +527,7 @@ pub(crate) const OPERATIONS_BUSY: Unserved = Unserved {
 };
 
 pub(crate) const OPERATIONS_CLOSED: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 503,
     code: "operations-closed",
     meaning: "The node starts, stops, is drained or held, its journal failed, or its clocks disagree: \
@@ -520,8 +563,8 @@ pub(crate) const DECISION_TOKEN: Unserved = Unserved {
     code: "decision-token",
     meaning: "The request had no bearer token, or one that is not taken; `detail` says why, as \
               [tokens](../tokens/README.md) has it.",
-    what_to_do: "Ask the SMART server of `decisions.issuer` for one, for the audience of \
-                 `decisions.audience`.",
+    what_to_do: "Ask the issuer of `[tokens]` for a token for its audience, and send it as \
+                 `Authorization: Bearer`.",
 };
 
 pub(crate) const DECISION_SYSTEM: Unserved = Unserved {
@@ -564,6 +607,7 @@ pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
     SINCE_MALFORMED,
     OPERATION_MALFORMED,
+    ERASURE_MALFORMED,
     SOURCE_UNKNOWN,
     SOURCE_HIDDEN,
     AUDIT_SEARCH,
@@ -576,6 +620,7 @@ pub const HTTP: &[Unserved] = &[
     DESK_UNSET,
     OPERATION_ENROLMENT,
     OPERATION_NOT_TAKEN,
+    ERASURE_NOT_TAKEN,
     AUDIT_FORBIDDEN,
     SUBSCRIPTION_FORBIDDEN,
     DECISION_SYSTEM,
@@ -587,13 +632,14 @@ pub const HTTP: &[Unserved] = &[
         status: 405,
         code: "",
         meaning: "The path is served, but not to this method.",
-        what_to_do: "Use POST for `/operations` and `/fhir/$consent-decision`, POST or GET for \
-                     `/fhir/Subscription`, GET or DELETE for one of these, and GET for everything \
+        what_to_do: "Use POST for `/operations`, `/erasures` and `/fhir/$consent-decision`, POST or GET \
+                     for `/fhir/Subscription`, GET or DELETE for one of these, and GET for everything \
                      else.",
     },
     OPERATION_SLOW,
     OPERATION_REFUSED,
     SUBSCRIPTIONS_FULL,
+    ERASURE_REFUSED,
     OPERATION_LONG,
     OPERATION_TYPE,
     DECISION_TYPE,
@@ -633,6 +679,7 @@ pub const HTTP: &[Unserved] = &[
     PAUSED,
     OPERATIONS_BUSY,
     OPERATIONS_CLOSED,
+    ERASURE_NOT_KEPT,
     DECISIONS_CLOSED,
     OPERATION_UNACKNOWLEDGED,
 ];

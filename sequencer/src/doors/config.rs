@@ -21,15 +21,17 @@ use crate::stages::settle::SettleConfig;
 use crate::window::{Cadence, Capacities, WindowLimits};
 
 pub use self::elsewhere::{Elsewhere, ElsewhereError};
+use self::moved::Moved;
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, DecisionsSection, FhirSection, HttpSection,
     IngestSection, JournalSection, KeysSection, LogSection, MemorySection, NoticesSection,
-    PlanSection, ProverSection, StoreSection, WebSection,
+    PlanSection, ProverSection, StoreSection, TokensSection, WebSection,
 };
 
 mod archive;
 mod elsewhere;
+mod moved;
 mod names;
 mod sections;
 
@@ -69,7 +71,9 @@ pub struct Config {
     pub http: HttpSection,
     /// What an operator watches.
     pub web: WebSection,
-    /// Who is answered below `/fhir`.
+    /// Whose tokens are taken below `/fhir`.
+    pub tokens: TokensSection,
+    /// What is answered below `/fhir`.
     pub fhir: FhirSection,
     /// Who may ask whether consent would allow something.
     pub decisions: DecisionsSection,
@@ -101,6 +105,16 @@ pub enum ConfigError {
         line: usize,
         /// Why. The line itself is not quoted: it may hold the key of a chain's provider.
         reason: String,
+    },
+    /// A key stands elsewhere now.
+    #[error("the configuration {path} is of a version before: expected {instead}, found {key}")]
+    Moved {
+        /// Which file.
+        path: PathBuf,
+        /// Section and key.
+        key: &'static str,
+        /// What is written in its place.
+        instead: &'static str,
     },
     /// A number is out of its bounds.
     #[error(transparent)]
@@ -141,7 +155,10 @@ impl Config {
             let line = 1 + text.as_bytes()[..begin].iter().filter(|byte| **byte == b'\n').count();
             ConfigError::Format { path: path.into(), line, reason: error.message().to_owned() }
         };
-        let config: Config = toml::from_str(text).map_err(format)?;
+        let config: Config = toml::from_str(text).map_err(|error| match moved::find(text) {
+            Some(Moved { key, instead }) => ConfigError::Moved { path: path.into(), key, instead },
+            None => format(error),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -167,6 +184,7 @@ impl Config {
         self.settle.check()?;
         self.authority.check()?;
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
+        setting::check(&self.tokens, TokensSection::SETTINGS)?;
         setting::check(&self.fhir, FhirSection::SETTINGS)?;
         setting::check(&self.decisions, DecisionsSection::SETTINGS)?;
         setting::check(&self.notices, NoticesSection::SETTINGS)?;
@@ -187,19 +205,28 @@ impl Config {
         Ok(())
     }
 
-    /// Checks that an issuer of tokens has a name, and this node one for it.
+    /// Checks that an issuer of tokens has a name, and this node one for it; and that there is one
+    /// where something is answered to its tokens.
     fn check_issuer(&self) -> Result<(), ConfigError> {
+        let TokensSection { jwks_file, issuer, audience, .. } = &self.tokens;
         // An empty issuer or audience would be that of a token which names none.
-        let unnamed = self.fhir.issuer.is_empty() || self.fhir.base.is_empty();
-        if self.fhir.jwks_file.is_some() && unnamed {
-            let key = "fhir.jwks_file";
-            let expected = "set together with fhir.issuer and fhir.base".into();
+        if jwks_file.is_some() && (issuer.is_empty() || audience.is_empty()) {
+            let key = "tokens.jwks_file";
+            let expected = "set together with tokens.issuer and tokens.audience".into();
             return Err(ConfigError::Value { key, expected, found: "it alone".into() });
+        }
+        let (shown, asked) = (self.fhir.audit_events, !self.decisions.systems.is_empty());
+        let answered = [("fhir.audit_events", shown), ("decisions.systems", asked)].into_iter();
+        for (key, is_set) in answered {
+            if is_set && jwks_file.is_none() {
+                let expected = "set together with tokens.jwks_file".into();
+                return Err(ConfigError::Value { key, expected, found: "it alone".into() });
+            }
         }
         Ok(())
     }
 
-    /// Checks that hosts are some, and that there are tokens by which somebody may subscribe.
+    /// Checks that hosts are some, and that who is told may see what there is.
     fn check_notices(&self) -> Result<(), ConfigError> {
         let wrong = |expected: String, found: &str| {
             let (key, found) = ("notices.hosts", found.to_owned());
@@ -207,8 +234,8 @@ impl Config {
         };
         match Hosts::parse(&self.notices.hosts) {
             Err(error) => wrong(error.to_string(), "another"),
-            Ok(hosts) if !hosts.is_empty() && self.fhir.jwks_file.is_none() => {
-                wrong("set together with fhir.jwks_file".into(), "it alone")
+            Ok(hosts) if !hosts.is_empty() && !self.fhir.audit_events => {
+                wrong("set together with fhir.audit_events".into(), "it alone")
             }
             Ok(_) => Ok(()),
         }
@@ -312,6 +339,7 @@ impl Config {
             PlanSection::SETTINGS,
             HttpSection::SETTINGS,
             WebSection::SETTINGS,
+            TokensSection::SETTINGS,
             FhirSection::SETTINGS,
             DecisionsSection::SETTINGS,
             NoticesSection::SETTINGS,

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod believed;
 pub mod body_keys;
 pub mod checked;
+pub mod erasure_requests;
 pub mod layout;
 pub mod old_journal;
 pub mod operator_log;

@@ -131,6 +131,9 @@ const STANDING: Row = Row {
             "vitals_tuned_keys" => "keys set by hand",
             "increase(vitals_orders_total[1h]) > 0" => "{{order}} in an hour",
         ], alerts: ["VitalsPaused", "VitalsDraining"]),
+        panel!("Wrong tokens at the desk, in an hour", Count, [
+            "increase(vitals_desk_tokens_wrong_total[1h])" => "requests",
+        ], alerts: ["VitalsDeskTokensWrong"]),
     ],
 };
 

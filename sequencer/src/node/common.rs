@@ -18,6 +18,8 @@ use crate::doors::config::Config;
 use crate::doors::consult::ConsultPlace;
 use crate::doors::http::DoorPlace;
 use crate::doors::memory::Memory;
+use crate::doors::token_issuer::TokenIssuer;
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
@@ -42,6 +44,8 @@ pub(super) struct Common {
     pub(super) consult: ConsultPlace,
     /// Who is told that somebody read, if anybody may be.
     pub(super) notices: Option<NoticeDesk>,
+    /// Whose tokens are taken, if anybody's.
+    pub(super) issuer: Option<Arc<TokenIssuer>>,
 }
 
 /// Begins with the clock: what is written from here on has a time. A node whose journal lacks
@@ -55,11 +59,13 @@ pub(super) fn common(
     let clock = NodeClock::start(clock, opened.config.clock.clone()).remembering(remembered);
     let clock = Arc::new(clock);
     let reserve = reserve(opened, space)?;
-    let watched = watched(opened);
+    let watched = watched(opened, clock.clone());
     let orders = watched.orders().clone();
     recall_pause(&opened.layout, &orders);
+    let requests =
+        ErasureRequests::open(&opened.layout.erasure_requests()).map_err(NodeError::Requests)?;
     let common = Common {
-        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders },
+        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders, requests },
         clock,
         wake: Arc::new(Notify::new()),
         stop: watch::Sender::new(false),
@@ -68,6 +74,7 @@ pub(super) fn common(
         operations: DoorPlace::default(),
         consult: ConsultPlace::default(),
         notices: notice_desk(opened),
+        issuer: TokenIssuer::open(&opened.config.tokens)?.map(Arc::new),
     };
     if let Some(contradiction) = opened.lacks {
         common.watched.hold().set(contradiction);
@@ -85,7 +92,7 @@ fn notice_desk(opened: &Opened) -> Option<NoticeDesk> {
 
 /// What everybody reports to. Batches are counted on from where the store is: `sequencer status`
 /// and monitors would be told of none until the next one is made.
-pub(super) fn watched(opened: &Opened) -> Watched {
+pub(super) fn watched(opened: &Opened, clock: Arc<dyn Clock>) -> Watched {
     let (metrics, store) = (Metrics::new(), &opened.store);
     tell_limits(&metrics, &opened.config);
     metrics.batch_assembled.set(opened.last.number.0 as i64);
@@ -99,7 +106,7 @@ pub(super) fn watched(opened: &Opened) -> Watched {
         // Whoever needs the rows says so in its own words; the numbers alone keep no node down.
         Err(error) => tracing::warn!(%error, "how far batches are settled is not known yet"),
     }
-    Watched::new(metrics)
+    Watched::new(metrics, clock)
 }
 
 /// The limits that what is counted is to be seen beside.

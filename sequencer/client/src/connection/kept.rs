@@ -221,6 +221,7 @@ impl State {
         stream.held = HeldFrames::default();
         let (epoch, stream_name) = (stream.name.epoch, stream.name.clone());
         let Some(spool) = stream.spool.as_mut() else { return };
+        spool.hold_back_behind(durable);
         match spool.rewind(durable) {
             Ok(again) => {
                 self.counts.frames_sent += again.frames;
@@ -287,6 +288,12 @@ impl StreamState {
         if let Some(first) = spool.take_moved() {
             self.moved.add(first, before);
         }
+    }
+
+    /// Whether the node has said what it has, and all of it that goes has receipts.
+    pub(super) fn has_all_known(&self) -> bool {
+        let known = self.spool.as_ref().and_then(Spool::held_back);
+        self.ready && known.is_none_or(|last| self.last_receipted >= last)
     }
 
     /// What the session is told of its frames.

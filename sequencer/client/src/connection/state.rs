@@ -435,9 +435,11 @@ impl State {
                 self.counts.losses_accepted += term - known;
             }
             ClientEvent::Receipt(receipt) => self.on_receipt(*receipt),
-            ClientEvent::StreamReady { handle, .. } => {
+            ClientEvent::StreamReady { handle, next } => {
                 self.change_stream(handle, |stream| {
                     (stream.ready, stream.postponed) = (true, None);
+                    let durable = Sequence(next.0.saturating_sub(1));
+                    stream.spool.iter_mut().for_each(|spool| spool.let_go(durable));
                 });
             }
             ClientEvent::Regressed { handle, next, receipted } => {

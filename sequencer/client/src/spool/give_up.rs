@@ -90,6 +90,11 @@ impl Spool {
         Ok(gone)
     }
 
+    /// Where the marks go back to if all that has no receipt is given up.
+    pub(crate) fn marks_without_receipt(&self) -> Result<Vec<InputMark>, SpoolError> {
+        self.marks_before_receipts(&mut Amount::default())
+    }
+
     /// The marks that frames without a receipt moved, where they were before; what was never
     /// marked before is at its begin.
     fn marks_before_receipts(&self, gone: &mut Amount) -> Result<Vec<InputMark>, SpoolError> {

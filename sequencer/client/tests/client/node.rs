@@ -66,6 +66,8 @@ pub(crate) struct Behaviour {
     pub(crate) drop_on_operation: bool,
     /// Rejects the next frame once.
     pub(crate) reject_frame: Option<RejectCode>,
+    /// Rejects the frames of these, who ended their consent.
+    pub(crate) without_consent: Vec<PatientIndex>,
     /// Opens so many streams only when asked again.
     pub(crate) postpone_opens: usize,
     /// Rejects operations and requests.
@@ -327,6 +329,7 @@ struct Session {
     log: Arc<Mutex<Log>>,
     told: watch::Sender<usize>,
     names: BTreeMap<StreamHandle, StreamName>,
+    patients: BTreeMap<StreamHandle, PatientIndex>,
     /// Rejected sequences: what was delivered behind them is void until they come again.
     rejected: BTreeMap<StreamHandle, Sequence>,
     lanes: Vec<SendStream>,
@@ -349,8 +352,8 @@ impl Session {
             tokio::spawn(forward(lane, receive, sender.clone()));
         }
         drop(sender);
-        let (names, rejected) = (BTreeMap::new(), BTreeMap::new());
-        let mut this = Session { session, connection, log, told, names, rejected, lanes };
+        let (names, patients, rejected) = Default::default();
+        let mut this = Session { session, connection, log, told, names, patients, rejected, lanes };
         while let Some((lane, bytes)) = received.recv().await {
             this.session.handle_bytes(lane, &bytes, SystemClock.now());
             while let Some(event) = this.session.poll_event() {
@@ -408,6 +411,7 @@ impl Session {
                 let name = open.descriptor.name();
                 let stored = log.frames.get(&name).map_or(0, BTreeMap::len);
                 self.names.insert(open.handle, name);
+                self.patients.insert(open.handle, open.descriptor.key.patient);
                 self.session.open_stream(open.handle, Sequence(stored as u64));
             }
             ServerEvent::Frame { handle, frame, .. } => return self.frame(&mut log, handle, frame),
@@ -436,7 +440,10 @@ impl Session {
             return true;
         }
         self.rejected.remove(&handle);
-        if let Some(code) = log.behaviour.reject_frame.take() {
+        let behaviour = &mut log.behaviour;
+        let is_refused = behaviour.without_consent.contains(&self.patients[&handle]);
+        let refused = is_refused.then_some(RejectCode::NotPermitted);
+        if let Some(code) = behaviour.reject_frame.take().or(refused) {
             self.rejected.insert(handle, frame.sequence());
             self.session.reject_frames(handle, frame.sequence(), code);
             return true;

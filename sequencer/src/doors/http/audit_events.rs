@@ -1,39 +1,33 @@
 //! `GET /fhir/AuditEvent` (IHE ITI-81): what is settled of one patient's record, for whoever has a
-//! token for it. Off unless `[fhir] jwks_file` is set.
+//! token for it. Off unless `fhir.audit_events` is set.
 //!
 //! Claims are opened with the view key of the record, as their patient's own program opens them;
 //! nothing is kept in the clear for it. That somebody read is a line in `audit-reads.log`, durable
 //! before the answer: where it cannot be written nothing is shown.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accounting::{Asker, Cursor, Entry, Known, Page, Search, SearchError};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use files::Audience;
 use model::{
     BatchNumber, ChainScope, Clock, Millis, PatientIndex, PractitionerId, Word, with_causes,
 };
 use serde_json::{Value, json};
 use statement::batch::{OpeningKey, PatientOpening};
-use thiserror::Error;
-use tokens::{
-    Bearer, Context, Expected, JwksError, Keys, Needed, TokenError, UserKind, Verb, Verifier,
-    bearer_of,
-};
+use tokens::{Bearer, Context, Needed, TokenError, UserKind, Verb};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::places::FilePlace;
 use crate::doors::codes::{self, Unserved};
+use crate::doors::token_issuer::TokenIssuer;
 use crate::folder::operator_log::{Line, OperatorLog, OperatorLogError};
 use crate::folder::parts::{BatchParts, PartError};
 use crate::folder::store::{BatchRow, Store, StoreError};
 
-/// Longest JWKS that is read.
-const JWKS_BYTES_MAX: u64 = 64 * 1024;
 /// Most batches that are looked at for a page; behind them it ends, and its link leads on.
 const BATCHES_MAX: u64 = 256;
 /// Most bytes of files that are opened for a page, but for the last of them.
@@ -46,8 +40,7 @@ pub(super) const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
 pub struct AuditEvents(Arc<Parts>);
 
 struct Parts {
-    verifier: Verifier,
-    base: String,
+    issuer: Arc<TokenIssuer>,
     scope: ChainScope,
     clock: Arc<dyn Clock>,
     reads: OperatorLog,
@@ -57,37 +50,14 @@ struct Parts {
 
 /// Whose tokens are taken, and where what is read is noted.
 pub struct AuditSetup<'a> {
-    /// The issuer's JWKS.
-    pub jwks_file: &'a Path,
-    /// Issuer, audience and times.
-    pub expected: Expected,
+    /// Whose.
+    pub issuer: Arc<TokenIssuer>,
     /// Which deployment.
     pub scope: ChainScope,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
     /// The file of lines about reading.
     pub reads: &'a Path,
-}
-
-/// Keys that tokens cannot be checked with.
-#[derive(Debug, Error)]
-pub enum AuditSetupError {
-    /// The file cannot be read.
-    #[error("the keys of the token issuer cannot be read from {path}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// What stands there is no JWKS to be used.
-    #[error("the keys of the token issuer in {path} cannot be used")]
-    Keys {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: JwksError,
-    },
 }
 
 /// Why nothing is shown.
@@ -111,22 +81,11 @@ pub(super) struct Reading {
 }
 
 impl AuditEvents {
-    /// Reads the issuer's keys.
-    ///
-    /// # Errors
-    /// [`AuditSetupError`].
-    pub fn open(setup: AuditSetup<'_>) -> Result<AuditEvents, AuditSetupError> {
-        let AuditSetup { jwks_file, expected, scope, clock, reads } = setup;
-        let path = || jwks_file.to_owned();
-        // Public keys; whoever could change them could let anybody in, but nobody by reading them.
-        let bytes = files::read(jwks_file, JWKS_BYTES_MAX, Audience::Public)
-            .map_err(|source| AuditSetupError::File { path: path(), source })?;
-        let keys = Keys::from_jwks(&bytes)
-            .map_err(|source| AuditSetupError::Keys { path: path(), source })?;
-        let base = expected.audience.trim_end_matches('/').to_owned();
-        let (verifier, reads) = (Verifier::new(keys, expected), OperatorLog::new(reads));
-        let one = Arc::new(Semaphore::new(1));
-        Ok(AuditEvents(Arc::new(Parts { verifier, base, scope, clock, reads, one })))
+    /// Answers from now on.
+    pub fn new(setup: AuditSetup<'_>) -> AuditEvents {
+        let AuditSetup { issuer, scope, clock, reads } = setup;
+        let (reads, one) = (OperatorLog::new(reads), Arc::new(Semaphore::new(1)));
+        AuditEvents(Arc::new(Parts { issuer, scope, clock, reads, one }))
     }
 }
 
@@ -163,17 +122,14 @@ impl AuditEvents {
 
     /// Who asks, by the token of a request.
     pub(super) fn bearer(&self, headers: &HeaderMap) -> Result<Bearer, Refused> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
-        let token = bearer_of(given.unwrap_or_default()).map_err(Refused::of_token)?;
-        let now = self.0.clock.now();
-        self.0.verifier.check(token, now).map_err(Refused::of_token)
+        self.0.issuer.bearer(headers, self.now()).map_err(Refused::of_token)
     }
 }
 
 impl AuditEvents {
     /// What links begin with.
     pub(super) fn base(&self) -> &str {
-        &self.0.base
+        self.0.issuer.base()
     }
 
     /// Writes a durable line about who reads, or will be told that somebody does.
@@ -193,12 +149,12 @@ impl Reading {
         _place: &FilePlace,
     ) -> Result<Value, Refused> {
         self.note(bearer, now)?;
-        let Parts { base, scope, .. } = &*self.audit.0;
+        let Parts { issuer, scope, .. } = &*self.audit.0;
         let (entries, next) = match self.view_key {
             Some(view_key) => self.find(view_key)?,
             None => (Vec::new(), None),
         };
-        Ok(self.search.bundle(&Page { entries, next, base, scope: *scope }))
+        Ok(self.search.bundle(&Page { entries, next, base: issuer.base(), scope: *scope }))
     }
 
     /// A durable line about who reads what.

@@ -77,7 +77,8 @@ impl Bench {
         store.save_batch(&batch, at(2000)).unwrap();
         let (metrics, stages) = (Metrics::new(), Stages::default());
         let health = Arc::new(stages.clone());
-        let (desk, access) = (Arc::new(stages.clone()), Access::read(None).unwrap());
+        let wrong = WrongTokens::new(metrics.desk_tokens_wrong_total.clone());
+        let (desk, access) = (Arc::new(stages.clone()), Access::read(None, wrong).unwrap());
         let windows = desk.clone();
         let (operations, forwarded) = (DoorPlace::default(), false);
         let shown = Shown {
@@ -146,6 +147,10 @@ async fn nobody_asks_about_consent_where_it_is_not_configured() {
     let post = "POST /fhir/$consent-decision HTTP/1.1\r\nhost: node\r\ncontent-length: 2\r\n\r\n{}";
     let (status, _, body) = bench.send(post).await;
     assert_eq!(status, 404);
+    assert!(String::from_utf8(body).unwrap().contains("path-unknown"));
+    let (status, head, body) = bench.get("/fhir/metadata").await;
+    assert_eq!(status, 404, "nothing of FHIR is stated where nothing is answered");
+    assert!(head.contains("content-type: application/fhir+json"), "{head}");
     assert!(String::from_utf8(body).unwrap().contains("path-unknown"));
 }
 

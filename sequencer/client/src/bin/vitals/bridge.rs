@@ -14,38 +14,45 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use bridge::{Cause, Measurement};
-use client::{Connection, ConnectionConfig, Counts, StateBounds, StreamError};
+use bridge::Cause;
+use client::{Connection, ConnectionConfig, Counts, InputMark, StateBounds, StreamError};
 use files::{Audience, LockedFile};
 use model::{escape, with_causes};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use wire::{SignedReceipt, StreamKey};
 
+use self::message::{MemberPart, Part};
 use self::receipts::Receipts;
-use self::streams::{Part, PlaceError, Standing, Streams, Unopened};
-use self::taken::{Entry, PartId, RECEIPTS_MAX, Taken};
+use self::streams::{PlaceError, Standing, Streams, Unopened};
+use self::taken::{PartId, RECEIPTS_MAX, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
 
+mod carried;
+#[cfg(test)]
+mod faults;
 mod known;
+mod message;
 mod receipts;
 mod streams;
 mod taken;
 mod telling;
 
+pub(crate) use self::message::{Member, Message};
 pub(crate) use self::taken::{Content, MessageId, ReceiptName};
 pub(crate) use self::telling::Telling;
 
-/// Most messages that are under way. Below the marks of a stream, so that of each of them the
-/// folder says what was placed.
-const UNDER_WAY_MAX: usize = 1000;
+/// Most messages that are under way, each member of one that has several for itself. Below the marks
+/// of a stream, so that of each of them the folder says what was placed.
+pub(crate) const UNDER_WAY_MAX: usize = 1000;
 /// Most readings in them: some 80 MiB.
 const READINGS_MAX: usize = 1_000_000;
 /// How often a node that is away is looked for, at most.
@@ -57,22 +64,14 @@ const SHOWN_EVERY: Duration = Duration::from_secs(5);
 /// How often it is looked whether the certificate is to be renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
-/// What a message says.
-pub(crate) struct Message {
-    pub(crate) id: MessageId,
-    pub(crate) content: Content,
-    /// Messages that are joined to this one: as it is stored, each of them is.
-    pub(crate) members: Vec<(MessageId, Content)>,
-    pub(crate) readings: Vec<Measurement>,
-}
-
 /// What became of a message, for everybody who asks.
 type Outcome = Result<Vec<ReceiptName>, Cause>;
 
 /// One that is under way, by itself or as a member of another one.
 struct UnderWay {
     content: Content,
-    is_member: bool,
+    /// It and its members, which count with it; none of a member.
+    names: usize,
     /// Those of its members are counted with it.
     readings: usize,
     outcome: watch::Receiver<Option<Outcome>>,
@@ -149,13 +148,13 @@ impl Delivery {
 
     /// Keeps a connection to the node, until that cannot be; `say` is told what happens to it.
     pub(crate) async fn link(
-        &self,
+        self: &Arc<Self>,
         node: &Node,
         state: PathBuf,
         say: impl Fn(&str),
     ) -> anyhow::Error {
-        let config = match self.config(node, state) {
-            Ok(config) => config,
+        let config = match node.config(SocketAddr::from(([0, 0, 0, 0], 0))) {
+            Ok(config) => self.configured(config, state),
             Err(error) => return error,
         };
         let mut pause = config.waits.retry_first;
@@ -164,10 +163,7 @@ impl Delivery {
             let failed = match connect(node, &config).await {
                 Ok(connection) => {
                     say("connected to the node");
-                    self.link.send_replace(Some(connection.clone()));
-                    let ended = ended(&connection).await;
-                    self.link.send_replace(None);
-                    ended
+                    self.deliver_over(connection).await
                 }
                 Err(failed) => failed,
             };
@@ -184,8 +180,19 @@ impl Delivery {
         }
     }
 
-    fn config(&self, node: &Node, state: PathBuf) -> anyhow::Result<ConnectionConfig> {
-        let mut config = node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
+    /// Delivers over a connection until it ends for good; says why.
+    async fn deliver_over(self: &Arc<Self>, connection: Connection) -> anyhow::Error {
+        self.carry_on(&connection);
+        self.link.send_replace(Some(connection.clone()));
+        let ended = ended(&connection).await;
+        self.link.send_replace(None);
+        self.streams.forget_all().await;
+        // Its folders are free for the next one.
+        connection.close().await;
+        ended
+    }
+
+    fn configured(&self, mut config: ConnectionConfig, state: PathBuf) -> ConnectionConfig {
         config.state = Some(state);
         config.state_bounds = StateBounds::default();
         config.waits.retry_for = AWAY_MAX;
@@ -195,7 +202,7 @@ impl Delivery {
         let receipts = self.receipts.clone();
         config.on_receipt =
             Some(Arc::new(move |receipt: &SignedReceipt| receipts.note(receipt)) as _);
-        Ok(config)
+        config
     }
 
     /// Delivers a message, or says what became of it before. It is waited for as long as patience
@@ -225,22 +232,25 @@ impl Delivery {
         messages: &mut Messages,
         message: Message,
     ) -> Result<watch::Receiver<Option<Outcome>>, Cause> {
-        for member in &message.members {
-            messages.check_member(member)?;
+        for member in message.named() {
+            messages.check_member(&member)?;
         }
-        let readings: usize = messages.under_way.values().map(|one| one.readings).sum();
-        let is_full = readings + message.readings.len() > READINGS_MAX;
-        if messages.under_way() >= UNDER_WAY_MAX || is_full {
+        let under_way = |count: fn(&UnderWay) -> usize| -> usize {
+            messages.under_way.values().map(count).sum()
+        };
+        let (names, readings) = (message.members.len(), message.readings());
+        let is_full = under_way(|one| one.readings) + readings > READINGS_MAX;
+        if is_full || under_way(|one| one.names) + names > UNDER_WAY_MAX {
             return Err(Cause::Busy);
         }
         let (sender, outcome) = watch::channel(None);
-        let (content, readings) = (message.content, message.readings.len());
-        let one = UnderWay { content, is_member: false, readings, outcome: outcome.clone() };
+        let content = message.content;
+        let one = UnderWay { content, names, readings, outcome: outcome.clone() };
         messages.under_way.insert(message.id, one);
         // Whoever sends one of them by itself waits for the same.
-        for (id, content) in message.members.iter().copied() {
+        for (id, content) in message.named() {
             let outcome = outcome.clone();
-            let member = UnderWay { content, is_member: true, readings: 0, outcome };
+            let member = UnderWay { content, names: 0, readings: 0, outcome };
             messages.under_way.insert(id, member);
         }
         let delivery = self.clone();
@@ -254,79 +264,92 @@ impl Delivery {
         Ok(outcome)
     }
 
-    async fn run(&self, message: &Message) -> Outcome {
-        let parts = Part::of(&message.readings)?;
+    async fn run(self: &Arc<Self>, message: &Message) -> Outcome {
+        let parts = Part::of(message)?;
         let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
-        for part in &parts {
+        for part in parts {
             // All are open before one is placed: what consent refuses leaves nothing behind.
-            open.push(self.open_stream(&connection, part).await?);
+            let standing = self.open_stream(&connection, &part).await?;
+            open.push((part, standing));
         }
-        let mut placed = Vec::with_capacity(parts.len());
-        let outcome = self.place_and_wait(message, (&parts, &open), &mut placed).await;
-        let (id, content) = (message.id, message.content);
-        let mut messages = self.lock();
+        let mut placed = 0;
+        let outcome = self.place_and_wait(&open, &mut placed).await;
         let kept = match &outcome {
             Ok(receipts) => {
-                let all = [&message.members[..], &[(id, content)]].concat();
-                messages.taken.store(&all, receipts)
+                let own = (message.id, message.content);
+                let all: Vec<_> = message.named().chain([own]).collect();
+                self.lock().taken.store(&all, receipts)
             }
-            Err(_) => placed.iter().zip(&open).try_for_each(|(part, standing)| {
-                let stored = messages.taken.find(id).is_some_and(|one| one.parts.contains(part));
-                let is_needless = stored || standing.is_given_up();
-                if is_needless { Ok(()) } else { messages.taken.store_part(id, content, *part) }
-            }),
+            Err(_) => self.keep_parts(&open[..placed]).await,
         };
         kept.map_err(|_| Cause::NotKept).and(outcome)
     }
 
+    /// Keeps that these parts are in frames.
+    async fn keep_parts(&self, placed: &[(Part, Arc<Standing>)]) -> io::Result<()> {
+        for (part, standing) in placed {
+            // Of what is given up the marks say what there is.
+            if standing.is_refused().await {
+                continue;
+            }
+            let id = part_id(&part.key);
+            let mut messages = self.lock();
+            for member in &part.members {
+                if !messages.taken.has_part(member.id, id) {
+                    messages.taken.store_part(member.id, member.content, id)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn open_stream(
-        &self,
+        self: &Arc<Self>,
         connection: &Connection,
         part: &Part,
     ) -> Result<Arc<Standing>, Cause> {
         match self.streams.open(connection, part, self.patience).await {
             Ok(standing) => Ok(standing),
             Err(Unopened::Cause(cause)) => Err(cause),
-            Err(Unopened::Failed(standing, error)) => Err(self.note(part, &standing, &error).await),
+            Err(Unopened::Failed(standing, error)) => Err(self.note(&standing, &error).await),
+            Err(Unopened::Before(standing)) => {
+                self.carry(standing);
+                Err(Cause::Away)
+            }
         }
     }
 
-    /// What a failure of a part's stream means.
-    async fn note(&self, part: &Part, standing: &Standing, error: &StreamError) -> Cause {
-        let forget = || self.lock().taken.forget_part(part_id(&part.key));
+    /// What a failure of a stream means.
+    async fn note(&self, standing: &Standing, error: &StreamError) -> Cause {
+        let forget = |gone: &[InputMark]| {
+            let of = gone.iter().map(|mark| MessageId(mark.name));
+            self.lock().taken.forget_part(part_id(&standing.key), of)
+        };
         self.streams.note(standing, error, forget).await
     }
 
-    async fn place_and_wait(
-        &self,
-        message: &Message,
-        (parts, open): (&[Part], &[Arc<Standing>]),
-        placed: &mut Vec<PartId>,
-    ) -> Outcome {
-        let mut waits = Vec::with_capacity(parts.len());
-        for (part, standing) in parts.iter().zip(open) {
+    async fn place_and_wait(&self, open: &[(Part, Arc<Standing>)], placed: &mut usize) -> Outcome {
+        let mut waits = Vec::with_capacity(open.len());
+        for (part, standing) in open {
             let id = part_id(&part.key);
-            let before = self.lock().taken.find(message.id).cloned();
-            let is_placed = before.is_some_and(|entry: Entry| entry.parts.contains(&id));
-            let last = match is_placed {
-                true => standing.last_placed(),
-                false => match standing.place(part, (message.id, message.content)).await {
-                    Ok(last) => last,
-                    Err(PlaceError::Reused) => return Err(Cause::Reused),
-                    Err(PlaceError::Stream(error)) => {
-                        return Err(self.note(part, standing, &error).await);
-                    }
-                },
-            };
-            placed.push(id);
-            waits.push(last);
+            let is_new = |one: &&MemberPart| !self.lock().taken.has_part(one.id, id);
+            let new: Vec<_> = part.members.iter().filter(is_new).collect();
+            match standing.place(&new).await {
+                Ok(last) => waits.push(last),
+                Err(PlaceError::Reused) => return Err(Cause::Reused),
+                Err(PlaceError::Stream(error)) => return Err(self.note(standing, &error).await),
+            }
+            *placed += 1;
         }
         let mut receipts = Vec::new();
-        for ((part, standing), last) in parts.iter().zip(open).zip(waits) {
-            let durable: Result<(), StreamError> = standing.wait(last).await;
-            if let Err(error) = durable {
-                return Err(self.note(part, standing, &error).await);
+        for ((part, standing), last) in open.iter().zip(waits) {
+            if let Err(error) = standing.wait(last).await {
+                let cause = self.note(standing, &error).await;
+                // What the node refused may be later than this.
+                if !standing.has_receipts_of(part).await {
+                    return Err(cause);
+                }
             }
             receipts.extend(self.receipts.of(&part.slot(), last));
         }
@@ -369,7 +392,7 @@ impl Delivery {
 impl Messages {
     /// How many are under way, without their members.
     fn under_way(&self) -> usize {
-        self.under_way.values().filter(|one| !one.is_member).count()
+        self.under_way.values().filter(|one| one.names > 0).count()
     }
 
     /// Whether a member may go with another message: not while it goes by itself or has gone, of
@@ -404,8 +427,8 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         let under_way = &mut self.delivery.lock().under_way;
         under_way.remove(&self.message.id);
-        for (id, _) in &self.message.members {
-            under_way.remove(id);
+        for (id, _) in self.message.named() {
+            under_way.remove(&id);
         }
     }
 }
@@ -457,22 +480,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let patience = Duration::from_millis(10);
         let delivery = Delivery::open(folder.path().to_owned(), patience).unwrap();
-        let message = |id, content, members| Message {
-            id: MessageId([id; 16]),
-            content: Content([content; 16]),
-            members,
-            readings: Vec::new(),
+        let message =
+            |id, content| Message::single(MessageId([id; 16]), Content([content; 16]), Vec::new());
+        let of_member = |id| {
+            let member = message(2, 2).members;
+            Message { id: MessageId([id; 16]), content: Content([id; 16]), members: member }
         };
-        let member = (MessageId([2; 16]), Content([2; 16]));
-        let whole = message(1, 1, vec![member]);
         // Nothing runs between: the message waits for the node.
-        let under_way = delivery.begin(&mut delivery.lock(), whole).unwrap();
-        assert_eq!(delivery.deliver(message(2, 9, Vec::new())).await, Err(Cause::Reused));
-        let other = delivery.begin(&mut delivery.lock(), message(3, 3, vec![member]));
+        let under_way = delivery.begin(&mut delivery.lock(), of_member(1)).unwrap();
+        assert_eq!(delivery.deliver(message(2, 9)).await, Err(Cause::Reused));
+        let other = delivery.begin(&mut delivery.lock(), of_member(3));
         assert_eq!(other.err(), Some(Cause::Busy));
         assert_eq!(delivery.standings().under_way, 1);
         // It goes no further than its message.
-        assert_eq!(delivery.deliver(message(2, 2, Vec::new())).await, Err(Cause::Away));
+        assert_eq!(delivery.deliver(message(2, 2)).await, Err(Cause::Away));
         drop(under_way);
     }
 }

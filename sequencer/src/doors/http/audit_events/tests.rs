@@ -1,10 +1,9 @@
 use model::ManualClock;
-use tokens::{Expected, Scopes, User};
+use tokens::{Scopes, User};
 
 use super::*;
+use crate::doors::token_issuer::tests::SmartServer;
 use crate::folder::parts::tests::{VIEW_KEY, access, anna, at, deployment, settled_store};
-
-const JWKS: &[u8] = include_bytes!("../../../../tokens/tests/tokens/vectors/jwks.json");
 
 pub(in crate::doors::http) fn bearer(
     scope: &str,
@@ -38,22 +37,13 @@ impl Bench {
             vec![access(0, "dr-001")],
         ];
         let store = settled_store(folder.path(), claims, 2);
-        let jwks_file = folder.path().join("jwks.json");
-        std::fs::write(&jwks_file, JWKS).unwrap();
-        let expected = Expected {
-            issuer: "https://auth.example.org".into(),
-            audience: "https://node.example.org/fhir/".into(),
-            skew_ms: 0,
-            lifetime_ms_max: 3_600_000,
-        };
-        let audit = AuditEvents::open(AuditSetup {
-            jwks_file: &jwks_file,
-            expected,
+        let audit = AuditEvents::new(AuditSetup {
+            issuer: Arc::new(SmartServer::new().issuer()),
             scope: deployment(),
             clock: Arc::new(ManualClock::fixed(at(6000))),
             reads: &folder.path().join("audit-reads.log"),
         });
-        Bench { store, audit: audit.unwrap(), folder }
+        Bench { store, audit, folder }
     }
 
     fn reading(&self, asker: Asker, parameters: &[(&str, &str)]) -> Reading {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use model::{DeviceId, Sequence};
-use wire::SignedReceipt;
+use wire::{SignedReceipt, StreamKey};
 
 use super::taken::ReceiptName;
 
@@ -16,6 +16,12 @@ const RECENT_MAX: usize = 64;
 pub(super) struct Slot {
     pub(super) device: DeviceId,
     pub(super) signal: u32,
+}
+
+impl Slot {
+    pub(super) fn of(key: &StreamKey) -> Slot {
+        Slot { device: key.device.clone(), signal: key.signal }
+    }
 }
 
 struct Recent {

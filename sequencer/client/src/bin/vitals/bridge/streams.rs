@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bridge::{Cause, Fate, Measurement};
-use client::{Backlogs, Connection, InputMark, StateBounds, Stream, StreamError};
+use bridge::{Cause, Fate};
+use client::{
+    Backlog, Backlogs, Connection, InputMark, SpoolError, StateBounds, Stream, StreamError,
+};
 use model::{RejectCode, Sequence, with_causes};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
-use wire::{DeviceTime, Lane, Reading, StopReason, StreamKey};
+use wire::{Lane, StopReason, StreamKey};
 
+use super::message::{MemberPart, Part};
 use super::receipts::Slot;
-use super::taken::{Content, MessageId};
 use super::telling::Telling;
 
 /// Most streams that stand at once, of 512 that a session may have.
@@ -28,61 +30,34 @@ const MARKS_MAX: usize = 1024;
 /// How long the node's refusal of a stream is repeated without asking it again.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
-/// The readings of a message that go to one stream, in the order of their times.
-pub(super) struct Part {
-    pub(super) key: StreamKey,
-    pub(super) readings: Vec<Reading>,
-}
-
-impl Part {
-    pub(super) fn slot(&self) -> Slot {
-        Slot { device: self.key.device.clone(), signal: self.key.signal }
-    }
-
-    /// Parts of a message, by stream. A device measures one patient at a time: of a message that
-    /// says otherwise the second one would wait for the first for ever.
-    pub(super) fn of(measurements: &[Measurement]) -> Result<Vec<Part>, Cause> {
-        let mut parts = BTreeMap::<_, Part>::new();
-        for one in measurements {
-            let at = DeviceTime::from_micros(one.at.micros());
-            let at = at.map_err(|_| Cause::TimeMalformed { expected: "a time before 2457" })?;
-            let reading = match one.value {
-                Some(value) => Reading::new(at, value),
-                None => Reading::sensor_off(at),
-            };
-            let slot = Slot { device: one.device.clone(), signal: one.signal.code };
-            let part = parts.entry(slot).or_insert_with(|| Part {
-                key: StreamKey {
-                    device: one.device.clone(),
-                    patient: one.patient,
-                    signal: one.signal.code,
-                },
-                readings: Vec::new(),
-            });
-            if part.key.patient != one.patient {
-                return Err(Cause::PatientsMeet { signal: one.signal.name });
-            }
-            part.readings.push(reading);
-        }
-        let mut parts: Vec<_> = parts.into_values().collect();
-        parts.iter_mut().for_each(|part| part.readings.sort_by_key(|reading| reading.at));
-        Ok(parts)
-    }
-}
+/// How often it is asked what the node has of a stream that it refused: it may refuse it again
+/// meanwhile.
+const SETTLE_TRIES: usize = 3;
 
 /// One that stands.
 pub(super) struct Standing {
-    key: StreamKey,
+    pub(super) key: StreamKey,
+    connection: Connection,
     stream: Stream,
     /// Whether the node takes nothing more of it.
     is_over: AtomicBool,
-    /// Whether the node refused it for good and its frames without a receipt are given up.
-    is_given_up: AtomicBool,
+    /// Held while it is being settled: until then nobody begins another one in its folder.
+    settled: Mutex<Settled>,
     /// When it was wanted last, in wants.
     wanted: AtomicU64,
     /// What frames of it end with; held while a message is placed, so that its frames stand
     /// together.
     marks: Mutex<VecDeque<InputMark>>,
+}
+
+/// What became of the frames of a stream that the node refused for good.
+enum Settled {
+    /// It is not refused, as far as is known.
+    Open,
+    /// What the node has of it has receipts, and the rest is given up; these are its marks since.
+    GivenUp(Vec<InputMark>),
+    /// That could not be, and is not tried again: whoever begins the stream anew tries it.
+    Failed(Cause),
 }
 
 /// Those that stand, and what was refused lately.
@@ -92,6 +67,7 @@ pub(super) struct Streams {
     standing: Mutex<BTreeMap<Slot, Arc<Standing>>>,
     /// By stream and patient: another patient of the device may have consented.
     refused: std::sync::Mutex<BTreeMap<(Slot, u32), (Instant, RejectCode)>>,
+    pub(super) refused_for: Duration,
     telling: Telling,
     wants: AtomicU64,
 }
@@ -102,6 +78,9 @@ pub(super) enum Unopened {
     Cause(Cause),
     /// It failed, which is to be [noted](Streams::note).
     Failed(Arc<Standing>, StreamError),
+    /// Frames of another patient wait in its folder, from before a crash, and go first: their
+    /// stream.
+    Before(Arc<Standing>),
 }
 
 impl From<Cause> for Unopened {
@@ -117,6 +96,7 @@ impl Streams {
             bounds,
             standing: Mutex::default(),
             refused: Default::default(),
+            refused_for: REFUSED_FOR,
             telling: Telling::default(),
             wants: AtomicU64::new(0),
         }
@@ -133,7 +113,8 @@ impl Streams {
         if let Some(code) = self.refused_lately(&part.key) {
             return Err(Cause::Node(code).into());
         }
-        let standing = self.find_or_begin(connection, part).await?;
+        let found = timeout(patience, self.find_or_begin(connection, &part.key)).await;
+        let standing = found.unwrap_or(Err(Cause::Away.into()))?;
         let wanted = self.wants.fetch_add(1, Ordering::Relaxed);
         standing.wanted.store(wanted, Ordering::Relaxed);
         match timeout(patience, standing.stream.opened()).await {
@@ -143,52 +124,102 @@ impl Streams {
         }
     }
 
-    async fn find_or_begin(
+    /// The stream of a device and signal, begun if it does not stand.
+    pub(super) async fn find_or_begin(
         &self,
         connection: &Connection,
-        part: &Part,
-    ) -> Result<Arc<Standing>, Cause> {
-        let mut all = self.standing.lock().await;
-        let slot = part.slot();
-        if let Some(one) = all.get(&slot).filter(|one| !one.is_over.load(Ordering::Relaxed)) {
-            if one.key == part.key {
+        key: &StreamKey,
+    ) -> Result<Arc<Standing>, Unopened> {
+        let slot = Slot::of(key);
+        let mut all = self.lock_settled(&slot).await;
+        if let Some(one) = all.get(&slot) {
+            if one.key == *key {
                 return Ok(one.clone());
             }
             // Another patient: what is under way of the one before comes first.
             if !one.is_done() {
-                return Err(Cause::Away);
+                return Err(Cause::Away.into());
             }
             drop(one.stream.close());
+            all.remove(&slot);
         }
-        all.remove(&slot);
         if all.len() >= STREAMS_MAX && !close_idle(&mut all) {
-            return Err(Cause::Busy);
+            return Err(Cause::Busy.into());
         }
-        let begun = self.begin(connection, &part.key);
+        let begun = match self.begin(connection, key) {
+            Err(error) if is_of_another_patient(&error) => match self.waiting_key(&slot) {
+                Some(before) => self.begin(connection, &before),
+                None => Err(error),
+            },
+            begun => begun,
+        };
         let standing = begun.inspect_err(|error| self.say(error)).map_err(|error| cause(&error))?;
         let standing = Arc::new(standing);
         all.insert(slot, standing.clone());
-        Ok(standing)
+        match standing.key == *key {
+            true => Ok(standing),
+            false => Err(Unopened::Before(standing)),
+        }
+    }
+
+    /// Those that stand, once the stream of a slot is not one that is over and not yet settled.
+    async fn lock_settled(&self, slot: &Slot) -> MutexGuard<'_, BTreeMap<Slot, Arc<Standing>>> {
+        loop {
+            let mut all = self.standing.lock().await;
+            let over = all.get(slot).filter(|one| one.is_over.load(Ordering::Relaxed)).cloned();
+            let Some(over) = over else { return all };
+            if over.settled.try_lock().is_ok() {
+                all.remove(slot);
+                return all;
+            }
+            // Of the others nobody waits for it.
+            drop(all);
+            drop(over.settled.lock().await);
+        }
+    }
+
+    /// Whose frames wait in the folder of a slot.
+    fn waiting_key(&self, slot: &Slot) -> Option<StreamKey> {
+        let found = Backlogs::waiting_in(&self.state).ok()?.into_iter().flatten();
+        found.into_iter().find(|key| Slot::of(key) == *slot)
+    }
+
+    /// The streams whose frames wait in the folder; of those that cannot be read it is said why.
+    pub(super) fn waiting(&self) -> Vec<StreamKey> {
+        let found = Backlogs::waiting_in(&self.state).inspect_err(|error| self.say(error));
+        let found = found.unwrap_or_default().into_iter();
+        found.filter_map(|one| one.inspect_err(|error| self.say(error)).ok()).collect()
+    }
+
+    /// Lets go of those of a connection that has ended for good.
+    pub(super) async fn forget_all(&self) {
+        self.standing.lock().await.clear();
     }
 
     fn begin(&self, connection: &Connection, key: &StreamKey) -> Result<Standing, StreamError> {
-        let backlogs = Backlogs::open(&self.state, std::slice::from_ref(key), self.bounds)?;
-        let backlog = backlogs.into_streams().pop().ok_or(StreamError::Ended)?;
+        let backlog = self.backlog(key)?;
         let marks = Mutex::new(backlog.marks().into());
         let stream = connection.begin_backlog(Lane::Live, None, backlog)?;
         Ok(Standing {
             key: key.clone(),
+            connection: connection.clone(),
             stream,
             is_over: AtomicBool::new(false),
-            is_given_up: AtomicBool::new(false),
+            settled: Mutex::new(Settled::Open),
             wanted: AtomicU64::new(0),
             marks,
         })
     }
 
+    /// What the folder keeps of a stream that no connection has.
+    fn backlog(&self, key: &StreamKey) -> Result<Backlog, StreamError> {
+        let backlogs = Backlogs::open(&self.state, std::slice::from_ref(key), self.bounds)?;
+        backlogs.into_streams().pop().ok_or(StreamError::Ended)
+    }
+
     fn refused_lately(&self, key: &StreamKey) -> Option<RejectCode> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.retain(|_, (at, _)| at.elapsed() < REFUSED_FOR);
+        refused.retain(|_, (at, _)| at.elapsed() < self.refused_for);
         refused.get(&whose(key)).map(|(_, code)| *code)
     }
 
@@ -200,32 +231,31 @@ impl Streams {
     /// What a failure of a stream means, and that it is over if it is. What the node refused for
     /// good is given up before anybody is told: else it was sent later all the same, and no other
     /// patient could follow on the device. `forget` comes before it, and forgets that parts of
-    /// messages are in its frames.
+    /// the messages of these marks are in its frames.
     pub(super) async fn note(
         &self,
         standing: &Standing,
         error: &StreamError,
-        forget: impl FnOnce() -> io::Result<()>,
+        forget: impl FnOnce(&[InputMark]) -> io::Result<()>,
     ) -> Cause {
         let cause = cause(error);
         if matches!(error, StreamError::GivenUp) {
             return cause;
         }
-        // Held until its folder is as it stays: nobody begins the next one before.
-        let _all = self.standing.lock().await;
+        // Taken before it is over: whoever finds that it is waits for this.
+        let mut settled = standing.settled.lock().await;
         standing.is_over.store(true, Ordering::Relaxed);
         // Ended here too, so that its folder is free for the next one; a stopped one says that it
         // has ended already.
         drop(standing.stream.close());
-        let is_refused = matches!(error, StreamError::Stopped { why: StopReason::Refused(_) });
-        if is_refused && cause.fate() != Fate::Again && !standing.is_given_up() {
-            standing.is_given_up.store(true, Ordering::Relaxed);
-            let given_up = forget().map_err(|_| Cause::NotKept);
-            let given_up = given_up.and_then(|()| self.give_up(&standing.key));
-            if let Err(cause) = given_up {
-                standing.is_given_up.store(false, Ordering::Relaxed);
-                return cause;
-            }
+        if is_refused(error) && matches!(*settled, Settled::Open) {
+            *settled = match self.settle(standing, forget).await {
+                Ok(marks) => Settled::GivenUp(marks),
+                Err(cause) => Settled::Failed(cause),
+            };
+        }
+        if let Settled::Failed(cause) = &*settled {
+            return cause.clone();
         }
         if let Cause::Node(code) = cause {
             self.note_refused(&standing.key, code);
@@ -233,13 +263,51 @@ impl Streams {
         cause
     }
 
-    fn give_up(&self, key: &StreamKey) -> Result<(), Cause> {
-        let backlogs = Backlogs::open(&self.state, std::slice::from_ref(key), self.bounds);
-        let streams = backlogs.map(Backlogs::into_streams);
-        let given_up = streams.and_then(|mut streams| {
-            streams.iter_mut().try_for_each(|one| one.give_up_refused().map(drop))
-        });
-        given_up.inspect_err(|error| self.say(error)).map_err(|error| cause(&error))
+    /// Takes in receipts for what the node has of a stream that it refused, and gives up the rest.
+    async fn settle(
+        &self,
+        standing: &Standing,
+        forget: impl FnOnce(&[InputMark]) -> io::Result<()>,
+    ) -> Result<Vec<InputMark>, Cause> {
+        let key = &standing.key;
+        for _ in 0..SETTLE_TRIES {
+            let backlog = self.backlog(key).map_err(|error| self.told(&error))?;
+            match standing.connection.collect_receipts(Lane::Live, backlog).await {
+                Ok(()) => break,
+                // The node says nothing of a stream that it opens no more: then what it has is not
+                // known, and it is better given up than kept from the next patient for ever.
+                Err(error) if is_refused(&error) => {}
+                Err(error) => return Err(self.told(&error)),
+            }
+        }
+        let (count, marks) = self.give_up(key, forget)?;
+        if count > 0 {
+            let line = format!(
+                "the node refused {count} readings of a device that had no receipt: they are given \
+                 up here, and their message is decided anew when it is sent again"
+            );
+            self.telling.say("given-up", &line);
+        }
+        Ok(marks)
+    }
+
+    /// Gives up what has no receipt; says how many readings, and the stream's marks since.
+    fn give_up(
+        &self,
+        key: &StreamKey,
+        forget: impl FnOnce(&[InputMark]) -> io::Result<()>,
+    ) -> Result<(u64, Vec<InputMark>), Cause> {
+        let told = |error: StreamError| self.told(&error);
+        let mut backlog = self.backlog(key).map_err(told)?;
+        let gone = backlog.marks_without_receipt().map_err(told)?;
+        forget(&gone).map_err(|_| Cause::NotKept)?;
+        let count = backlog.give_up_refused().map_err(told)?;
+        Ok((count, backlog.marks()))
+    }
+
+    fn told(&self, error: &StreamError) -> Cause {
+        self.say(error);
+        cause(error)
     }
 
     /// Says what is wrong with a folder.
@@ -252,7 +320,18 @@ impl Streams {
 }
 
 fn whose(key: &StreamKey) -> (Slot, u32) {
-    (Slot { device: key.device.clone(), signal: key.signal }, key.patient.get())
+    (Slot::of(key), key.patient.get())
+}
+
+/// Whether the node refused a stream for good.
+fn is_refused(error: &StreamError) -> bool {
+    let is_stopped = matches!(error, StreamError::Stopped { why: StopReason::Refused(_) });
+    is_stopped && cause(error).fate() != Fate::Again
+}
+
+/// Whether frames of another patient wait in the folder of a stream.
+fn is_of_another_patient(error: &StreamError) -> bool {
+    matches!(error, StreamError::Spool(error) if matches!(**error, SpoolError::Patient { .. }))
 }
 
 /// Closes the stream that was wanted the longest ago, of those of which nothing is under way.
@@ -267,9 +346,19 @@ fn close_idle(all: &mut BTreeMap<Slot, Arc<Standing>>) -> bool {
 }
 
 impl Standing {
-    /// Whether the node refused it for good and its frames without a receipt are given up.
-    pub(super) fn is_given_up(&self) -> bool {
-        self.is_given_up.load(Ordering::Relaxed)
+    /// Whether the node refused it: what of its frames is kept the marks of its folder say.
+    pub(super) async fn is_refused(&self) -> bool {
+        !matches!(*self.settled.lock().await, Settled::Open)
+    }
+
+    /// Of a stream that the node refused: whether it had all of a part stored before, with
+    /// receipts.
+    pub(super) async fn has_receipts_of(&self, part: &Part) -> bool {
+        let Settled::GivenUp(marks) = &*self.settled.lock().await else { return false };
+        part.members.iter().all(|member| {
+            let own = marks.iter().rev().find(|mark| mark.name == member.id.0);
+            own.is_some_and(|mark| mark.lines >= member.readings.len() as u64)
+        })
     }
 
     fn is_done(&self) -> bool {
@@ -277,23 +366,33 @@ impl Standing {
         over || self.stream.last_receipted().0 + 1 >= self.stream.next_sequence().0
     }
 
-    /// Makes frames of a part, but of what the stream's marks say is in frames already: it came
-    /// before, and was not answered. Returns the sequence whose receipt says that all is durable.
-    pub(super) async fn place(
-        &self,
-        part: &Part,
-        whose: (MessageId, Content),
-    ) -> Result<Sequence, PlaceError> {
-        let (MessageId(name), content) = whose;
-        let mut digest = [0; 32];
-        digest[..16].copy_from_slice(&content.0);
+    /// Makes frames of these members' readings, but of what the stream's marks say is in frames
+    /// already: it came before, and was not answered. Returns the sequence whose receipt says that
+    /// all is durable.
+    pub(super) async fn place(&self, members: &[&MemberPart]) -> Result<Sequence, PlaceError> {
         let mut marks = self.marks.lock().await;
-        let before = marks.iter().rev().find(|mark| mark.name == name).copied();
+        for member in members {
+            self.place_member(member, &mut marks).await?;
+        }
+        Ok(self.last_placed())
+    }
+
+    async fn place_member(
+        &self,
+        member: &MemberPart,
+        marks: &mut VecDeque<InputMark>,
+    ) -> Result<(), PlaceError> {
+        let name = member.id.0;
+        let mut digest = [0; 32];
+        digest[..16].copy_from_slice(&member.content.0);
+        // What was given up as a whole leaves a mark at its begin: it is decided anew, and may say
+        // something else.
+        let before = marks.iter().rev().find(|mark| mark.name == name && mark.lines > 0);
         if before.is_some_and(|mark| mark.digest != digest) {
             return Err(PlaceError::Reused);
         }
         let mut lines = before.map_or(0, |mark| mark.lines);
-        let rest = part.readings.get(lines as usize..).unwrap_or_default();
+        let rest = member.readings.get(lines as usize..).unwrap_or_default();
         for readings in rest.chunks(FRAME_READINGS_MAX) {
             lines += readings.len() as u64;
             let mark = InputMark { name, lines, taken: 0, digest };
@@ -304,7 +403,7 @@ impl Standing {
             }
             marks.push_back(mark);
         }
-        Ok(self.last_placed())
+        Ok(())
     }
 
     /// The last frame that stands in the stream.
@@ -346,34 +445,19 @@ fn cause(error: &StreamError) -> Cause {
 
 #[cfg(test)]
 mod tests {
-    use model::calendar::parse_instant;
-    use model::{DeviceId, PatientIndex, signal_by_name};
+    use model::{DeviceId, PatientIndex};
 
     use super::*;
-
-    fn heart_rate(patient: u32) -> Measurement {
-        Measurement {
-            device: DeviceId::new("m-1").unwrap(),
-            patient: PatientIndex::new(patient).unwrap(),
-            signal: signal_by_name("heart-rate").unwrap(),
-            at: parse_instant("2026-05-01T08:30:00Z").unwrap(),
-            value: Some(720),
-        }
-    }
-
-    #[test]
-    fn a_message_of_two_patients_on_one_device_and_signal_is_never_taken() {
-        let refused = Part::of(&[heart_rate(7), heart_rate(8)]).err().expect("refused");
-        assert_eq!(refused, Cause::PatientsMeet { signal: "heart-rate" });
-        assert_eq!(refused.fate(), Fate::Never);
-        assert_eq!(Part::of(&[heart_rate(7), heart_rate(7)]).unwrap().len(), 1);
-    }
 
     #[test]
     fn the_refusal_of_one_patient_is_not_that_of_the_next_on_the_device() {
         let folder = tempfile::tempdir().unwrap();
         let streams = Streams::new(folder.path(), StateBounds::default());
-        let keys = [7, 8].map(|patient| Part::of(&[heart_rate(patient)]).unwrap().remove(0).key);
+        let keys = [7, 8].map(|patient| StreamKey {
+            device: DeviceId::new("m-1").unwrap(),
+            patient: PatientIndex::new(patient).unwrap(),
+            signal: 147842,
+        });
         streams.note_refused(&keys[0], RejectCode::NotPermitted);
         let found = keys.map(|key| streams.refused_lately(&key));
         assert_eq!(found, [Some(RejectCode::NotPermitted), None]);

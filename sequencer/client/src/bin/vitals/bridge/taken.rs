@@ -122,6 +122,11 @@ impl Taken {
         self.entries.get(&id)
     }
 
+    /// Whether a part of a message is in frames, of one that is not stored as a whole.
+    pub(super) fn has_part(&self, id: MessageId, part: PartId) -> bool {
+        self.find(id).is_some_and(|entry| entry.parts.contains(&part))
+    }
+
     /// All of these messages is stored, by the same receipts: one write says it of all.
     pub(super) fn store(
         &mut self,
@@ -146,10 +151,15 @@ impl Taken {
         self.write(vec![Record::Part { id, content, part }])
     }
 
-    /// A part is no longer in frames, of whichever message: what the node refused is given up.
-    pub(super) fn forget_part(&mut self, part: PartId) -> io::Result<()> {
+    /// A part of these messages is no longer in frames: what the node refused is given up.
+    pub(super) fn forget_part(
+        &mut self,
+        part: PartId,
+        of: impl IntoIterator<Item = MessageId>,
+    ) -> io::Result<()> {
         let mut is_found = false;
-        for entry in self.entries.values_mut() {
+        for id in of {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
             let before = entry.parts.len();
             entry.parts.retain(|one| *one != part);
             is_found |= entry.parts.len() < before;
@@ -359,18 +369,21 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_given_up_is_forgotten_of_every_message() {
+    fn a_part_that_is_given_up_is_forgotten_of_its_messages_and_stays_that_of_others() {
         let folder = tempfile::tempdir().unwrap();
         let mut taken = Taken::open(folder.path()).unwrap();
         for part in [5, 6] {
             taken.store_part(id(1), CONTENT, [part; 16]).unwrap();
         }
-        taken.store_part(id(2), CONTENT, [5; 16]).unwrap();
-        taken.forget_part([5; 16]).unwrap();
+        for number in [2, 3] {
+            taken.store_part(id(number), CONTENT, [5; 16]).unwrap();
+        }
+        taken.forget_part([5; 16], [1, 2, 4].map(id)).unwrap();
         drop(taken);
         let taken = Taken::open(folder.path()).unwrap();
-        let parts = taken.find(id(1)).map(|one| &one.parts[..]);
-        assert_eq!((parts, taken.find(id(2))), (Some(&[[6; 16]][..]), None));
+        let parts = |number| taken.find(id(number)).map(|one| one.parts.clone());
+        assert_eq!(parts(1), Some(vec![[6; 16]]));
+        assert_eq!((parts(2), parts(3)), (None, Some(vec![[5; 16]])));
     }
 
     #[test]

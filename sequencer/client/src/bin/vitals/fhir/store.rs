@@ -7,10 +7,7 @@ use bridge::{Cause, Measurement};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::bridge::{Content, Delivery, Message, MessageId, ReceiptName};
-
-/// Observations of batches that are under way at once, below what the delivery takes.
-const UNDER_WAY_MAX: usize = 800;
+use crate::bridge::{Content, Delivery, Member, Message, MessageId, ReceiptName, UNDER_WAY_MAX};
 
 /// An Observation on its way.
 #[derive(Clone, PartialEq, Eq)]
@@ -68,9 +65,14 @@ impl Posted {
         Posted { id: name.map_or(content, |name| cut(&name)), content, measurements }
     }
 
-    fn message(self) -> Message {
+    fn member(self) -> Member {
         let (id, content) = (MessageId(self.id), Content(self.content));
-        Message { id, content, members: Vec::new(), readings: self.measurements }
+        Member { id, content, readings: self.measurements }
+    }
+
+    fn message(self) -> Message {
+        let Member { id, content, readings } = self.member();
+        Message::single(id, content, readings)
     }
 }
 
@@ -145,16 +147,20 @@ impl Store for Delivered {
         if new.is_empty() {
             return Ok(known.into_iter().flatten().collect());
         }
-        let readings = new.iter().flat_map(|one| one.measurements.clone()).collect();
         // Of the same entries in the same order it is the same message.
         let mut names = blake3::Hasher::new_derive_key("vitals 2026-11 entries of a transaction");
+        let mut contents = names.clone();
         for one in &new {
             names.update(&one.id);
+            contents.update(&one.content);
         }
-        let whole = Posted::new(Some(*names.finalize().as_bytes()), readings);
+        let [id, content] = [names, contents].map(|hasher| cut(hasher.finalize().as_bytes()));
+        // As many places as it has entries, so that others wait here and are not turned away.
+        let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        let Ok(_places) = self.places.acquire_many(count).await else { return Err(Cause::Busy) };
         // Each of them is stored with the whole, also where nobody waits for it any more.
-        let members = new.iter().map(|one| (MessageId(one.id), Content(one.content))).collect();
-        let message = Message { members, ..whole.message() };
+        let members = new.into_iter().map(|one| one.clone().member()).collect();
+        let message = Message { id: MessageId(id), content: Content(content), members };
         let receipts = self.delivery.deliver(message).await?;
         let answer = |known: Option<Kept>| known.unwrap_or_else(|| kept(&receipts, false));
         Ok(known.into_iter().map(answer).collect())

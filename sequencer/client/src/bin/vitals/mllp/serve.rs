@@ -219,12 +219,8 @@ impl Server {
             Err(faults) => return Decided::refused(faults),
         };
         let (readings, left_out) = (report.readings.len() as u64, report.left_out_count);
-        let message = Message {
-            id: MessageId(hash(&header.identity())),
-            content: Content(hash(&[bytes])),
-            members: Vec::new(),
-            readings: report.readings,
-        };
+        let (id, content) = (MessageId(hash(&header.identity())), Content(hash(&[bytes])));
+        let message = Message::single(id, content, report.readings);
         match self.delivery.deliver(message).await {
             Ok(receipts) => {
                 let outcome =

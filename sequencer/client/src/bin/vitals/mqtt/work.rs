@@ -148,8 +148,7 @@ fn message(publish: &Publish, taken: &Taken) -> Message {
         None => hash(&[topic, b"content", payload]),
     };
     let content = Content(hash(&[payload]));
-    let (id, readings) = (MessageId(id), taken.readings.clone());
-    Message { id, content, members: Vec::new(), readings }
+    Message::single(MessageId(id), content, taken.readings.clone())
 }
 
 /// The hash of several texts, so that no two lists of them are one.

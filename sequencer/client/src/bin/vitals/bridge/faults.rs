@@ -1,0 +1,278 @@
+//! A bridge that is killed, whose node is away, whose patients end their consent and give it again,
+//! while senders repeat themselves in any order: each reading is stored once, and nobody waits for
+//! ever.
+//!
+//! A seed decides what happens and in which order; sockets and threads decide the rest, and what is
+//! checked holds however they do.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridge::Measurement;
+use client::Connection;
+use model::calendar::parse_instant;
+use model::{DeviceId, PatientIndex, signal_by_code, signal_by_name};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use self::node::{Behaviour, Node};
+use super::{Content, Delivery, Member, Message, MessageId, Outcome};
+
+#[allow(dead_code, reason = "the client's own tests need more of it")]
+#[path = "../../../../tests/client/node.rs"]
+mod node;
+
+const SEEDS: u64 = 200;
+/// What happens to each bridge before everything is well.
+const STEPS: u64 = 12;
+const MESSAGES: u64 = 6;
+/// As long as a sender waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// When everything is well: a bridge that blocks somebody for ever fails and does not hang.
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// What a seed decides.
+struct Dice(blake3::OutputReader);
+
+impl Dice {
+    fn new(seed: u64) -> Dice {
+        Dice(blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof())
+    }
+
+    fn below(&mut self, count: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        u64::from_le_bytes(bytes) % count
+    }
+}
+
+/// A message as its sender keeps it.
+struct Sent {
+    id: u8,
+    members: Vec<(u8, Vec<Measurement>)>,
+}
+
+impl Sent {
+    /// Of one patient, of one to three members, whose readings go to two devices and two signals.
+    fn new(id: u8, dice: &mut Dice, value: &mut i32) -> Sent {
+        let patient = PatientIndex::new(7 + dice.below(2) as u32).unwrap();
+        let mut measure = |dice: &mut Dice| {
+            *value += 1;
+            Measurement {
+                device: DeviceId::new(["m-1", "m-2"][dice.below(2) as usize]).unwrap(),
+                patient,
+                signal: signal_by_name(["heart-rate", "spo2"][dice.below(2) as usize]).unwrap(),
+                at: parse_instant("2026-05-01T08:30:00Z").unwrap(),
+                value: Some(*value),
+            }
+        };
+        let count = 1 + dice.below(3) as u8;
+        let members = (0..count).map(|n| {
+            let readings = (0..1 + dice.below(3)).map(|_| measure(dice)).collect();
+            (if count == 1 { id } else { 100 + 10 * id + n }, readings)
+        });
+        Sent { id, members: members.collect() }
+    }
+
+    fn message(&self) -> Message {
+        let members = self.members.iter().map(|(id, readings)| Member {
+            id: MessageId([*id; 16]),
+            content: Content([*id; 16]),
+            readings: readings.clone(),
+        });
+        let (id, content) = (MessageId([self.id; 16]), Content([self.id; 16]));
+        Message { id, content, members: members.collect() }
+    }
+
+    /// One of its members alone.
+    fn member(&self, dice: &mut Dice) -> Sent {
+        let (id, readings) = &self.members[dice.below(self.members.len() as u64) as usize];
+        Sent { id: *id, members: vec![(*id, readings.clone())] }
+    }
+}
+
+/// A node and a bridge that is killed now and then.
+struct Ward {
+    node: Node,
+    folder: tempfile::TempDir,
+    nodes: Runtime,
+    /// Of the bridge that lives.
+    bridges: Option<Runtime>,
+    delivery: Option<Arc<Delivery>>,
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+impl Ward {
+    fn new() -> Ward {
+        let nodes = runtime();
+        let node = nodes.block_on(async { Node::start(Behaviour::default()) });
+        let folder = tempfile::tempdir().unwrap();
+        let mut ward = Ward { node, folder, nodes, bridges: None, delivery: None };
+        ward.start();
+        ward
+    }
+
+    fn start(&mut self) {
+        let state = self.folder.path().join("state");
+        let mut delivery = Delivery::open(state.clone(), PATIENCE).unwrap();
+        let own = Arc::get_mut(&mut delivery).expect("nobody else has it yet");
+        own.streams.refused_for = Duration::ZERO;
+        let config = delivery.configured(self.node.config(), state);
+        let (bridges, linked) = (runtime(), delivery.clone());
+        bridges.spawn(async move {
+            loop {
+                if let Ok(connection) = Connection::connect(config.clone()).await {
+                    linked.deliver_over(connection).await;
+                }
+            }
+        });
+        (self.bridges, self.delivery) = (Some(bridges), Some(delivery));
+    }
+
+    /// Whatever it is doing, it does no more; another one begins with the folder.
+    fn kill(&mut self) {
+        let (bridges, delivery) = (self.bridges.take(), self.delivery.take());
+        bridges.expect("one lives").shutdown_timeout(LAST_WAIT);
+        drop(delivery);
+        self.start();
+    }
+
+    fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.node.log().behaviour);
+    }
+
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.bridges.as_ref().expect("one lives").block_on(future)
+    }
+
+    /// Sends some at once; what is not answered in time stays on its way.
+    fn send(&self, sent: &[Sent], within: Duration) -> Vec<Option<Outcome>> {
+        self.block_on(async {
+            let deliver = |one: &Sent| {
+                let (delivery, message) = (self.delivery.clone(), one.message());
+                tokio::spawn(async move { delivery.expect("one lives").deliver(message).await })
+            };
+            let tasks: Vec<_> = sent.iter().map(deliver).collect();
+            let mut outcomes = Vec::new();
+            for task in tasks {
+                outcomes.push(timeout(within, task).await.ok().map(Result::unwrap));
+            }
+            outcomes
+        })
+    }
+
+    /// How often the node has each value, by device and signal.
+    fn stored(&self) -> BTreeMap<(String, u32, i32), usize> {
+        let mut stored = BTreeMap::new();
+        for (stream, frames) in &self.node.log().frames {
+            let signal = signal_by_code(stream.signal).expect("one of the table");
+            for (frame, ..) in frames.values() {
+                for reading in frame.readings(signal).unwrap() {
+                    let value = reading.value.expect("one was measured");
+                    let key = (stream.device.as_str().to_owned(), stream.signal, value);
+                    *stored.entry(key).or_default() += 1;
+                }
+            }
+        }
+        stored
+    }
+
+    /// All of a message that was answered as stored is there, and nothing is there twice.
+    fn check(&self, sent: &Sent, seed: u64) {
+        let stored = self.stored();
+        for one in sent.members.iter().flat_map(|(_, readings)| readings) {
+            let value = one.value.expect("each has one");
+            let key = (one.device.as_str().to_owned(), one.signal.code, value);
+            assert_eq!(stored.get(&key), Some(&1), "seed {seed}: {key:?} of an answered message");
+        }
+    }
+
+    fn step(&mut self, all: &[Sent], dice: &mut Dice, seed: u64) {
+        match dice.below(10) {
+            0 => self.kill(),
+            1 => self.node.hang_up(),
+            2 => {
+                let patient = PatientIndex::new(7 + dice.below(2) as u32).unwrap();
+                self.behave(|one| one.without_consent.push(patient));
+            }
+            3 => self.behave(|one| one.without_consent.clear()),
+            4 => {
+                let silent = dice.below(2) == 0;
+                self.behave(|one| one.silent = silent);
+            }
+            5 => {
+                // It stores them, and is gone before their receipt.
+                let stored = self.node.log().stored;
+                let limit = stored + 1 + dice.below(3) as usize;
+                self.behave(|one| (one.drop_after_frames, one.silent) = (Some(limit), true));
+            }
+            _ => self.send_some(all, dice, seed),
+        }
+    }
+
+    fn send_some(&mut self, all: &[Sent], dice: &mut Dice, seed: u64) {
+        let pick = |dice: &mut Dice| {
+            let one = &all[dice.below(all.len() as u64) as usize];
+            let Sent { id, members } = one;
+            match dice.below(3) {
+                0 => one.member(dice),
+                _ => Sent { id: *id, members: members.clone() },
+            }
+        };
+        let sent: Vec<_> = (0..1 + dice.below(3)).map(|_| pick(dice)).collect();
+        let within = Duration::from_micros(dice.below(20_000));
+        for (one, outcome) in sent.iter().zip(self.send(&sent, within)) {
+            if let Some(Ok(_)) = outcome {
+                self.check(one, seed);
+            }
+        }
+    }
+
+    /// Everything is well from here on: each sender repeats its message until it is stored.
+    fn finish(&mut self, all: Vec<Sent>, dice: &mut Dice, seed: u64) {
+        self.behave(|one| *one = Behaviour::default());
+        // What was stored without a word is asked for again.
+        self.node.hang_up();
+        let begin = std::time::Instant::now();
+        let mut rest = all;
+        let mut stored = Vec::new();
+        while !rest.is_empty() {
+            assert!(begin.elapsed() < LAST_WAIT, "seed {seed}: {} wait for ever", rest.len());
+            let next = rest.remove(dice.below(rest.len() as u64) as usize);
+            let outcome = self.send(std::slice::from_ref(&next), LAST_WAIT).remove(0);
+            match outcome.expect("an answer") {
+                Ok(_) => stored.push(next),
+                Err(_) => rest.push(next),
+            }
+        }
+        stored.iter().for_each(|one| self.check(one, seed));
+        let twice = self.stored().values().filter(|count| **count > 1).count();
+        assert_eq!(twice, 0, "seed {seed}: readings are stored twice");
+    }
+}
+
+fn run(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let mut value = 500;
+    let all: Vec<_> = (1..=MESSAGES).map(|n| Sent::new(n as u8, &mut dice, &mut value)).collect();
+    let mut ward = Ward::new();
+    for _ in 0..STEPS {
+        ward.step(&all, &mut dice, seed);
+    }
+    ward.finish(all, &mut dice, seed);
+    let Ward { bridges, nodes, .. } = ward;
+    bridges.into_iter().for_each(Runtime::shutdown_background);
+    nodes.shutdown_background();
+}
+
+#[test]
+fn each_reading_is_stored_once_whatever_fails_and_nobody_waits_for_ever() {
+    for seed in 0..SEEDS {
+        run(seed);
+    }
+}

@@ -1,0 +1,146 @@
+//! What a message says, and what of it goes to each stream.
+
+use std::collections::BTreeMap;
+
+use bridge::{Cause, Measurement};
+use wire::{DeviceTime, Reading, StreamKey};
+
+use super::receipts::Slot;
+use super::taken::{Content, MessageId};
+
+/// What a message says.
+pub(crate) struct Message {
+    pub(crate) id: MessageId,
+    pub(crate) content: Content,
+    /// What it says, by what is known by itself. Its frames say in the folder whose readings they
+    /// hold, so that a member is stored once in whichever message it comes.
+    pub(crate) members: Vec<Member>,
+}
+
+/// What of a message is known by itself: as the message is stored, each of them is.
+pub(crate) struct Member {
+    pub(crate) id: MessageId,
+    pub(crate) content: Content,
+    pub(crate) readings: Vec<Measurement>,
+}
+
+impl Message {
+    /// One that is known as a whole alone.
+    pub(crate) fn single(id: MessageId, content: Content, readings: Vec<Measurement>) -> Message {
+        Message { id, content, members: vec![Member { id, content, readings }] }
+    }
+
+    /// Its members with names of their own.
+    pub(super) fn named(&self) -> impl Iterator<Item = (MessageId, Content)> {
+        let named = self.members.iter().filter(|member| member.id != self.id);
+        named.map(|member| (member.id, member.content))
+    }
+
+    pub(super) fn readings(&self) -> usize {
+        self.members.iter().map(|member| member.readings.len()).sum()
+    }
+}
+
+/// The readings of a message that go to one stream.
+pub(super) struct Part {
+    pub(super) key: StreamKey,
+    pub(super) members: Vec<MemberPart>,
+}
+
+/// Those of one member, in the order of their times.
+pub(super) struct MemberPart {
+    pub(super) id: MessageId,
+    pub(super) content: Content,
+    pub(super) readings: Vec<Reading>,
+}
+
+impl Part {
+    pub(super) fn slot(&self) -> Slot {
+        Slot::of(&self.key)
+    }
+
+    /// Parts of a message, by stream. A device measures one patient at a time: of a message that
+    /// says otherwise the second one would wait for the first for ever.
+    pub(super) fn of(message: &Message) -> Result<Vec<Part>, Cause> {
+        let mut parts = BTreeMap::<_, Part>::new();
+        for member in &message.members {
+            for one in &member.readings {
+                let (device, signal) = (one.device.clone(), one.signal.code);
+                let key = StreamKey { device, patient: one.patient, signal };
+                let part = parts
+                    .entry(Slot::of(&key))
+                    .or_insert_with_key(|_| Part { key, members: Vec::new() });
+                if part.key.patient != one.patient {
+                    return Err(Cause::PatientsMeet { signal: one.signal.name });
+                }
+                part.push(member, read(one)?);
+            }
+        }
+        let mut parts: Vec<_> = parts.into_values().collect();
+        let members = parts.iter_mut().flat_map(|part| &mut part.members);
+        members.for_each(|member| member.readings.sort_by_key(|reading| reading.at));
+        Ok(parts)
+    }
+
+    fn push(&mut self, member: &Member, reading: Reading) {
+        let Member { id, content, .. } = *member;
+        match self.members.last_mut().filter(|last| last.id == id) {
+            Some(last) => last.readings.push(reading),
+            None => self.members.push(MemberPart { id, content, readings: vec![reading] }),
+        }
+    }
+}
+
+fn read(one: &Measurement) -> Result<Reading, Cause> {
+    let at = DeviceTime::from_micros(one.at.micros());
+    let at = at.map_err(|_| Cause::TimeMalformed { expected: "a time before 2457" })?;
+    Ok(match one.value {
+        Some(value) => Reading::new(at, value),
+        None => Reading::sensor_off(at),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use bridge::Fate;
+    use model::calendar::parse_instant;
+    use model::{DeviceId, PatientIndex, signal_by_name};
+
+    use super::*;
+
+    pub(in crate::bridge) fn heart_rate(patient: u32, value: i32) -> Measurement {
+        Measurement {
+            device: DeviceId::new("m-1").unwrap(),
+            patient: PatientIndex::new(patient).unwrap(),
+            signal: signal_by_name("heart-rate").unwrap(),
+            at: parse_instant("2026-05-01T08:30:00Z").unwrap(),
+            value: Some(value),
+        }
+    }
+
+    fn of(readings: Vec<Measurement>) -> Result<Vec<Part>, Cause> {
+        Part::of(&Message::single(MessageId([1; 16]), Content([1; 16]), readings))
+    }
+
+    #[test]
+    fn a_message_of_two_patients_on_one_device_and_signal_is_never_taken() {
+        let refused = of(vec![heart_rate(7, 720), heart_rate(8, 720)]).err().expect("refused");
+        assert_eq!(refused, Cause::PatientsMeet { signal: "heart-rate" });
+        assert_eq!(refused.fate(), Fate::Never);
+        assert_eq!(of(vec![heart_rate(7, 720), heart_rate(7, 730)]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn readings_of_one_stream_stay_those_of_their_members() {
+        let member = |n: u8, count: i32| Member {
+            id: MessageId([n; 16]),
+            content: Content([n; 16]),
+            readings: (0..count).map(|value| heart_rate(7, value)).collect(),
+        };
+        let members = vec![member(2, 1), member(3, 2)];
+        let message = Message { id: MessageId([1; 16]), content: Content([1; 16]), members };
+        let parts = Part::of(&message).unwrap();
+        let sizes: Vec<_> = parts[0].members.iter().map(|one| one.readings.len()).collect();
+        assert_eq!((parts.len(), sizes, message.readings()), (1, vec![1, 2], 3));
+    }
+}
