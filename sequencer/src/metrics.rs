@@ -352,6 +352,20 @@ metrics! {
         "Archived files that somebody reads and that could not be fetched.";
     pub archive_kept_bytes: IntGauge [], "bytes",
         "Bytes on the disk of archived files that were fetched.";
+    pub notices_subscriptions: IntGauge [], "subscriptions",
+        "Subscriptions by which somebody is told that data was read.";
+    pub notices_waiting: IntGauge [], "notices", "Notices that are due and not delivered.";
+    pub notices_batches_total: IntCounter [], "batches",
+        "Settled batches looked at for accesses that somebody is to be told of.";
+    pub notices_unread_total: IntCounter [], "looks",
+        "Looks at a batch that failed: it is looked at again, and nobody is told of a later one.";
+    pub notices_told_total: IntCounter [], "notices", "Notices delivered.";
+    pub notices_failures_total: IntCounter [], "attempts",
+        "Attempts to deliver a notice that came to nothing.";
+    pub notices_given_up_total: IntCounter [], "subscriptions",
+        "Subscriptions given up: their receiver is told nothing any more.";
+    pub notices_closed: IntGauge [], "boolean",
+        "1 while `subscriptions.json` is damaged or cannot be read: nobody subscribes or is told.";
     pub batch_files_damaged: IntGauge [], "files",
         "Stored batch files that the scrub found damaged and could not make anew.";
     pub batch_files_mended_total: IntCounter [], "files",

@@ -21,6 +21,7 @@ mod export;
 mod gathered;
 pub mod identifier;
 mod layout;
+pub mod notices;
 mod period;
 mod reading;
 mod search;

@@ -20,13 +20,17 @@ pub struct Unserved {
 impl Unserved {
     /// After how many seconds it is worth asking again; none where nobody can say.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
-        [FILES_BUSY, ARCHIVE_BUSY, ARCHIVE_UNAVAILABLE, AUDIT_BUSY].contains(self).then_some(10)
+        let later =
+            [FILES_BUSY, ARCHIVE_BUSY, ARCHIVE_UNAVAILABLE, AUDIT_BUSY, NOTICES_UNAVAILABLE];
+        later.contains(self).then_some(10)
     }
 }
 
 const FILES: &[&str] = &["/batches/{n}", "/batches/{n}/private"];
 const FROM_STORE: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private"];
 const AUDIT: &[&str] = &["/fhir/AuditEvent"];
+const SUBSCRIPTIONS: &[&str] = &["/fhir/Subscription", "/fhir/Subscription/{id}"];
+const TOKENS: &[&str] = &["/fhir/AuditEvent", "/fhir/Subscription", "/fhir/Subscription/{id}"];
 const ANY: &[&str] = &["any"];
 
 pub(crate) const NUMBER_MALFORMED: Unserved = Unserved {
@@ -83,7 +87,7 @@ pub(crate) const AUDIT_SEARCH: Unserved = Unserved {
 };
 
 pub(crate) const AUDIT_TOKEN: Unserved = Unserved {
-    requests: AUDIT,
+    requests: TOKENS,
     status: 401,
     code: "token-refused",
     meaning: "The request has no bearer token, or one that is not taken; the diagnostics name why.",
@@ -112,6 +116,62 @@ pub(crate) const AUDIT_UNAVAILABLE: Unserved = Unserved {
     code: "audit-unavailable",
     meaning: "A batch cannot be read, is in the archive alone, or that somebody reads cannot be noted in `audit-reads.log`.",
     what_to_do: "The operator's log says which; restore the batch, or make room in the node's folder.",
+};
+
+pub(crate) const SUBSCRIPTION_MALFORMED: Unserved = Unserved {
+    requests: SUBSCRIPTIONS,
+    status: 400,
+    code: "subscription-malformed",
+    meaning: "The body is no Subscription of at most 8 KiB that came within 10 s, or the search has an unknown parameter; the diagnostics and `expression` say which element.",
+    what_to_do: "Write it as [notices](notices.md) shows.",
+};
+
+pub(crate) const SUBSCRIPTION_FORBIDDEN: Unserved = Unserved {
+    requests: SUBSCRIPTIONS,
+    status: 403,
+    code: "subscription-forbidden",
+    meaning: "The token is good and does not grant this, is of no patient, or of another than the subscription is about.",
+    what_to_do: "Ask for the scopes that [notices](notices.md#who-may-subscribe) lists.",
+};
+
+pub(crate) const SUBSCRIPTION_UNKNOWN: Unserved = Unserved {
+    requests: &["/fhir/Subscription/{id}"],
+    status: 404,
+    code: "subscription-unknown",
+    meaning: "The patient of the token has no subscription of this id.",
+    what_to_do: "List them with `GET /fhir/Subscription`.",
+};
+
+pub(crate) const SUBSCRIPTIONS_FULL: Unserved = Unserved {
+    requests: &["/fhir/Subscription"],
+    status: 409,
+    code: "subscriptions-full",
+    meaning: "The patient, or the node, has as many subscriptions as may be (`notices.of_patient_max`, `notices.subscriptions_max`).",
+    what_to_do: "Delete one first; the operator may raise the limits.",
+};
+
+pub(crate) const SUBSCRIPTION_TYPE: Unserved = Unserved {
+    requests: &["/fhir/Subscription"],
+    status: 415,
+    code: "subscription-type",
+    meaning: "The body is not said to be FHIR JSON.",
+    what_to_do: "Send `content-type: application/fhir+json`.",
+};
+
+pub(crate) const SUBSCRIPTION_UNSERVED: Unserved = Unserved {
+    requests: &["/fhir/Subscription"],
+    status: 422,
+    code: "subscription-unserved",
+    meaning: "It asks for what is not served here: another criteria, channel, payload or header, or a host that the operator's list does not have; `expression` names the element.",
+    what_to_do: "Leave it out, or have the operator add the host to `notices.hosts`.",
+};
+
+pub(crate) const NOTICES_UNAVAILABLE: Unserved = Unserved {
+    requests: SUBSCRIPTIONS,
+    status: 503,
+    code: "notices-unavailable",
+    meaning: "`subscriptions.json` or `audit-reads.log` cannot be read or written, or too many requests are under way; nothing is changed.",
+    what_to_do: "Ask again in ten seconds; the operator's log says why.",
 };
 
 pub(crate) const PATH_UNKNOWN: Unserved = Unserved {
@@ -551,6 +611,7 @@ pub const HTTP: &[Unserved] = &[
     SOURCE_UNKNOWN,
     SOURCE_HIDDEN,
     AUDIT_SEARCH,
+    SUBSCRIPTION_MALFORMED,
     DECISION_MALFORMED,
     DESK_TOKEN,
     AUDIT_TOKEN,
@@ -561,23 +622,29 @@ pub const HTTP: &[Unserved] = &[
     OPERATION_NOT_TAKEN,
     ERASURE_NOT_TAKEN,
     AUDIT_FORBIDDEN,
+    SUBSCRIPTION_FORBIDDEN,
     DECISION_SYSTEM,
     PATH_UNKNOWN,
     BATCH_UNKNOWN,
+    SUBSCRIPTION_UNKNOWN,
     Unserved {
         requests: ANY,
         status: 405,
         code: "",
         meaning: "The path is served, but not to this method.",
-        what_to_do: "Use POST for `/operations`, `/erasures` and `/fhir/$consent-decision`, and GET for \
-                     everything else.",
+        what_to_do: "Use POST for `/operations`, `/erasures` and `/fhir/$consent-decision`, POST or GET \
+                     for `/fhir/Subscription`, GET or DELETE for one of these, and GET for everything \
+                     else.",
     },
     OPERATION_SLOW,
     OPERATION_REFUSED,
+    SUBSCRIPTIONS_FULL,
     ERASURE_REFUSED,
     OPERATION_LONG,
     OPERATION_TYPE,
     DECISION_TYPE,
+    SUBSCRIPTION_TYPE,
+    SUBSCRIPTION_UNSERVED,
     OPERATIONS_TOO_OFTEN,
     DECISIONS_TOO_OFTEN,
     Unserved {
@@ -597,6 +664,7 @@ pub const HTTP: &[Unserved] = &[
     FILES_BUSY,
     AUDIT_BUSY,
     AUDIT_UNAVAILABLE,
+    NOTICES_UNAVAILABLE,
     ARCHIVE_BUSY,
     ARCHIVE_UNAVAILABLE,
     CHAIN_UNREACHABLE,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use accounting::notices::Hosts;
 use circuits::shapes::Shape;
 use prover::{Choice, Setup};
 use serde::{Deserialize, Serialize};
@@ -24,8 +25,8 @@ use self::moved::Moved;
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, DecisionsSection, FhirSection, HttpSection,
-    IngestSection, JournalSection, KeysSection, LogSection, MemorySection, PlanSection,
-    ProverSection, StoreSection, TokensSection, WebSection,
+    IngestSection, JournalSection, KeysSection, LogSection, MemorySection, NoticesSection,
+    PlanSection, ProverSection, StoreSection, TokensSection, WebSection,
 };
 
 mod archive;
@@ -76,6 +77,8 @@ pub struct Config {
     pub fhir: FhirSection,
     /// Who may ask whether consent would allow something.
     pub decisions: DecisionsSection,
+    /// Who may be told that somebody read.
+    pub notices: NoticesSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -184,8 +187,10 @@ impl Config {
         setting::check(&self.tokens, TokensSection::SETTINGS)?;
         setting::check(&self.fhir, FhirSection::SETTINGS)?;
         setting::check(&self.decisions, DecisionsSection::SETTINGS)?;
+        setting::check(&self.notices, NoticesSection::SETTINGS)?;
         self.check_reserved()?;
         self.check_issuer()?;
+        self.check_notices()?;
         self.check_words()
     }
 
@@ -219,6 +224,21 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Checks that hosts are some, and that who is told may see what there is.
+    fn check_notices(&self) -> Result<(), ConfigError> {
+        let wrong = |expected: String, found: &str| {
+            let (key, found) = ("notices.hosts", found.to_owned());
+            Err(ConfigError::Value { key, expected, found })
+        };
+        match Hosts::parse(&self.notices.hosts) {
+            Err(error) => wrong(error.to_string(), "another"),
+            Ok(hosts) if !hosts.is_empty() && !self.fhir.audit_events => {
+                wrong("set together with fhir.audit_events".into(), "it alone")
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Checks what no range can say.
@@ -322,6 +342,7 @@ impl Config {
             TokensSection::SETTINGS,
             FhirSection::SETTINGS,
             DecisionsSection::SETTINGS,
+            NoticesSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

@@ -249,6 +249,13 @@ const KEEPING: Row = Row {
             "vitals_archive_stopped" => "stopped",
             "increase(vitals_archive_fetch_failures_total[30m])" => "reads that failed",
         ], alerts: ["VitalsArchiveFails", "VitalsArchiveStopped", "VitalsArchiveReadsFail"]),
+        panel!("Notices that somebody read", Count, [
+            "vitals_notices_waiting" => "due",
+            "increase(vitals_notices_failures_total[1h])" => "attempts in vain in an hour",
+            "increase(vitals_notices_given_up_total[1h])" => "receivers given up in an hour",
+            "increase(vitals_notices_unread_total[1h])" => "batches not read in an hour",
+            "vitals_notices_closed" => "closed",
+        ], alerts: ["VitalsNoticesClosed", "VitalsNoticesUnread"]),
         panel!("Journal on the disk", Bytes, [
             "vitals_archive_local_bytes" => "sealed files here",
             "vitals_archive_kept_bytes" => "fetched files",

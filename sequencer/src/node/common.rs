@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use accounting::notices::Hosts;
 use model::Clock;
 use tokio::sync::{Notify, watch};
 
@@ -22,6 +23,7 @@ use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::stages::notices::NoticeDesk;
 use crate::stages::settle::last_sent;
 
 /// What every stage is given.
@@ -40,6 +42,8 @@ pub(super) struct Common {
     pub(super) operations: DoorPlace,
     /// Where questions about consent are, likewise.
     pub(super) consult: ConsultPlace,
+    /// Who is told that somebody read, if anybody may be.
+    pub(super) notices: Option<NoticeDesk>,
     /// Whose tokens are taken, if anybody's.
     pub(super) issuer: Option<Arc<TokenIssuer>>,
 }
@@ -69,12 +73,21 @@ pub(super) fn common(
         watched,
         operations: DoorPlace::default(),
         consult: ConsultPlace::default(),
+        notices: notice_desk(opened),
         issuer: TokenIssuer::open(&opened.config.tokens)?.map(Arc::new),
     };
     if let Some(contradiction) = opened.lacks {
         common.watched.hold().set(contradiction);
     }
     Ok(common)
+}
+
+/// Who is told that somebody read, if a host is configured.
+fn notice_desk(opened: &Opened) -> Option<NoticeDesk> {
+    let (section, path) = (&opened.config.notices, opened.layout.subscriptions());
+    // Hosts that are none were refused with the configuration.
+    let hosts = Hosts::parse(&section.hosts).ok().filter(|hosts| !hosts.is_empty())?;
+    Some(NoticeDesk::open(&path, hosts, section.limits(), section.pace()))
 }
 
 /// What everybody reports to. Batches are counted on from where the store is: `sequencer status`

@@ -24,6 +24,7 @@ use crate::guard::{Stage, StageFailure};
 use crate::history::HistoryError;
 use crate::stages::ingest::{AdmitError, IngestError};
 use crate::stages::ledger::Refusal;
+use crate::stages::notices::PostError;
 
 /// Why a node does not start, or does not do what it is asked.
 #[derive(Debug, Error)]
@@ -95,6 +96,9 @@ pub enum NodeError {
     /// Who may ask about consent cannot be read.
     #[error("`[decisions]`")]
     Decisions(#[from] ConsultSetupError),
+    /// Nobody can be told that somebody read.
+    #[error("`[notices]`")]
+    Notices(#[from] PostError),
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -45,6 +45,7 @@ use crate::stages::ingest::{
     DoorParts, IngestServer, Listen, OperationDoor, QuicKey, RateConfig, Rates, Services,
 };
 use crate::stages::ledger::LedgerView;
+use crate::stages::notices::{PostError, Poster, Teller};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 
 /// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
@@ -70,6 +71,7 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
         operations,
         forwarded,
         audit_events,
+        notices: common.notices.clone(),
     };
     Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
 }
@@ -204,6 +206,29 @@ fn count_operations(
         counted.push((number, count));
     }
     Ok(counted)
+}
+
+/// Tells whoever subscribed that somebody read, if a host may be told.
+pub(super) fn start_notices(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<GuardedTask, PostError> {
+    let stop = common.stop.subscribe();
+    let Some(desk) = common.notices.clone() else {
+        return Ok(common.guard.task(Stage::Notices, archiving::idle(stop)));
+    };
+    let view = core.view.clone();
+    let teller = Teller {
+        desk,
+        store: opened.store.clone(),
+        scope: opened.edge.scope(),
+        view_key: Arc::new(move |patient| view.owner(patient).map(|owner| owner.view_key)),
+        poster: Poster::new()?,
+        clock: common.clock.clone(),
+        metrics: common.watched.metrics().clone(),
+    };
+    Ok(common.guard.task(Stage::Notices, teller.run(stop)))
 }
 
 pub(super) fn start_upkeep(

@@ -377,6 +377,7 @@ impl Watched {
             // They wait in the store, which no number bounds.
             Stage::Settlement => ("batches", metrics.settle_lag_batches.get(), None),
             Stage::Archive => ("files", metrics.archive_waiting_files.get(), None),
+            Stage::Notices => ("notices", metrics.notices_waiting.get(), None),
             Stage::Windows
             | Stage::Http
             | Stage::Admin
@@ -406,6 +407,10 @@ impl Watched {
             Stage::Upkeep => ("looks", *self.looks.borrow()),
             Stage::Scrub => ("rounds", *self.scrubs.borrow()),
             Stage::Archive => ("rounds", *self.archive_rounds.borrow()),
+            Stage::Notices => {
+                let tried = metrics.notices_told_total.get() + metrics.notices_failures_total.get();
+                ("batches and attempts", metrics.notices_batches_total.get() + tried)
+            }
             Stage::Http | Stage::Admin | Stage::BaseChain => return None,
         })
     }

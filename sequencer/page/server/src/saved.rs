@@ -19,7 +19,8 @@ use model::{BatchNumber, Millis};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-mod base64;
+use crate::base64;
+
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use accounting::notices::{Limits, Pace};
 use journal::FileLengths;
 use l1_contracts::HttpUrl;
 use model::limits::WINDOW_MS_MAX;
@@ -429,6 +430,56 @@ settings! {
             sets: "Most questions of one system in a minute of the clock; each is an entry of the \
                    journal.",
             at_limit: "Refused with 429.",
+        }
+    }
+}
+
+settings! {
+    /// `[notices]`
+    pub struct NoticesSection in "notices" {
+        hosts: Vec<String> = Vec::new();
+        "texts", Allowed::Words("`NAME` or `NAME:PORT` each, with a dot in the name; no address") => {
+            sets: "Hosts that patients may have told, by https, that somebody read their data \
+                   ([notices](notices.md)); 443 where no port is said. Without one nobody is told, \
+                   and there is no such path.",
+            memory: "256 MiB while a settled batch is looked at, and 8 KiB a subscription.",
+        }
+        of_patient_max: usize = 4; "subscriptions", range(1, 64) => {
+            sets: "Most subscriptions of one patient.",
+            at_limit: "Refused with 409 until one is deleted.",
+        }
+        subscriptions_max: usize = 1_000; "subscriptions", range(1, 2_000) => {
+            sets: "Most subscriptions in all; the file of all of them is written anew with each \
+                   notice.",
+            at_limit: "Refused with 409 until one is deleted.",
+        }
+        retry_first_ms: u64 = 5_000; "milliseconds", range(100, 3_600_000) => {
+            sets: "First pause before a notice that was not taken is sent again; it doubles with \
+                   each further failure, and is drawn from the upper half of what it would be.",
+        }
+        retry_max_ms: u64 = 3_600_000; "milliseconds", range(100, 86_400_000) => {
+            sets: "Longest such pause.",
+            at_limit: "The pause grows no more.",
+        }
+        give_up_after_ms: u64 = 259_200_000; "milliseconds", range(1_000, 2_592_000_000) => {
+            sets: "How long a notice is tried.",
+            at_limit: "Its subscription says `error` and why, and its receiver is told nothing more.",
+        }
+    }
+}
+
+impl NoticesSection {
+    /// How many subscriptions there may be.
+    pub fn limits(&self) -> Limits {
+        Limits { of_patient: self.of_patient_max, of_all: self.subscriptions_max }
+    }
+
+    /// When a notice that was not taken is sent again.
+    pub fn pace(&self) -> Pace {
+        Pace {
+            first_ms: self.retry_first_ms,
+            most_ms: self.retry_max_ms,
+            give_up_after_ms: self.give_up_after_ms,
         }
     }
 }

@@ -65,6 +65,9 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[log]\nlevel = \"info,sequencer=\"", "log.level"),
         ("[log]\nformat = \"xml\"", "log.format"),
+        ("[notices]\nhosts = [\"app.example.org\"]", "fhir.audit_events"),
+        ("[notices]\nhosts = [\"127.0.0.1\"]", "notices.hosts"),
+        ("[notices]\nsubscriptions_max = 0", "notices.subscriptions_max"),
         ("[nonsense]", "nonsense"),
     ];
     for (text, named) in cases {

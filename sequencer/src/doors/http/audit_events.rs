@@ -16,7 +16,7 @@ use model::{
     BatchNumber, ChainScope, Clock, Millis, PatientIndex, PractitionerId, Word, with_causes,
 };
 use serde_json::{Value, json};
-use statement::batch::{OpeningKey, PatientOpening, PrivateFile, PublicFile, SealScope};
+use statement::batch::{OpeningKey, PatientOpening};
 use tokens::{Bearer, Context, Needed, TokenError, UserKind, Verb};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -24,7 +24,8 @@ use tokio::time::timeout;
 use super::places::FilePlace;
 use crate::doors::codes::{self, Unserved};
 use crate::doors::token_issuer::TokenIssuer;
-use crate::folder::operator_log::{Line, OperatorLog};
+use crate::folder::operator_log::{Line, OperatorLog, OperatorLogError};
+use crate::folder::parts::{BatchParts, PartError};
 use crate::folder::store::{BatchRow, Store, StoreError};
 
 /// Most batches that are looked at for a page; behind them it ends, and its link leads on.
@@ -63,6 +64,8 @@ pub struct AuditSetup<'a> {
 pub(super) struct Refused {
     answer: &'static Unserved,
     says: String,
+    /// The element that it is about, if it is about one.
+    expression: Option<&'static str>,
     /// For a token: how to ask for a better one.
     authenticate: Option<String>,
 }
@@ -123,6 +126,20 @@ impl AuditEvents {
     }
 }
 
+impl AuditEvents {
+    /// What links begin with.
+    pub(super) fn base(&self) -> &str {
+        self.0.issuer.base()
+    }
+
+    /// Writes a durable line about who reads, or will be told that somebody does.
+    pub(super) fn note(&self, line: Line) -> Result<(), OperatorLogError> {
+        self.0.reads.write(&[line]).inspect_err(|error| {
+            tracing::error!("who reads AuditEvents cannot be noted: {}", with_causes(error));
+        })
+    }
+}
+
 impl Reading {
     /// Notes who reads, then reads.
     pub(super) fn page(
@@ -153,8 +170,7 @@ impl Reading {
         });
         let line = Line::new(now, "read-audit-events", None);
         let line = line.of_key(&self.search.patient.get().to_string(), Value::Null, read);
-        self.audit.0.reads.write(&[line]).map_err(|error| {
-            tracing::error!("who reads AuditEvents cannot be noted: {}", with_causes(&error));
+        self.audit.note(line).map_err(|_| {
             let says = "that somebody reads could not be noted, and nothing is shown without";
             Refused::new(&codes::AUDIT_UNAVAILABLE, says.to_owned())
         })
@@ -204,24 +220,28 @@ impl Reading {
         if !self.search.wants_batch(row.t1.plus(lateness_ms)) {
             return Ok(None);
         }
-        let Some(private) = self.store.private_bytes(batch)? else { return Ok(None) };
+        let refused = |error: PartError| match error {
+            PartError::Store(error) => error.into(),
+            other => Refused::damaged(batch, &other),
+        };
         // What is in the archive alone is not waited for: the answer says so.
-        let public = self.store.public_bytes_within(batch, Duration::ZERO)?;
-        let Some(public) = public else { return Ok(None) };
-        *opened += private.len() + public.len();
-        let damaged = |error: &(dyn std::error::Error + 'static)| Refused::damaged(batch, error);
-        let header = PublicFile::from_bytes(&public).map_err(|error| damaged(&error))?.header;
-        let private = PrivateFile::from_bytes(&private).map_err(|error| damaged(&error))?;
-        let scope = SealScope::of_header(self.audit.0.scope, &header);
+        let parts = BatchParts::read(&self.store, batch, self.audit.0.scope, Duration::ZERO);
+        let Some(parts) = parts.map_err(refused)? else { return Ok(None) };
+        *opened += parts.bytes();
         let key = OpeningKey { view_key, patient: self.search.patient };
-        let opening = private.open(&scope, key).map_err(|error| damaged(&error))?;
+        let opening = parts.open(key).map_err(refused)?;
         Ok(opening.map(|opening| (row, opening)))
     }
 }
 
 impl Refused {
     pub(super) fn new(answer: &'static Unserved, says: String) -> Refused {
-        Refused { answer, says, authenticate: None }
+        Refused { answer, says, expression: None, authenticate: None }
+    }
+
+    /// The same, about an element (FHIRPath).
+    pub(super) fn at(self, expression: &'static str) -> Refused {
+        Refused { expression: Some(expression), ..self }
     }
 
     pub(super) fn malformed(error: &SearchError) -> Refused {
@@ -229,12 +249,17 @@ impl Refused {
     }
 
     fn of_token(error: TokenError) -> Refused {
+        Refused::of_grant(error, &codes::AUDIT_FORBIDDEN)
+    }
+
+    /// Of a token that is not taken, or does not grant something: `forbidden` answers that.
+    pub(super) fn of_grant(error: TokenError, forbidden: &'static Unserved) -> Refused {
         let answer = match error {
-            TokenError::Scope { .. } => &codes::AUDIT_FORBIDDEN,
+            TokenError::Scope { .. } => forbidden,
             _ => &codes::AUDIT_TOKEN,
         };
         let says = format!("{error} ({})", error.code());
-        Refused { answer, says, authenticate: Some(error.www_authenticate()) }
+        Refused { answer, says, expression: None, authenticate: Some(error.www_authenticate()) }
     }
 
     /// The cause is for the operator.
@@ -255,7 +280,7 @@ impl From<StoreError> for Refused {
 /// An `OperationOutcome`, as every answer below `/fhir` that is not the one asked for.
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Refused { answer, says, authenticate } = self;
+        let Refused { answer, says, expression, authenticate } = self;
         let status = StatusCode::from_u16(answer.status);
         let status = status.expect("the table holds statuses of HTTP");
         let issue = match answer.status {
@@ -263,15 +288,18 @@ impl IntoResponse for Refused {
             401 => "login",
             403 => "forbidden",
             404 => "not-found",
+            409 => "too-costly",
+            415 | 422 => "not-supported",
             _ => "transient",
         };
         let code = json!({"coding": [{"system": "urn:vitals:code", "code": answer.code}]});
-        let outcome = json!({
-            "resourceType": "OperationOutcome",
-            "issue": [{
-                "severity": "error", "code": issue, "details": code, "diagnostics": says,
-            }],
+        let mut issue = json!({
+            "severity": "error", "code": issue, "details": code, "diagnostics": says,
         });
+        if let Some(expression) = expression {
+            issue["expression"] = json!([expression]);
+        }
+        let outcome = json!({ "resourceType": "OperationOutcome", "issue": [issue] });
         let headers = [(header::CONTENT_TYPE, FHIR_JSON), (header::CACHE_CONTROL, "no-store")];
         let mut response = (status, headers, outcome.to_string()).into_response();
         if let Some(value) = authenticate.and_then(|text| text.parse().ok()) {
@@ -285,4 +313,4 @@ impl IntoResponse for Refused {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -22,11 +22,14 @@ pub(super) struct Served {
     pub(super) audit_events: bool,
     /// `POST /fhir/$consent-decision`.
     pub(super) decisions: bool,
+    /// `/fhir/Subscription`.
+    pub(super) notices: bool,
 }
 
 pub(super) async fn show(State(shown): State<Shown>) -> Response {
     let (audit_events, decisions) = (shown.audit_events.is_some(), shown.consult.is_some());
-    match (Served { audit_events, decisions }).statement() {
+    let notices = audit_events && shown.notices.is_some();
+    match (Served { audit_events, decisions, notices }).statement() {
         Some(statement) => {
             ([(header::CONTENT_TYPE, FHIR_JSON)], statement.to_string()).into_response()
         }
@@ -51,8 +54,11 @@ impl Served {
                 "description": "A bearer token of the issuer that the operator names.",
             },
         });
-        if self.audit_events {
-            rest["resource"] = json!([audit_event()]);
+        let mut resources: Vec<_> = self.audit_events.then(audit_event).into_iter().collect();
+        resources.extend(self.notices.then(subscription));
+        // An array without members is no FHIR.
+        if !resources.is_empty() {
+            rest["resource"] = resources.into();
         }
         Some(json!({
             "resourceType": "CapabilityStatement",
@@ -78,7 +84,11 @@ impl Served {
             "POST $consent-decision takes a CDS Hook patient-consent-consult and answers with a \
              card.",
         );
-        let said: Vec<_> = audit.into_iter().chain(decisions).collect();
+        let notices = self.notices.then_some(
+            "Subscriptions of a patient to the own AuditEvents, rest-hook without a payload, to \
+             hosts that the operator lists.",
+        );
+        let said: Vec<_> = audit.into_iter().chain(decisions).chain(notices).collect();
         (!said.is_empty()).then(|| said.join(" "))
     }
 }
@@ -98,6 +108,17 @@ fn audit_event() -> Value {
             parameter("agent", "reference"),
             parameter("_lastUpdated", "date"),
         ],
+    })
+}
+
+fn subscription() -> Value {
+    let interactions = ["create", "read", "delete", "search-type"];
+    let interactions = interactions.map(|code| json!({ "code": code }));
+    json!({
+        "type": "Subscription",
+        "profile": "http://hl7.org/fhir/StructureDefinition/Subscription",
+        "interaction": interactions,
+        "versioning": "no-version",
     })
 }
 

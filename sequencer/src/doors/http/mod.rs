@@ -9,6 +9,8 @@
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
 //! | `POST /erasures` | keeps a signed request to erase for the operator; JSON with how it stands |
 //! | `GET /fhir/AuditEvent` | a Bundle of AuditEvents, for whoever has a token for them |
+//! | `POST`, `GET /fhir/Subscription` | who is told that somebody read, of a patient's own |
+//! | `GET`, `DELETE /fhir/Subscription/{id}` | one of these |
 //! | `GET /fhir/metadata` | the CapabilityStatement of what is switched on below `/fhir` |
 //! | `POST /fhir/$consent-decision` | tells a system whether consent would allow something |
 //! | `GET /metrics` | text for Prometheus |
@@ -39,6 +41,7 @@ mod operations;
 mod places;
 mod serve;
 mod shown;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 

@@ -16,6 +16,7 @@ use crate::doors::consult::ConsultDoor;
 use crate::doors::reach::TellWindows;
 use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
+use crate::stages::notices::NoticeDesk;
 
 /// What is shown.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Shown {
     pub windows: Arc<dyn TellWindows>,
     /// Who shows AuditEvents, and to whose tokens; nobody unless it is configured.
     pub audit_events: Option<AuditEvents>,
+    /// Who is told that somebody read; nobody unless a host is configured.
+    pub notices: Option<NoticeDesk>,
 }
 
 /// Not the answer asked for, and what else is to be said.

@@ -9,14 +9,18 @@ mod conformance;
 
 #[test]
 fn what_is_switched_on_is_stated_and_is_valid_r4() {
-    for (audit_events, decisions) in [(true, false), (false, true), (true, true)] {
-        let statement = Served { audit_events, decisions }.statement().unwrap();
+    for (audit_events, decisions, notices) in
+        [(true, false, false), (false, true, false), (true, true, true)]
+    {
+        let statement = Served { audit_events, decisions, notices }.statement().unwrap();
         assert_eq!(conformance::faults(&statement), [""; 0]);
         let text = statement.to_string();
         assert_eq!(text.contains("search-type"), audit_events);
         assert_eq!(text.contains("$consent-decision"), decisions);
+        assert_eq!(text.contains("Subscription"), notices);
     }
-    assert_eq!(Served { audit_events: false, decisions: false }.statement(), None);
+    let none = Served { audit_events: false, decisions: false, notices: false };
+    assert_eq!(none.statement(), None);
 }
 
 #[test]
