@@ -13,7 +13,6 @@ mod desk;
 mod door;
 #[cfg(test)]
 mod double;
-mod request;
 mod serve;
 mod store;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fhir::Turned;
+use fhir::request::Reader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -13,7 +14,6 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::answer::{Answer, Framing};
 use super::desk::Desk;
-use super::request::Reader;
 use super::store::Store;
 use crate::node::now;
 
