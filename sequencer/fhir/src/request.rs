@@ -307,7 +307,9 @@ fn chunk_length(line: &[u8]) -> Result<usize, Turned> {
     let digits = text.split(';').next().unwrap_or_default().trim_end_matches(' ');
     let is_hex = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
     let length = is_hex.then(|| usize::from_str_radix(digits, 16).ok()).flatten();
-    length.filter(|_| line.len() <= CHUNK_LINE_BYTES_MAX).ok_or(Turned::Malformed)
+    // A line break of half its bytes is the line's end to somebody else.
+    let is_line = line.len() <= CHUNK_LINE_BYTES_MAX && !line.iter().any(u8::is_ascii_control);
+    length.filter(|_| is_line).ok_or(Turned::Malformed)
 }
 
 #[cfg(test)]
@@ -386,6 +388,8 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;x\n\r\na\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;\rx\r\na\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
         ] {
             assert_eq!(turned(text), Some(Turned::Malformed), "{text:?}");

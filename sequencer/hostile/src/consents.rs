@@ -55,8 +55,9 @@ fn names_nobody(error: &NamesError, text: &[u8]) -> bool {
         causes.push(next);
     }
     let said: String = causes.iter().map(ToString::to_string).collect();
-    let repeats = |part: &[u8]| text.windows(QUOTED_BYTES).any(|sent| sent == part);
-    !said.as_bytes().windows(QUOTED_BYTES).any(repeats)
+    let text = String::from_utf8_lossy(text);
+    let repeats = |at| said.get(at..at + QUOTED_BYTES).is_some_and(|part| text.contains(part));
+    !(0..said.len()).any(repeats)
 }
 
 fn leads_back(read: &Reading, names: &Names) {

@@ -1,5 +1,7 @@
 //! What devices publish by MQTT, and the file that says how it is read.
 
+use std::sync::LazyLock;
+
 use bridge::Map;
 use payloads::{
     IDENTITY_BYTES_MAX, LEFT_OUT_MAX, Published, READINGS_MAX, ROWS_MAX, TOPICS_BYTES_MAX, Taken,
@@ -8,8 +10,14 @@ use payloads::{
 
 use crate::source::Source;
 
-/// The map of the samples, and the page whose example their topics are.
-const MAP: &str = r#"
+/// The map of the samples, and their topics, which are the example of the bridge's page.
+static MAP: LazyLock<Map> = LazyLock::new(|| Map::parse(NAMES).expect("a map that can be read"));
+static TOPICS: LazyLock<Topics> = LazyLock::new(|| {
+    let (_, example) = PAGE.split_once("```toml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    Topics::parse(example).expect("topics of the page")
+});
+const NAMES: &str = r#"
 version = 1
 zone = "Europe/Berlin"
 missing = "off"
@@ -44,17 +52,13 @@ pub fn published(bytes: &[u8]) {
     }
     let (topic, payload) = rest.split_at(length.min(rest.len()));
     let Ok(topic) = std::str::from_utf8(topic) else { return };
-    let map = Map::parse(MAP).expect("a map that can be read");
-    let (_, example) = PAGE.split_once("```toml\n").expect("an example");
-    let (example, _) = example.split_once("```").expect("its end");
-    let topics = Topics::parse(example).expect("topics of the page");
-    let read = |payload: &[u8]| topics.read(Published { topic, payload }, &map);
+    let read = |payload: &[u8]| TOPICS.read(Published { topic, payload }, &MAP);
     let found = read(payload);
     let spaced = [&b" \n"[..], payload, b"\t "].concat();
     assert!(found == read(&spaced), "blanks around a value mean nothing");
     match &found {
         Ok(taken) => {
-            let delivered = topics.filters().any(|filter| is_delivered(filter, topic));
+            let delivered = TOPICS.filters().any(|filter| is_delivered(filter, topic));
             assert!(delivered, "a topic that nobody subscribed to");
             taken_is_within(taken);
         }
@@ -82,7 +86,6 @@ fn topics(bytes: &[u8]) {
     assert!(text.len() <= TOPICS_BYTES_MAX, "samples are small");
     let Ok(topics) = Topics::parse(text) else { return };
     assert!((1..=ROWS_MAX).contains(&topics.filters().count()), "rows");
-    let map = Map::parse(MAP).expect("a map that can be read");
     for filter in topics.filters() {
         assert!((1..=u16::MAX as usize).contains(&filter.len()) && !filter.contains('\0'));
         assert!(!filter.starts_with('$'), "a topic of the broker itself");
@@ -93,7 +96,7 @@ fn topics(bytes: &[u8]) {
         assert!(is_whole(last), "{filter}");
         let topic = filter.replace(['+', '#'], "1");
         assert!(is_delivered(filter, &topic), "{filter} delivers {topic}");
-        _ = topics.read(Published { topic: &topic, payload: b"{}" }, &map);
+        _ = topics.read(Published { topic: &topic, payload: b"{}" }, &MAP);
     }
 }
 
