@@ -66,7 +66,8 @@ pub const RECORD_NOT_SHOWN: &[&str] = &[
 
 /// What a data set does not show.
 pub const STUDY_NOT_SHOWN: &[&str] = &[
-    "that the values are those that were measured: frames are held against segments with --frames",
+    "that values and times are those that were measured: whoever makes a set could move all times \
+     of a participant together; frames are held against segments with --frames",
     "which device measured a reading: the word of whoever made the set",
     "that the consent still held when the set was made: it was proven of the time of the access",
     "that the proofs of the batches hold: `auditor verify` with --data does, and the contract did",

@@ -445,6 +445,9 @@ mod study {
         let zero = format!("\"zero\":{}", at(1000).get());
         let moved = made.proofs.replacen(&zero, &format!("\"zero\":{}", at(3000).get()), 1);
         assert_eq!(part(&made.data, &moved), "reading");
+        // To times that the claim covers as well: the set says that it was made with others.
+        let moved = made.proofs.replacen(&zero, &format!("\"zero\":{}", at(1001).get()), 1);
+        assert_eq!(part(&made.data, &moved), "clocks");
     }
 
     #[test]

@@ -4,3 +4,4 @@ mod bundles;
 mod capabilities;
 mod conformance;
 mod examples;
+mod hostile;

@@ -18,7 +18,6 @@ mod double;
 #[path = "../../../../tokens/tests/tokens/issuer.rs"]
 mod issuer;
 mod keys;
-mod request;
 mod serve;
 mod store;
 mod tally;

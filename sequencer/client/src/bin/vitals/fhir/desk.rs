@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bridge::{Cause, Map};
+use fhir::request::Head;
 use fhir::{
     Asked, Bundle, BundleType, Condition, Defaults, Entry, Fault, Identifier, Instance,
     Interaction, Issue, Mapped, Observation, Response, Told, Turned, bundle_response,
@@ -15,7 +16,6 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::door::Door;
-use super::request::Head;
 use super::store::{Kept, Posted, Store};
 use super::tally::Tally;
 

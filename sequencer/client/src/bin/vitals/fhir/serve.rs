@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fhir::Turned;
+use fhir::request::Reader;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -15,7 +16,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answer, Framing};
 use super::desk::Desk;
-use super::request::Reader;
 use super::store::Store;
 use crate::node::now;
 

@@ -1,9 +1,9 @@
+use fhir::request::Reader;
 use model::RejectCode;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::double::Double;
-use crate::fhir::request::Reader;
 use crate::fhir::tally::Counts;
 
 const MAP: &str = r#"
