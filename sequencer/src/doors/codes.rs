@@ -632,9 +632,9 @@ pub const HTTP: &[Unserved] = &[
         status: 405,
         code: "",
         meaning: "The path is served, but not to this method.",
-        what_to_do: "Use POST for `/operations`, `/erasures` and `/fhir/$consent-decision`, POST or GET \
-                     for `/fhir/Subscription`, GET or DELETE for one of these, and GET for everything \
-                     else.",
+        what_to_do: "Use POST for `/operations`, `/erasures` and `/fhir/$consent-decision`, POST or \
+                     GET for `/fhir/Subscription`, GET or DELETE for one of these, and GET for \
+                     everything else.",
     },
     OPERATION_SLOW,
     OPERATION_REFUSED,
