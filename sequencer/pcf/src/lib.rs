@@ -51,6 +51,7 @@ mod element;
 mod finding;
 mod instant;
 mod names;
+mod once;
 mod provision;
 mod read;
 mod stated;
