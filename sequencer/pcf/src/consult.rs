@@ -12,6 +12,7 @@ use crate::element::Element;
 use crate::finding::{Finding, Findings, Reason};
 use crate::instant;
 use crate::names::Names;
+use crate::once::Once;
 use crate::stated::{Party, PartyKind};
 
 /// Largest question, bytes.
@@ -51,7 +52,7 @@ pub enum ConsultError {
         found: usize,
     },
     /// No JSON object.
-    #[error("expected a JSON object of the hook {HOOK}")]
+    #[error("expected a JSON object of the hook {HOOK}, each name of an object once")]
     Json,
     /// An element of it.
     #[error("{0}")]
@@ -66,7 +67,7 @@ pub fn consult(bytes: &[u8], names: &Names) -> Result<Consult, ConsultError> {
     if bytes.len() > CONSULT_BYTES_MAX {
         return Err(ConsultError::Size { found: bytes.len() });
     }
-    let value: Value = serde_json::from_slice(bytes).map_err(|_| ConsultError::Json)?;
+    let Once(value) = serde_json::from_slice(bytes).map_err(|_| ConsultError::Json)?;
     let hook = Element::root(&value).ok_or(ConsultError::Json)?;
     let mut findings = Findings::default();
     if hook.text("hook", &mut findings) != Some(HOOK) {

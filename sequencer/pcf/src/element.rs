@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::finding::{Findings, Reason};
+use crate::once::Once;
 
 /// Largest document, bytes. The largest of HL7's examples has 10 KiB; a signature or a scan goes
 /// in a document of its own.
@@ -26,7 +27,7 @@ pub enum NotJson {
         found: usize,
     },
     /// No JSON.
-    #[error("expected a Consent as JSON, found none at line {line}")]
+    #[error("expected a Consent as JSON, each name of an object once, found none at line {line}")]
     Json {
         /// Where.
         line: usize,
@@ -42,7 +43,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, NotJson> {
         return Err(NotJson::Size { found: bytes.len() });
     }
     // The reader's own text may quote what stands there: the line is enough.
-    let value: Value =
+    let Once(value) =
         serde_json::from_slice(bytes).map_err(|error| NotJson::Json { line: error.line() })?;
     match value.get("resourceType").and_then(Value::as_str) {
         Some("Consent") => Ok(value),

@@ -54,6 +54,7 @@ mod element;
 mod finding;
 mod instant;
 mod names;
+mod once;
 mod provision;
 mod read;
 mod stated;

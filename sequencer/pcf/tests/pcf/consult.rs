@@ -100,6 +100,23 @@ fn what_is_missing_or_unknown_is_named_and_nothing_is_guessed() {
 }
 
 #[test]
+fn a_question_or_a_consent_with_a_name_twice_is_none() {
+    let asked = question().to_string();
+    let twice = asked.replacen("\"scope\":", "\"patientId\":[],\"scope\":", 1);
+    assert_ne!(asked, twice);
+    assert!(matches!(pcf::consult(twice.as_bytes(), &names()), Err(ConsultError::Json)));
+    let consent = r#"{"resourceType": "Consent", "status": "active", "scope": {"text": "a"}}"#;
+    assert!(pcf::in_words(consent.as_bytes()).is_ok());
+    // Also where it is written another way, and below the top.
+    for (from, to) in [("\"scope\"", "\"st\\u0061tus\""), ("\"text\"", "\"text\": \"b\", \"text\"")]
+    {
+        let twice = consent.replacen(from, to, 1);
+        let error = pcf::in_words(twice.as_bytes()).expect_err("a name twice");
+        assert!(matches!(error, pcf::NotJson::Json { line: 1 }), "{error}");
+    }
+}
+
+#[test]
 fn the_card_says_what_was_decided_and_no_rule() {
     let yes = pcf::card(true, 12);
     assert_eq!(yes["cards"][0]["summary"], "CONSENT_PERMIT");
