@@ -59,6 +59,7 @@ pub use edge::{
     expect_success, headers_of_calldata,
 };
 pub use history::{Block, SettledBatch};
+pub use log_range::{LogRange, suggested_blocks};
 pub use patience::{Busy, Patience, StayedBusy, TellWait, Wait, Waits};
 pub use proofs::{SettledProof, SettledProofs};
 pub use transport::{

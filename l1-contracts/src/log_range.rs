@@ -13,7 +13,7 @@ const SERVED_TO_GROW: u32 = 16;
 
 /// How many blocks of logs a node serves at once, as far as is known.
 #[derive(Debug)]
-pub(crate) struct LogRange {
+pub struct LogRange {
     /// Asked for next.
     blocks: u64,
     /// The largest that was served since the last refusal below it.
@@ -31,11 +31,12 @@ impl Default for LogRange {
 
 impl LogRange {
     /// To be asked for next.
-    pub(crate) fn blocks(&self) -> u64 {
+    pub fn blocks(&self) -> u64 {
         self.blocks
     }
 
-    pub(crate) fn served(&mut self, asked: u64) {
+    /// So many blocks were served.
+    pub fn served(&mut self, asked: u64) {
         // The last range before the head is short and says nothing of longer ones.
         if asked < self.blocks {
             return;
@@ -49,7 +50,7 @@ impl LogRange {
     }
 
     /// The next range is always smaller than `asked`, and at least one block.
-    pub(crate) fn refused(&mut self, asked: u64, suggested: Option<u64>) {
+    pub fn refused(&mut self, asked: u64, suggested: Option<u64>) {
         self.in_a_row = 0;
         let fits = |blocks: &u64| (1..asked).contains(blocks);
         if fits(&self.worked) {
@@ -67,7 +68,7 @@ impl LogRange {
 
 /// The number of blocks that a refusal names, as `[0x10, 0x1f]` or as `500 blocks`; it need not be
 /// one that is served.
-pub(crate) fn suggested_blocks(message: &str) -> Option<u64> {
+pub fn suggested_blocks(message: &str) -> Option<u64> {
     in_brackets(message).or_else(|| before_blocks(message))
 }
 

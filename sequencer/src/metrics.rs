@@ -264,6 +264,9 @@ metrics! {
     own_certificate_seconds: IntGaugeVec ["certificate"], "seconds",
         "Until the certificates of the node's own server and authority end; below zero once they \
          have.";
+    consent_questions_total: IntCounterVec ["answer"], "questions",
+        "Questions of systems whether consent would allow something: answered with permit or deny, \
+         or refused with that code.";
     pub released_frames_total: IntCounter [], "frames", "Frames released to readers.";
     pub window_age_seconds: Gauge [], "seconds",
         "Age of the open window: up to `batch.idle_settle_after_ms` while nothing happens.";
@@ -349,6 +352,20 @@ metrics! {
         "Archived files that somebody reads and that could not be fetched.";
     pub archive_kept_bytes: IntGauge [], "bytes",
         "Bytes on the disk of archived files that were fetched.";
+    pub notices_subscriptions: IntGauge [], "subscriptions",
+        "Subscriptions by which somebody is told that data was read.";
+    pub notices_waiting: IntGauge [], "notices", "Notices that are due and not delivered.";
+    pub notices_batches_total: IntCounter [], "batches",
+        "Settled batches looked at for accesses that somebody is to be told of.";
+    pub notices_unread_total: IntCounter [], "looks",
+        "Looks at a batch that failed: it is looked at again, and nobody is told of a later one.";
+    pub notices_told_total: IntCounter [], "notices", "Notices delivered.";
+    pub notices_failures_total: IntCounter [], "attempts",
+        "Attempts to deliver a notice that came to nothing.";
+    pub notices_given_up_total: IntCounter [], "subscriptions",
+        "Subscriptions given up: their receiver is told nothing any more.";
+    pub notices_closed: IntGauge [], "boolean",
+        "1 while `subscriptions.json` is damaged or cannot be read: nobody subscribes or is told.";
     pub batch_files_damaged: IntGauge [], "files",
         "Stored batch files that the scrub found damaged and could not make anew.";
     pub batch_files_mended_total: IntCounter [], "files",
@@ -392,6 +409,9 @@ metrics! {
         "How long the oldest assembled batch that is not settled has waited for it.";
     pub settle_lagging: IntGauge [], "boolean",
         "1 while the lag is at `settle.alarm_after_ms` or `settle.alarm_batches`.";
+    pub desk_tokens_wrong_total: IntCounter [], "requests",
+        "Requests for the desk with another token than that of `web.token_file`: an old one, or \
+         somebody who guesses.";
     pub ready: IntGauge [], "boolean",
         "1 while `/readyz` answers 200: everything is taken in and gets on. As of the scrape.";
     stage_failed: IntGaugeVec ["stage"], "boolean",
@@ -404,7 +424,7 @@ metrics! {
     stage_degraded: IntGaugeVec ["stage", "cause"], "boolean",
         "1 while a stage runs and does not get on, by cause; collection goes on.";
     pub config_reloads_total: IntCounter [], "reloads",
-        "Times that configuration and server certificate were read again and taken over (SIGHUP).";
+        "Times that configuration, certificate and keys were read again and taken over (SIGHUP).";
     pub config_reload_failed: IntGauge [], "boolean",
         "1 if what was read again last was not accepted: the values before hold.";
     pub paused: IntGauge [], "boolean",

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use client::erasure;
+use client::erasure_door::{ErasureStands, ask_erasure};
+use client::hand_in::Door;
+use client::{Key, KeyKind};
 use model::{Action, BatchNumber, Clock as _, SystemClock};
 use sequencer::folder::body_keys;
 use sequencer::node::Node;
@@ -144,4 +147,56 @@ async fn readings_are_erased_at_the_patients_request_and_nothing_that_is_put_bac
     drop(edge);
     node.stop().await.unwrap();
     check_old_state_goes(&site).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_is_handed_in_waits_for_the_operator_and_brings_its_receipt() {
+    let mut site = Site::new().await;
+    let (node, edge) = site.start().await;
+    node.submit(site.frame(1)).await.unwrap();
+    stop(&mut site, &node).await;
+    close_and_settle(&node).await;
+    let index = stream_key().patient.get().to_string();
+    let deployment = std::fs::read(site.layout.deployment()).unwrap();
+    let deployment = client::Deployment::from_json(&deployment).unwrap();
+    let (signed, _) = request(&site);
+    let door = Door::parse(&format!("http://{}", node.endpoints().http)).unwrap();
+    let ask = |signed: SignedErasure| {
+        let door = door.clone();
+        let ask = move || ask_erasure(&door, &deployment, &signed, &|_| ());
+        async { tokio::task::spawn_blocking(ask).await.unwrap() }
+    };
+    // Before it, the operator has none to carry out; and nobody else asks in the patient's name.
+    check_output(&run(&site, &["erase", "--patient", &index]), 1, "found none: --request FILE");
+    let stranger = Key::from_secret(KeyKind::Patient, [99; 32]);
+    let forged = ask(erasure::sign(signed.request, &stranger).unwrap()).await.unwrap_err();
+    assert!(forged.to_string().contains("erasure-not-taken"), "{forged}");
+    assert_eq!(ask(signed).await.unwrap(), ErasureStands::Waiting);
+
+    let reason = ["--as", "anna", "--reason", "a claim is pending"];
+    let set = [&["hold", "set", "--patient", &index][..], &reason].concat();
+    check_output(&run(&site, &set), 0, "the legal hold is set");
+    let held = ask(signed).await.unwrap();
+    assert!(matches!(&held, ErasureStands::Held { reason, .. } if reason == "a claim is pending"));
+    let listed = check_output(&run(&site, &["hold", "list"]), 0, "and is held");
+    assert!(listed.contains(&format!("patient {index}: asked at ")), "{listed}");
+    check_output(&run(&site, &["status"]), 0, "1 patients ask to be erased");
+    drop(edge);
+    node.stop().await.unwrap();
+
+    // It waits over a start.
+    let (node, edge) = site.start().await;
+    let clear = [&["hold", "clear", "--patient", &index][..], &reason].concat();
+    check_output(&run(&site, &clear), 0, "is cleared");
+    check_output(&run(&site, &["erase", "--patient", &index]), 0, "keys destroyed");
+    assert!(!opens(&site, &node, 1).await, "erased");
+    let listed = check_output(&run(&site, &["hold", "list"]), 0, "patients erased: 1");
+    assert!(!listed.contains("asked at"), "{listed}");
+    let door = Door::parse(&format!("http://{}", node.endpoints().http)).unwrap();
+    let again = move || ask_erasure(&door, &deployment, &signed, &|_| ());
+    let erased = tokio::task::spawn_blocking(again).await.unwrap().unwrap();
+    let ErasureStands::Erased { receipt, .. } = erased else { panic!("{erased:?}") };
+    assert_eq!(receipt.receipt.items().operations[0].digest, signed.digest().unwrap());
+    drop(edge);
+    node.stop().await.unwrap();
 }

@@ -6,11 +6,14 @@ use crate::walker::Walker;
 const UNTIL: &str = "## Stream and read";
 
 /// In the order in which one needs the other: readings, a log of who read them, an audit of both,
-/// and the next release. Each with the least number of commands that it has.
-const PAGES: [(&str, usize); 4] = [
+/// their erasure, and the next release. Each with the least number of commands that it has.
+const PAGES: [(&str, usize); 6] = [
     ("guides/gateway.md", 8),
+    ("guides/integrators.md", 20),
     ("guides/patient.md", 8),
     ("guides/auditor.md", 8),
+    // Of the patient who stopped their record on the first of these.
+    ("erasure.md", 8),
     ("guides/operator.md", 8),
 ];
 

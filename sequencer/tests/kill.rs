@@ -115,11 +115,23 @@ impl Gateway<'_> {
         &self,
         address: SocketAddr,
     ) -> (Connection, Stream, watch::Receiver<u64>) {
+        self.connect_by(self.config(address)).await
+    }
+
+    /// As which it connects.
+    pub(crate) fn config(&self, address: SocketAddr) -> ConnectionConfig {
         let folder = self.site.identity();
         let identity = Identity::load(&folder).unwrap();
         let deployment = Deployment::load(&folder).unwrap();
-        let mut config = ConnectionConfig::new(address, "localhost", identity, deployment);
-        config.state = Some(self.site.beside("state"));
+        let config = ConnectionConfig::new(address, "localhost", identity, deployment);
+        ConnectionConfig { state: Some(self.site.beside("state")), ..config }
+    }
+
+    /// As [`Self::connect`], with a configuration that was added to.
+    pub(crate) async fn connect_by(
+        &self,
+        mut config: ConnectionConfig,
+    ) -> (Connection, Stream, watch::Receiver<u64>) {
         let (count, counted) = watch::channel(0);
         let receipts = self.receipts.clone();
         config.on_receipt = Some(Arc::new(move |receipt: &SignedReceipt| {

@@ -1,6 +1,7 @@
 //! Who follows a page: its commands are run as they stand there, against a node of its own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -19,21 +20,31 @@ const ON_THE_PAGE: [&str; 3] = ["127.0.0.1:4433", "127.0.0.1:8080", "http://127.
 /// Looks at the node's status until a batch is settled, at most; more than a busy machine needs.
 const LOOKS_MAX: usize = 10_000;
 
+/// Sends HL7 v2 as the program of this name does, which is not of this repository: by command
+/// `mllp-check` has the true one send the page's message.
+const MLLP_SEND: &str = include_str!("senders/mllp_send");
+
 /// One who follows pages in a folder.
 pub(crate) struct Walker {
     folder: TempDir,
     /// Folder of the programs.
     programs: PathBuf,
-    node: Option<Running>,
+    /// Folder of what stands for programs of others.
+    senders: TempDir,
+    /// What runs in the background, as a shell numbers it: `%1` is the first one, the node.
+    jobs: Vec<Option<Running>>,
     /// Where the node really is, in the order of [`ON_THE_PAGE`].
     places: Option<[String; 3]>,
+    /// Ports of the page, each with the one that a bridge really listens on.
+    ports: Vec<[String; 2]>,
     /// Commands that were followed.
     pub(crate) commands: usize,
 }
 
-/// The node that was started in the background.
+/// What was started in the background.
 struct Running {
     child: Child,
+    /// What it says on standard error.
     log: Receiver<String>,
     /// Kept open, or the program could not print.
     _stdout: BufReader<ChildStdout>,
@@ -53,8 +64,13 @@ impl Walker {
         build_programs();
         proving_keys();
         let programs = Path::new(env!("CARGO_BIN_EXE_sequencer")).parent().unwrap().to_owned();
-        let folder = tempfile::tempdir().unwrap();
-        Walker { folder, programs, node: None, places: None, commands: 0 }
+        let [folder, senders] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+        let mut sender = std::fs::OpenOptions::new();
+        sender.write(true).create_new(true).mode(0o755);
+        let mut sender = sender.open(senders.path().join("mllp_send")).unwrap();
+        sender.write_all(MLLP_SEND.as_bytes()).unwrap();
+        let (jobs, ports) = (Vec::new(), Vec::new());
+        Walker { folder, programs, senders, jobs, places: None, ports, commands: 0 }
     }
 
     /// Follows a page below `docs/`, up to the heading `until` where one is given.
@@ -63,6 +79,9 @@ impl Walker {
         let page = std::fs::read_to_string(path).unwrap();
         let end = until.map(|until| page.find(&format!("\n{until}\n")).expect(until));
         for Block { info, text } in blocks(&page[..end.unwrap_or(page.len())]) {
+            if let Some((_, name)) = info.split_once(" file=") {
+                std::fs::write(self.folder.path().join(name), &text).unwrap();
+            }
             if info != "console" {
                 continue;
             }
@@ -78,7 +97,8 @@ impl Walker {
         let path = std::env::var("PATH").unwrap();
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(self.really(command)).current_dir(self.folder.path());
-        shell.env("PATH", format!("{}:{path}", self.programs.display()));
+        let own = [&self.programs, self.senders.path()].map(|folder| folder.display().to_string());
+        shell.env("PATH", format!("{}:{path}", own.join(":")));
         shell.stdin(Stdio::null()).env_remove("RUST_LOG");
         if let Some([ingest, ..]) = &self.places {
             shell.env("VITALS_NODE", ingest);
@@ -86,7 +106,7 @@ impl Walker {
         shell
     }
 
-    /// A command with the addresses and the process that there really are.
+    /// A command with the addresses and the processes that there really are.
     fn really(&self, command: &str) -> String {
         let mut command = command.to_owned();
         if let Some(places) = &self.places {
@@ -94,10 +114,19 @@ impl Walker {
                 command = command.replace(page, real);
             }
         }
-        match &self.node {
-            Some(node) => command.replace("%1", &node.child.id().to_string()),
-            None => command,
+        for [page, real] in &self.ports {
+            // As a word or in an address: within a number it is another port.
+            for [before, behind] in [[" ", " "], [":", "/"]] {
+                let there = format!("{before}{page}{behind}");
+                command = command.replace(&there, &format!("{before}{real}{behind}"));
+            }
         }
+        for (name, job) in (1..).zip(&self.jobs) {
+            if let Some(job) = job {
+                command = command.replace(&format!("%{name}"), &job.child.id().to_string());
+            }
+        }
+        command
     }
 
     /// Runs one command and compares what it says.
@@ -114,16 +143,25 @@ impl Walker {
         if command.starts_with("sequencer init") {
             self.prepare();
         }
-        match (command.split(' ').nth(1), &mut self.node) {
-            (Some("-HUP"), Some(node)) if command.starts_with("kill") => {
-                assert!(node.log.iter().any(|line| line.contains("are read again")));
-            }
-            (Some(_), Some(node)) if command.starts_with("kill") => {
-                node.child.wait().unwrap();
-                self.node = None;
-            }
-            _ => {}
+        if command.starts_with("kill") {
+            self.heed(command);
         }
+    }
+
+    /// Waits until each job that was sent a signal has done what it says.
+    fn heed(&mut self, command: &str) {
+        for (name, job) in (1..).zip(&mut self.jobs) {
+            let is_meant = command.contains(&format!("%{name}"));
+            let Some(running) = job.as_mut().filter(|_| is_meant) else { continue };
+            if command.starts_with("kill -HUP") {
+                assert!(running.log.iter().any(|line| line.contains("are read again")));
+                continue;
+            }
+            running.child.wait().unwrap();
+            *job = None;
+        }
+        // As a shell does: the next one has the number behind the last that runs.
+        while self.jobs.pop_if(|last| last.is_none()).is_some() {}
     }
 
     /// Free ports, small circuits and short windows, also of those in which nothing happens, so
@@ -137,25 +175,45 @@ impl Walker {
         std::fs::write(path, config.to_toml()).unwrap();
     }
 
+    /// Starts what goes on in the background: the node, or a bridge, each on free ports.
     fn start(&mut self, command: &str, expected: &str) {
-        let mut shell = self.shell(&format!("exec {command}"));
+        let port = port_of(command);
+        let free = port.map(|port| command.replace(&format!(":{port}"), ":0"));
+        let mut shell = self.shell(&format!("exec {}", free.as_deref().unwrap_or(command)));
         let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (lines, log) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {
-            // Read whether or not anybody looks, or a full pipe would hold the node up.
+            // Read whether or not anybody looks, or a full pipe would hold the program up.
             stderr.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)));
         });
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
-        for _ in expected.lines() {
-            stdout.read_line(&mut said).unwrap();
+        match port {
+            // A bridge says where it listens on standard error, and more when it likes.
+            Some(_) => {
+                said.extend(log.iter().take(expected.lines().count()).map(|line| line + "\n"));
+            }
+            None => {
+                for _ in expected.lines() {
+                    stdout.read_line(&mut said).unwrap();
+                }
+            }
         }
-        self.node = Some(Running { child, log, _stdout: stdout });
+        self.jobs.push(Some(Running { child, log, _stdout: stdout }));
         check(command, expected, &said);
-        let found = std::fs::read(self.folder.path().join("node/endpoints.json")).unwrap();
-        let Endpoints { ingest, http, rpc, .. } = serde_json::from_slice(&found).unwrap();
-        self.places = Some([ingest.to_string(), http.to_string(), rpc]);
+        match port {
+            Some(port) => {
+                let behind = said.rsplit(':').next().unwrap_or_default();
+                let real = behind.chars().take_while(char::is_ascii_digit).collect();
+                self.ports.push([port.to_owned(), real]);
+            }
+            None => {
+                let found = std::fs::read(self.folder.path().join("node/endpoints.json")).unwrap();
+                let Endpoints { ingest, http, rpc, .. } = serde_json::from_slice(&found).unwrap();
+                self.places = Some([ingest.to_string(), http.to_string(), rpc]);
+            }
+        }
     }
 
     fn status(&self) -> NodeStatus {
@@ -171,6 +229,12 @@ impl Walker {
             panic!("expected batch {open} to be settled, found {:?}", self.status());
         }
     }
+}
+
+/// The port of the page that a bridge is to listen on.
+fn port_of(command: &str) -> Option<&str> {
+    let (_, behind) = command.split_once("--listen 127.0.0.1:")?;
+    behind.split(' ').next()
 }
 
 /// Compares line by line; `..` stands for anything within a line, and a line that ends with it for

@@ -31,6 +31,8 @@ pub struct KnownHeaders {
     pub from: &'static str,
     /// Hash of each header.
     pub hashes: BTreeMap<u64, [u8; 32]>,
+    /// The transactions that settled them, as far as they are known.
+    pub transactions: BTreeMap<u64, [u8; 32]>,
 }
 
 /// What checking a file that left the rollup came to; JSON schema `vitals-extract-audit-1`.
@@ -64,7 +66,8 @@ pub const RECORD_NOT_SHOWN: &[&str] = &[
 
 /// What a data set does not show.
 pub const STUDY_NOT_SHOWN: &[&str] = &[
-    "that the values are those that were measured: frames are held against segments with --frames",
+    "that values and times are those that were measured: whoever makes a set could move all times \
+     of a participant together; frames are held against segments with --frames",
     "which device measured a reading: the word of whoever made the set",
     "that the consent still held when the set was made: it was proven of the time of the access",
     "that the proofs of the batches hold: `auditor verify` with --data does, and the contract did",
@@ -74,7 +77,15 @@ impl KnownHeaders {
     /// Those of a file that an earlier audit saved.
     pub fn of_saved(saved: &[SavedBatch]) -> KnownHeaders {
         let hashes = saved.iter().map(|one| (one.header.number.0, header_hash(&one.header)));
-        KnownHeaders { from: "the saved headers", hashes: hashes.collect() }
+        let transactions = saved.iter().filter_map(|one| {
+            let verified = one.verified.as_ref()?;
+            Some((one.header.number.0, verified.transaction.0))
+        });
+        KnownHeaders {
+            from: "the saved headers",
+            hashes: hashes.collect(),
+            transactions: transactions.collect(),
+        }
     }
 
     /// Those that the contract has now, followed from its genesis.
@@ -95,7 +106,9 @@ impl KnownHeaders {
         check::head(&history.state, &last, lateness)?;
         let settled = history.settled.iter().map(|settled| &settled.batch.header);
         let hashes = settled.map(|header| (header.number.0, header_hash(header))).collect();
-        Ok(KnownHeaders { from: "the chain", hashes })
+        let batches = history.settled.iter().map(|settled| &settled.batch);
+        let transactions = batches.map(|one| (one.header.number.0, one.transaction.0)).collect();
+        Ok(KnownHeaders { from: "the chain", hashes, transactions })
     }
 }
 
@@ -192,6 +205,13 @@ impl ExtractReport {
             complete += &format!("; nothing is shown of batches {behind} to {last}");
         }
         self.add("operations", complete);
+        if checked.opened > 0 {
+            let CheckedRecord { opened, readings, .. } = checked;
+            self.add(
+                "readings",
+                format!("{readings} are all there are of {opened} collections, by their digests"),
+            );
+        }
         self.add("gaps", format!("{gaps} follow from the collections"));
         self.add("refusals", format!("{refused}, the word of whoever signed this file"));
         self.add("signature", "the record's own key signed every line".to_owned());
@@ -221,12 +241,26 @@ impl ExtractReport {
     }
 
     fn compare(&mut self, used: &[UsedHeader], known: Option<&KnownHeaders>) {
-        let Some(KnownHeaders { from, hashes }) = known else {
+        let Some(KnownHeaders { from, hashes, transactions }) = known else {
             let none = "headers were compared with nothing: give --rpc or --headers".to_owned();
             self.not_compared.push(none);
             return;
         };
         let differs = |one: &&UsedHeader| hashes.get(&one.batch) != Some(&one.hash);
+        // Of a batch whose transaction one of the two does not know nothing is compared.
+        let known = |one: &UsedHeader| one.transaction.zip(transactions.get(&one.batch).copied());
+        let settled_elsewhere = |one: &&UsedHeader| known(one).is_some_and(|(own, it)| own != it);
+        if let Some(UsedHeader { line, batch, .. }) = used.iter().find(settled_elsewhere) {
+            self.broken = Some(format!(
+                "line {line}, transaction: expected the one that settled batch {batch} as {from} \
+                 has it, found another"
+            ));
+            return;
+        }
+        let compared = used.iter().filter(|one| known(one).is_some()).count();
+        if compared > 0 {
+            self.add("transactions", format!("{compared} are those of {from}"));
+        }
         match used.iter().find(differs) {
             None => self.add("headers", format!("{} are those of {from}", used.len())),
             Some(UsedHeader { line, batch, .. }) => {

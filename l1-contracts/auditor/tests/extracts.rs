@@ -19,11 +19,11 @@ use crate::world::{Built, Forge, PATIENT, Prove, REASON, World, a_scope, view_ke
 
 const FINGERPRINT: &str = "the fingerprint of the tests";
 
-fn expected() -> Expected {
+pub(crate) fn expected() -> Expected {
     Expected { scope: a_scope(), fingerprint: FINGERPRINT.to_owned() }
 }
 
-fn key() -> SecretKey {
+pub(crate) fn key() -> SecretKey {
     SecretKey::from_bytes(&[1; 32])
 }
 
@@ -52,13 +52,13 @@ fn write_until(
         for opening in &one.openings {
             let mut opening = opening.clone();
             change(&mut opening);
-            writer.add(&one.file, &opening).expect("of each other");
+            writer.add(&one.file, None, &opening).expect("of each other");
         }
     }
     writer.finish(&key()).expect("lines")
 }
 
-fn record() -> String {
+pub(crate) fn record() -> String {
     write((a_scope(), FINGERPRINT), &World::sound().built, |_| ())
 }
 
@@ -210,14 +210,6 @@ fn a_bundle_holds_with_every_entry_and_names_the_one_that_was_changed() {
     assert_eq!(found.part, "Bundle");
     assert_eq!(checked, check_record(&text, &expected()).expect("holds"));
     let entries = made["entry"].as_array().expect("entries").len();
-    assert_eq!(entries, 2 * text.lines().count());
-    let observations = made["entry"].as_array().expect("entries").iter();
-    let observations = observations.filter(|one| one["resource"]["resourceType"] == "Observation");
-    for one in observations.clone() {
-        assert!(one["resource"].get("valueQuantity").is_none(), "no value is made up: {one}");
-        assert!(one["resource"]["derivedFrom"][0]["identifier"]["value"].is_string());
-    }
-    assert_eq!(observations.count(), 2);
     let change = |change: &dyn Fn(&mut Value)| {
         let mut changed = made.clone();
         change(&mut changed);
@@ -231,7 +223,7 @@ fn a_bundle_holds_with_every_entry_and_names_the_one_that_was_changed() {
     }
     assert_eq!(change(&|made| made["type"] = "document".into()).part, "Bundle");
     let foreign = |made: &mut Value| {
-        let more = made["entry"][4].clone();
+        let more = made["entry"][0].clone();
         made["entry"].as_array_mut().expect("entries").push(more);
     };
     assert_eq!(change(&foreign).line, entries + 1);
@@ -453,6 +445,9 @@ mod study {
         let zero = format!("\"zero\":{}", at(1000).get());
         let moved = made.proofs.replacen(&zero, &format!("\"zero\":{}", at(3000).get()), 1);
         assert_eq!(part(&made.data, &moved), "reading");
+        // To times that the claim covers as well: the set says that it was made with others.
+        let moved = made.proofs.replacen(&zero, &format!("\"zero\":{}", at(1001).get()), 1);
+        assert_eq!(part(&made.data, &moved), "clocks");
     }
 
     #[test]
@@ -499,7 +494,11 @@ mod study {
         writer.add(&file, &[opening]).expect("of each other");
         let sound = read_claims(&writer.finish(), &of).expect("sound");
         let made = study().export(&of, &readings(), &sound).expect("a set");
-        let known = |hash| KnownHeaders { from: "the chain", hashes: [(1, hash)].into() };
+        let known = |hash| KnownHeaders {
+            from: "the chain",
+            hashes: [(1, hash)].into(),
+            transactions: [].into(),
+        };
         let ends = |known: Option<&KnownHeaders>| {
             audit_study([&made.data, &made.proofs], &deployment, known).exit_code()
         };

@@ -4,6 +4,7 @@
 //! to try what a lying operator could publish. One test proves honestly.
 
 mod accounts;
+mod bundles;
 mod chain;
 mod core;
 mod extracts;

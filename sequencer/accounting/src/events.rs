@@ -11,6 +11,7 @@ use model::{ChainScope, ClaimKind};
 use serde_json::{Value, json};
 
 use crate::entry::Entry;
+use crate::identifier;
 use crate::layout::{act_reason, basis, categories};
 
 /// Of the identifier of a Bundle.
@@ -18,7 +19,12 @@ pub(crate) const ABOUT_SYSTEM: &str = "urn:vitals:accounting";
 /// Type of the detail that holds an opening.
 pub(crate) const OPENING: &str = "opening";
 
-const PROFILES: &str = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit";
+/// The profiles of IHE BALP that the AuditEvents have: of a decision, and of a disclosure.
+pub const AUDIT_EVENT_PROFILES: [&str; 2] = [DECISION_PROFILE, DISCLOSURE_PROFILE];
+const DECISION_PROFILE: &str =
+    "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.AuthZconsent";
+const DISCLOSURE_PROFILE: &str =
+    "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.PrivacyDisclosure.Source";
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 
@@ -41,7 +47,7 @@ impl Parts<'_> {
         json!({
             "resourceType": "AuditEvent",
             "id": self.id("decision"),
-            "meta": {"profile": [format!("{PROFILES}.AuthZconsent")]},
+            "meta": {"profile": [DECISION_PROFILE]},
             "type": coding(DCM, "110113", "Security Alert"),
             "subtype": [coding(
                 "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType",
@@ -64,7 +70,7 @@ impl Parts<'_> {
         json!({
             "resourceType": "AuditEvent",
             "id": self.id("disclosure"),
-            "meta": {"profile": [format!("{PROFILES}.PrivacyDisclosure.Source")]},
+            "meta": {"profile": [DISCLOSURE_PROFILE]},
             "type": coding(DCM, "110106", "Export"),
             "subtype": [coding(
                 "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
@@ -114,9 +120,7 @@ impl Parts<'_> {
 
     /// This deployment, which decides and records.
     fn node(&self) -> Value {
-        let ChainScope { chain_id, contract } = self.scope;
-        let value = format!("eip155:{chain_id}:0x{}", hex::encode(contract));
-        json!({"identifier": {"system": "urn:vitals:deployment", "value": value}})
+        json!({"identifier": identifier::deployment(self.scope)})
     }
 
     fn source(&self) -> Value {
@@ -149,7 +153,7 @@ impl Parts<'_> {
         let role = "http://terminology.hl7.org/CodeSystem/v3-RoleClass";
         json!({
             "type": concept(role, "PROV", "healthcare provider"),
-            "who": named("Organization", "organisation", self.entry.organisation(), &word),
+            "who": identifier::reference("organisation", self.entry.organisation(), &word),
             "requestor": false,
         })
     }
@@ -167,18 +171,15 @@ impl Parts<'_> {
         let word = self.entry.claim().individual.to_hex();
         let name = self.entry.individual();
         match self.entry.is_access() {
-            true => named("Practitioner", "practitioner", name, &word),
-            false => named("Device", "device", name, &word),
+            true => identifier::reference("practitioner", name, &word),
+            false => identifier::reference("device", name, &word),
         }
     }
 
     fn patient(&self) -> Value {
-        let ChainScope { chain_id, contract } = self.scope;
-        let contract = hex::encode(contract);
-        let system = format!("urn:vitals:patient:eip155:{chain_id}:0x{contract}");
-        let value = self.entry.claim().patient.get().to_string();
+        let identifier = identifier::patient(self.scope, self.entry.claim().patient);
         json!({
-            "what": {"type": "Patient", "identifier": {"system": system, "value": value}},
+            "what": {"type": "Patient", "identifier": identifier},
             "type": entity_type("1", "Person"),
             "role": role("1", "Patient"),
         })
@@ -241,15 +242,6 @@ impl Parts<'_> {
             detail(OPENING, hex::encode(self.entry.to_bytes())),
         ])
     }
-}
-
-/// Somebody by the name that the registry has, else by the word in rules and claims.
-fn named(resource: &str, kind: &str, name: Option<&str>, word: &str) -> Value {
-    let (system, value) = match name {
-        Some(name) => (format!("urn:vitals:{kind}"), name),
-        None => (format!("urn:vitals:{kind}:word"), word),
-    };
-    json!({"type": resource, "identifier": {"system": system, "value": value}})
 }
 
 fn coding(system: &str, code: &str, display: &str) -> Value {

@@ -149,7 +149,7 @@ fn access(number: usize, line: &Line<'_>) -> Vec<String> {
 }
 
 /// The v3-ActReason code of a purpose.
-pub(crate) fn act_reason(purpose: Purpose) -> &'static str {
+pub fn act_reason(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Treatment => "TREAT",
         Purpose::EmergencyTreatment => "ETREAT",

@@ -254,7 +254,7 @@ impl Bounds {
 }
 
 /// `7` or `Patient/7`.
-fn read_patient(text: &str) -> Result<PatientIndex, SearchError> {
+pub(crate) fn read_patient(text: &str) -> Result<PatientIndex, SearchError> {
     let index = text.strip_prefix("Patient/").unwrap_or(text);
     let is_number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
     let index = index.parse().ok().filter(|_| is_number);

@@ -27,6 +27,7 @@ mod shared;
 mod silence;
 mod state;
 mod stream;
+mod syncs;
 mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -100,7 +101,7 @@ impl Connection {
                 // run can be made again.
                 biased;
                 () = drive::drive(&driven, &dialing, first) => {}
-                never = drive::keep(&driven) => match never {},
+                never = syncs::keep(&driven) => match never {},
                 never = renewal::run(&driven, &dialing) => match never {},
             }
         });

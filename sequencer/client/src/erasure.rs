@@ -1,11 +1,13 @@
 //! A patient's request to have their readings erased: signed here, carried out by the node's
 //! operator, and shown to whoever asks where the readings are.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use files::Audience;
-use model::{Digest, Millis};
+use model::calendar::Utc;
+use model::{Digest, Millis, PatientIndex};
+use serde::{Deserialize, Serialize};
 use statement::{eddsa, field};
 use thiserror::Error;
 use wire::{DecodeError, ErasureRequest, KeyChecks, SignedErasure};
@@ -94,6 +96,105 @@ pub(crate) fn read_kept(folder: &Path, digest: &Digest) -> io::Result<Option<Sig
     Ok(signed.filter(|signed| signed.digest().is_ok_and(|found| found == *digest)))
 }
 
+/// What a node said of a request that is not carried out yet: its operator's word.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToldStands {
+    schema: String,
+    /// Whose record.
+    pub patient: u32,
+    /// Digest of the request, in hex.
+    pub request: String,
+    /// When it was said.
+    pub told_at: String,
+    /// Since when a legal hold keeps the readings; none where none does.
+    pub held_since: Option<String>,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+}
+
+/// Without the reason: people write names into it.
+impl fmt::Debug for ToldStands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToldStands").field("told_at", &self.told_at).finish_non_exhaustive()
+    }
+}
+
+const TOLD_SCHEMA: &str = "vitals-erasure-told-1";
+/// Longest of these files: a reason has at most 256 bytes.
+const TOLD_BYTES_MAX: u64 = 4096;
+/// Most of them that are read from a folder: a record is erased once.
+const TOLD_MAX: usize = 100;
+
+impl ToldStands {
+    /// Said at `told_at` of this request, which waits.
+    pub fn waiting(patient: u32, request: String, told_at: Millis) -> ToldStands {
+        let (schema, told_at) = (TOLD_SCHEMA.to_owned(), Utc(told_at).to_string());
+        ToldStands { schema, patient, request, told_at, held_since: None, reason: None }
+    }
+
+    /// The same, and a legal hold keeps the readings.
+    #[must_use]
+    pub fn held(self, since: String, reason: String) -> ToldStands {
+        ToldStands { held_since: Some(since), reason: Some(reason), ..self }
+    }
+
+    /// Keeps it beside the request, in place of what was said before.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn keep(&self, folder: &Path) -> io::Result<()> {
+        files::make_folder(folder, Audience::Owner)?;
+        let bytes = serde_json::to_vec(self).map_err(io::Error::from)?;
+        files::replace(&told_path(folder, &self.request), &[&bytes], Audience::Owner)
+    }
+}
+
+/// Forgets what was said of a request: it was carried out.
+///
+/// # Errors
+/// What the file system says.
+pub fn forget_told(folder: &Path, digest: &Digest) -> io::Result<()> {
+    match std::fs::remove_file(told_path(folder, &hex::encode(digest.0))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Everything that was said of requests of a patient, by request.
+///
+/// # Errors
+/// What the file system says; a file that holds something else is invalid data.
+pub fn read_told(folder: &Path, patient: PatientIndex) -> io::Result<Vec<ToldStands>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == TOLD_END) && paths.len() < TOLD_MAX {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut told = Vec::new();
+    for path in paths {
+        let bytes = files::read(&path, TOLD_BYTES_MAX, Audience::Owner)?;
+        let one: ToldStands = serde_json::from_slice(&bytes).map_err(io::Error::from)?;
+        if one.schema == TOLD_SCHEMA && one.patient == patient.get() {
+            told.push(one);
+        }
+    }
+    Ok(told)
+}
+
+const TOLD_END: &str = "told";
+
+fn told_path(folder: &Path, request: &str) -> PathBuf {
+    folder.join(format!("{request}.{TOLD_END}"))
+}
+
 fn path_of(folder: &Path, digest: &Digest) -> PathBuf {
     folder.join(format!("{}.erasure", hex::encode(digest.0)))
 }
@@ -148,6 +249,25 @@ mod tests {
         assert!(request(&wallet, at(2), 31 * 24 * HOUR).is_ok(), "a month is the most");
         assert!(matches!(request(&wallet, at(2), 0), Err(ErasureError::Request(_))));
         assert!(matches!(request(&wallet, at(2), 32 * 24 * HOUR), Err(ErasureError::Request(_))));
+    }
+
+    #[test]
+    fn what_a_node_said_stays_until_the_request_is_carried_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let signed = sign(request(&stopped(), at(2), HOUR).unwrap(), &key()).unwrap();
+        let (patient, digest) = (signed.request.patient, signed.digest().unwrap());
+        assert_eq!(read_told(&folder.path().join("none"), patient).unwrap(), []);
+        let waits = ToldStands::waiting(patient.get(), hex::encode(digest.0), at(3));
+        waits.keep(folder.path()).unwrap();
+        let held = waits.held("2026-05-01T00:00:00.000Z".into(), "a claim is pending".into());
+        held.keep(folder.path()).unwrap();
+        assert!(read_told(folder.path(), patient).unwrap() == std::slice::from_ref(&held));
+        assert!(!format!("{held:?}").contains("claim"), "people write names into reasons");
+        let other = PatientIndex::new(patient.get() + 1).unwrap();
+        assert_eq!(read_told(folder.path(), other).unwrap(), []);
+        forget_told(folder.path(), &digest).unwrap();
+        forget_told(folder.path(), &digest).unwrap();
+        assert_eq!(read_told(folder.path(), patient).unwrap(), []);
     }
 
     #[test]

@@ -130,6 +130,10 @@ impl Door {
         }
     }
 
+    pub(crate) fn address(&self) -> &Address {
+        &self.0
+    }
+
     /// Hands an operation in and verifies its receipt. A busy node is waited for as `let_pass` lets
     /// time pass.
     ///

@@ -115,6 +115,7 @@ mod connection;
 pub mod copy;
 mod encryption;
 pub mod erasure;
+pub mod erasure_door;
 pub mod hand_in;
 pub mod headers;
 mod http;

@@ -4,14 +4,17 @@
 use std::collections::BTreeSet;
 
 use model::{Action, ChainScope, ClaimKind, PatientIndex};
+use statement::batch::SegmentKey;
 use statement::eddsa;
 use statement::field::to_word;
 use statement::scope::header_hash;
 
 use crate::fault::Fault;
+use crate::frames::{OpenSegment, SoundFrame};
 use crate::gaps::Gaps;
 use crate::line::{
-    BatchLine, ClaimLine, EndLine, GapLine, Head, Line, OperationLine, RecordLine, RefusedLine,
+    BatchLine, ClaimLine, EndLine, FrameLine, GapLine, Head, Line, OperationLine, RecordLine,
+    RefusedLine,
 };
 use crate::proof::SoundHeader;
 use crate::root::LineRoot;
@@ -38,6 +41,8 @@ pub struct UsedHeader {
     pub batch: u64,
     /// What the contract keeps of it.
     pub hash: [u8; 32],
+    /// The transaction that settled it, as the line says.
+    pub transaction: Option<[u8; 32]>,
 }
 
 /// A record that holds in itself.
@@ -60,6 +65,10 @@ pub struct CheckedRecord {
     pub refused: u64,
     /// Gaps, which follow from the collections.
     pub gaps: u64,
+    /// Collections whose every reading is in the file, and is of its digest.
+    pub opened: u64,
+    /// Their readings.
+    pub readings: u64,
     /// Whether the operations are all there are of the record up to that batch, by its nonce.
     pub operations_complete: bool,
 }
@@ -124,6 +133,9 @@ struct Reading<'a> {
     patient: PatientIndex,
     root: LineRoot,
     batch: Option<OpenBatch>,
+    segment_key: Option<SegmentKey>,
+    /// The collection of the line before, or of the frames before.
+    segment: Option<OpenSegment>,
     /// The last batch, closed.
     last_sound: Option<(u64, SoundHeader)>,
     gaps: Gaps,
@@ -167,6 +179,7 @@ impl<'a> Reading<'a> {
         let patient = PatientIndex::new(head.patient)
             .map_err(|_| Fault::new(1, "patient", "an index below 2^24", "another number"))?;
         let gaps = Gaps::over(head.gap_over_ms);
+        let segment_key = head.segment_key.map(|key| SegmentKey::from_bytes(key.0));
         let checked = CheckedRecord { batches: head.batches, ..CheckedRecord::default() };
         Ok(Reading {
             expected,
@@ -174,6 +187,8 @@ impl<'a> Reading<'a> {
             patient,
             root: LineRoot::new(),
             batch: None,
+            segment_key,
+            segment: None,
             last_sound: None,
             gaps,
             expected_gaps: None,
@@ -187,11 +202,15 @@ impl<'a> Reading<'a> {
     }
 
     fn take(&mut self, number: usize, line: Line, exact: &str) -> Result<(), Fault> {
+        if !matches!(line, Line::Frame(_)) {
+            self.close_segment()?;
+        }
         match line {
             Line::Head(_) => Err(Fault::new(number, "kind", "one head", "a second one")),
             Line::Batch(says) => self.batch(number, says, exact),
             Line::Operation(line) => self.operation(number, &line, exact),
             Line::Claim(line) => self.claim(number, &line, exact),
+            Line::Frame(line) => self.frame(number, line, exact),
             Line::Refused(line) => self.refused(number, line, exact),
             Line::Gap(gap) => self.gap(number, gap, exact),
             Line::Record(line) => self.record(number, *line, exact),
@@ -217,7 +236,8 @@ impl<'a> Reading<'a> {
         let words = BatchLine { from: window[0].clone(), until: window[1].clone(), ..says.clone() };
         same(number, &Line::Batch(words), exact)?;
         let hash = header_hash(&sound.header);
-        self.checked.headers.push(UsedHeader { line: number, batch: own, hash });
+        let transaction = says.transaction.map(|hash| hash.0);
+        self.checked.headers.push(UsedHeader { line: number, batch: own, hash, transaction });
         let (operations, claims, refused, last) = (0, 0, 0, 0);
         let places = BTreeSet::new();
         self.batch = Some(OpenBatch {
@@ -301,7 +321,37 @@ impl<'a> Reading<'a> {
         self.checked.excluded += u64::from(!line.proof.covered);
         if sound.claim.kind == ClaimKind::Collect {
             self.gaps.take(&sound.claim);
+            self.segment = Some(OpenSegment::begin(number, &sound.claim));
         }
+        Ok(())
+    }
+
+    /// A frame of the collection above: its words are those of its bytes.
+    fn frame(&mut self, number: usize, line: FrameLine, exact: &str) -> Result<(), Fault> {
+        self.of_batch(number, line.batch)?;
+        let Some(segment) = &mut self.segment else {
+            return Err(Fault::new(number, "order", "frames behind their collection", "others"));
+        };
+        let sound = segment.signal.and_then(|signal| SoundFrame::read(signal, line.frame.0));
+        let Some(sound) = sound else {
+            let expected = "a frame of the one signal that its collection can be of";
+            return Err(Fault::new(number, "frame", expected, "something else"));
+        };
+        segment.take(&sound.bytes);
+        self.checked.readings += sound.readings.len() as u64;
+        same(number, &Line::Frame(FrameLine::of(line.batch, &sound)), exact)
+    }
+
+    /// The frames that came are all of the collection, as its digest says.
+    fn close_segment(&mut self) -> Result<(), Fault> {
+        let Some(segment) = self.segment.take().filter(OpenSegment::is_opened) else {
+            return Ok(());
+        };
+        if !self.segment_key.as_ref().is_some_and(|key| segment.holds(key)) {
+            let expected = "every frame of the digest of its collection";
+            return Err(Fault::new(segment.line, "readings", expected, "others, or fewer"));
+        }
+        self.checked.opened += 1;
         Ok(())
     }
 

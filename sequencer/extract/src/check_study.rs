@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::proof::SoundHeader;
 use crate::rows::{BLOCK_ROWS, ROWS_HEADER, RowsRoot};
 use crate::study::{
-    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_SCHEMA, Times,
+    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_SCHEMA, Times, clocks,
     covers_device, covers_reading, is_number, is_of_study, pseudonym,
 };
 use crate::text::Hex;
@@ -119,6 +119,7 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
     }
     Fault::count(0, "rows that a claim covers", [head.rows, next])?;
     check_times(head.times, &proofs.participants, &first_times)?;
+    proofs.check_clocks(&head)?;
     Ok(CheckedStudy {
         study: head.study,
         practitioner: proofs.head.practitioner,
@@ -248,6 +249,17 @@ impl Proofs {
         Ok(())
     }
 
+    /// Times could be moved within what claims cover, and every row would be covered still.
+    fn check_clocks(&self, head: &DataHead) -> Result<(), Fault> {
+        // By pseudonym, as the set was made.
+        let zeros = self.participants.iter().map(|(name, (_, one))| (name.as_str(), one.zero));
+        if clocks(&self.head.key.0, zeros) == head.clocks.0 {
+            return Ok(());
+        }
+        let expected = "the first times of participants that the set was made with";
+        Err(Fault::new(1, "clocks", expected, "others"))
+    }
+
     /// The reading of a row; none of a row of another form, or of a category
     /// that the set does not name.
     fn row<'a>(&self, row: &'a str, head: &DataHead) -> Option<FoundReading<'a>> {
@@ -312,6 +324,7 @@ mod tests {
             participants: 1,
             rows: 1,
             block_rows: BLOCK_ROWS,
+            clocks: Hex([0; 32]),
             root: Hex([0; 32]),
         };
         let proofs = Proofs {

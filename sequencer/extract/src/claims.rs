@@ -190,7 +190,7 @@ impl SoundClaims {
             return Err(Fault::new(line, "batch", "each batch once, by its number", "another"));
         }
         let hash = scope::header_hash(&sound.header);
-        self.headers.push(UsedHeader { line, batch, hash });
+        self.headers.push(UsedHeader { line, batch, hash, transaction: None });
         Ok(sound)
     }
 

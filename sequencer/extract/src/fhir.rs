@@ -1,18 +1,37 @@
 //! The same record as a FHIR R4 Bundle of type `collection`.
 //!
-//! A collection becomes an Observation that says when and by what was measured and names its
-//! segment: no value is made up, because no batch has one. Everything else becomes a Basic. Beside
-//! each stands a Provenance with the line that it was made from, proofs included: so the Bundle
-//! alone is checked as the lines are, and every entry is made again from them and compared.
+//! | line | resource |
+//! |---|---|
+//! | head | Patient, and Organization: the operator of the deployment |
+//! | collection, gap | Observation, without a value where nobody has one |
+//! | frame | Observation with its readings |
+//! | access | AuditEvents of IHE BALP, by the crate `accounting` |
+//! | refusal, question | AuditEvent |
+//! | permit, deny, policy | Consent of IHE PCF, by the crate `pcf` |
+//! | all others | none: what they say is of the resources above |
+//!
+//! Behind them stands a Provenance with the line that they were made from, proofs included: so the
+//! Bundle alone is checked as the lines are, and every entry is made again from them and compared.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use self::named::{Named, SYSTEM};
+use self::provenance::{Told, provenance};
 use crate::check::{CheckedRecord, Expected, RECORD_BYTES_MAX, check_record};
 use crate::fault::Fault;
-use crate::line::{ClaimLine, Head, Line, OperationLine};
+use crate::line::{Line, OperationLine};
 
-/// Before every word of ours that FHIR asks a system for.
-const SYSTEM: &str = "urn:vitals-rollup";
+mod consent;
+mod event;
+mod named;
+mod observation;
+mod provenance;
+
+/// Most bytes of a Bundle: each line stands in it once, as a text in a text, beside words that are
+/// made from it.
+const BUNDLE_BYTES_MAX: usize = 3 * RECORD_BYTES_MAX;
 
 /// The Bundle of a record.
 ///
@@ -23,21 +42,25 @@ pub fn bundle(record: &str) -> Result<Value, Fault> {
     for (text, number) in record.lines().zip(1..) {
         let line: Line = serde_json::from_str(text)
             .map_err(|_| Fault::new(number, "form", "a line of a record", "something else"))?;
-        lines.push((text, line));
+        lines.push(Numbered { number, text, line });
     }
-    let (Some((_, Line::Head(head))), Some((_, Line::End(end)))) = (lines.first(), lines.last())
-    else {
+    let ends = (lines.first().map(|one| &one.line), lines.last().map(|one| &one.line));
+    let (Some(Line::Head(head)), Some(Line::End(end))) = ends else {
         return Err(Fault::new(0, "form", "a head and an end", "none"));
     };
-    let until = lines.iter().rev().find_map(|(_, line)| match line {
+    let root = hex::encode(end.root.0);
+    let named = Named::new(head, &root)
+        .ok_or_else(|| Fault::new(1, "patient", "an index below 2^24", "another number"))?;
+    let recorded = lines.iter().rev().find_map(|one| match &one.line {
         Line::Batch(batch) => Some(batch.until.clone()),
         _ => None,
     });
-    let root = hex::encode(end.root.0);
-    let mut making = Making { head, root: &root, recorded: until.unwrap_or_default() };
+    let rules = Rules::of(&lines);
+    let batch = Told::until(recorded.unwrap_or_default());
+    let mut making = Making { named: &named, lines: &lines, rules, batch };
     let mut entries = Vec::new();
-    for ((text, line), number) in lines.iter().zip(1..) {
-        making.add(&mut entries, (number, *text), line);
+    for at in 0..lines.len() {
+        making.add(&mut entries, at)?;
     }
     Ok(json!({
         "resourceType": "Bundle",
@@ -50,14 +73,24 @@ pub fn bundle(record: &str) -> Result<Value, Fault> {
 /// The Bundle of a record as a text: the only one that [`check_bundle`] takes for it.
 ///
 /// # Errors
-/// [`Fault`] as [`bundle`].
+/// [`Fault`] as [`bundle`], and of one that is longer than any that is read.
 pub fn bundle_text(record: &str) -> Result<String, Fault> {
-    written(&bundle(record)?)
+    let text = written(&bundle(record)?)?;
+    check_length(&text)?;
+    Ok(text)
 }
 
 fn written(made: &Value) -> Result<String, Fault> {
     serde_json::to_string_pretty(made)
         .map_err(|_| Fault::new(0, "Bundle", "words that can be written", "others"))
+}
+
+fn check_length(text: &str) -> Result<(), Fault> {
+    if text.len() > BUNDLE_BYTES_MAX {
+        let most = format!("at most {BUNDLE_BYTES_MAX} bytes");
+        return Err(Fault::new(0, "length", most, text.len().to_string()));
+    }
+    Ok(())
 }
 
 /// Checks a Bundle: its lines as a record, each entry to be the one that its line makes, and the
@@ -67,11 +100,7 @@ fn written(made: &Value) -> Result<String, Fault> {
 /// # Errors
 /// [`Fault`] that names the line; of an entry that no line makes, the number of the entry.
 pub fn check_bundle(text: &str, expected: &Expected) -> Result<CheckedRecord, Fault> {
-    // Each line stands in it once, as a text in a text, beside words that are made from it.
-    if text.len() / 3 > RECORD_BYTES_MAX {
-        let most = format!("at most {} bytes", 3 * RECORD_BYTES_MAX);
-        return Err(Fault::new(0, "length", most, text.len().to_string()));
-    }
+    check_length(text)?;
     let found: Value = serde_json::from_str(text)
         .map_err(|_| Fault::new(0, "form", "a FHIR Bundle", "no JSON"))?;
     let entries = found["entry"].as_array().map_or(&[][..], Vec::as_slice);
@@ -98,182 +127,125 @@ pub fn check_bundle(text: &str, expected: &Expected) -> Result<CheckedRecord, Fa
     Ok(checked)
 }
 
+/// A line with its number and its exact text.
+struct Numbered<'a> {
+    number: usize,
+    text: &'a str,
+    line: Line,
+}
+
+/// What became of the rules that the lines write: none is live behind what ended it.
+#[derive(Default)]
+struct Rules {
+    /// Number of the line that wrote a rule, and whether a later one ended it.
+    written: BTreeMap<usize, bool>,
+    /// Numbers of the lines that each revocation and stop ended the rules of.
+    ended_by: BTreeMap<usize, Vec<usize>>,
+}
+
+impl Rules {
+    fn of(lines: &[Numbered<'_>]) -> Rules {
+        let mut rules = Rules::default();
+        let mut live: BTreeMap<&str, usize> = BTreeMap::new();
+        for Numbered { number, line, .. } in lines {
+            let Line::Operation(one) = line else { continue };
+            let ended = match (one.slot.as_deref(), one.what.as_str()) {
+                (Some(slot), "revoke") => live.remove(slot).into_iter().collect(),
+                (Some(slot), _) => {
+                    rules.written.insert(*number, false);
+                    live.insert(slot, *number).into_iter().collect()
+                }
+                (None, "stop") => std::mem::take(&mut live).into_values().collect(),
+                (None, _) => Vec::new(),
+            };
+            for one in &ended {
+                rules.written.insert(*one, true);
+            }
+            if !is_write(one) {
+                rules.ended_by.insert(*number, ended);
+            }
+        }
+        rules
+    }
+}
+
+fn is_write(one: &OperationLine) -> bool {
+    matches!(one.what.as_str(), "permit" | "deny" | "policy")
+}
+
 /// What every entry has in common.
 struct Making<'a> {
-    head: &'a Head,
-    root: &'a str,
-    /// When the batch ended whose lines are made.
-    recorded: String,
+    named: &'a Named<'a>,
+    lines: &'a [Numbered<'a>],
+    rules: Rules,
+    /// Of the batch whose lines are made.
+    batch: Told,
 }
 
 impl Making<'_> {
-    fn add(&mut self, entries: &mut Vec<Value>, (number, text): (usize, &str), line: &Line) {
+    fn add(&mut self, entries: &mut Vec<Value>, at: usize) -> Result<(), Fault> {
+        let Numbered { number, text, line } = &self.lines[at];
         if let Line::Batch(batch) = line {
-            self.recorded.clone_from(&batch.until);
+            self.batch.recorded.clone_from(&batch.until);
+            self.batch.transaction = batch.transaction;
         }
-        let (resource, place) = match line {
+        let resources = self.resources(at);
+        let resources = resources.ok_or_else(|| {
+            Fault::new(*number, "proof", "a claim or operation that it opens", "other bytes")
+        })?;
+        let mut targets = Vec::new();
+        for (resource, at) in resources.into_iter().zip(0..) {
+            let url = self.named.url(*number, at);
+            entries.push(json!({ "fullUrl": url, "resource": resource }));
+            targets.push(url);
+        }
+        if let Some(ended) = self.rules.ended_by.get(number) {
+            targets.extend(ended.iter().map(|number| self.named.url(*number, 0)));
+        }
+        let told = self.batch.of_line(line, text);
+        let resource = provenance(self.named, &told, &targets);
+        entries.push(json!({ "fullUrl": self.named.own_url(*number), "resource": resource }));
+        Ok(())
+    }
+
+    fn resources(&self, at: usize) -> Option<Vec<Value>> {
+        let named = self.named;
+        let Numbered { number, line, .. } = &self.lines[at];
+        Some(match line {
+            Line::Head(_) => named.resources(),
             Line::Claim(claim) if claim.what == "collect" => {
-                (self.observation(claim), claim_place(claim))
+                vec![observation::collection(named, claim, &self.members(at))?]
             }
-            Line::Claim(claim) => {
-                (self.basic("access", &access_sentence(claim)), claim_place(claim))
+            Line::Claim(claim) => event::access(named, claim, self.batch.transaction)?,
+            Line::Frame(frame) => observation::readings(named, self.claim_of(at)?, frame)?,
+            Line::Gap(gap) => vec![observation::gap(named, gap)],
+            Line::Refused(refused) => vec![event::refusal(named, refused)],
+            Line::Operation(one) if is_write(one) => {
+                let is_ended = self.rules.written.get(number).is_some_and(|ended| *ended);
+                vec![consent::consent(named, one, is_ended)?]
             }
-            Line::Operation(one) => {
-                (self.basic("consent", &consent_sentence(one)), operation_place(one))
-            }
-            Line::Refused(refused) => {
-                let what = if refused.is_question() { "asked" } else { "was refused" };
-                let says = format!(
-                    "{}: {} {what}, {} ({}); the word of whoever signed this \
-                     record, which nobody proves",
-                    refused.time, refused.who, refused.why, refused.rule
-                );
-                (self.basic("refusal", &says), format!("batch {}, not proven", refused.batch))
-            }
-            Line::Gap(gap) => {
-                let says = format!(
-                    "nothing of {} was collected from {} to {}: {}",
-                    gap.categories.join(", "),
-                    gap.from,
-                    gap.until,
-                    gap.source
-                );
-                (self.basic("gap", &says), "the collections of this record".to_owned())
-            }
-            Line::Head(_) => {
-                (self.basic("head", "whose record, of which deployment"), self.of_all())
-            }
-            Line::Batch(batch) => {
-                let says = format!("batch {}, from {} to {}", batch.batch, batch.from, batch.until);
-                (self.basic("batch", &says), format!("batch {}, header", batch.batch))
-            }
-            Line::Record(record) => {
-                let says = "the record's key, and how many operations it has seen";
-                (self.basic("record", says), format!("batch {}, consent root", record.batch))
-            }
-            Line::End(_) => (self.basic("end", "the patient's signature"), self.of_all()),
-        };
-        let url = self.url(number, "resource");
-        entries.push(json!({ "fullUrl": url, "resource": resource }));
-        entries.push(json!({
-            "fullUrl": self.url(number, "provenance"),
-            "resource": {
-                "resourceType": "Provenance",
-                "extension": [{ "url": format!("{SYSTEM}:line"), "valueString": text }],
-                "target": [{ "reference": url }],
-                "recorded": self.recorded,
-                "agent": [{ "who": {
-                    "identifier": { "system": format!("{SYSTEM}:deployment"),
-                                    "value": self.head.fingerprint },
-                    "display": "the operator of this deployment",
-                } }],
-                "entity": [{ "role": "source", "what": {
-                    "identifier": { "system": format!("{SYSTEM}:proof"), "value": place },
-                } }],
-            },
-        }));
-    }
-
-    fn of_all(&self) -> String {
-        format!("the lines under {}", self.root)
-    }
-
-    fn observation(&self, claim: &ClaimLine) -> Value {
-        let codes = claim
-            .categories
-            .iter()
-            .map(|code| json!({ "system": format!("{SYSTEM}:category"), "code": code }));
-        json!({
-            "resourceType": "Observation",
-            "status": "final",
-            "category": [{ "coding": [{
-                "system": "http://terminology.hl7.org/CodeSystem/observation-category",
-                "code": "vital-signs",
-            }] }],
-            "code": { "coding": codes.collect::<Vec<_>>(), "text": claim.categories.join(", ") },
-            "subject": self.subject(),
-            "effectivePeriod": { "start": claim.measured[0], "end": claim.measured[1] },
-            "issued": claim.time,
-            "device": { "type": "Device", "identifier": {
-                "system": format!("{SYSTEM}:device"), "value": claim.who,
-            } },
-            "dataAbsentReason": {
-                "text": "the readings are in this segment, which a permitted reader is given",
-            },
-            "derivedFrom": [{ "type": "DocumentReference", "identifier": {
-                "system": format!("{SYSTEM}:segment"), "value": hex::encode(claim.digest.0),
-            } }],
+            Line::Operation(_) | Line::Batch(_) | Line::Record(_) | Line::End(_) => Vec::new(),
         })
     }
 
-    fn basic(&self, code: &str, says: &str) -> Value {
-        let coding = json!([{ "system": format!("{SYSTEM}:line"), "code": code }]);
-        json!({
-            "resourceType": "Basic",
-            "code": { "coding": coding, "text": says },
-            "subject": self.subject(),
+    /// The Observations of the frames behind a collection.
+    fn members(&self, at: usize) -> Vec<String> {
+        let frames = self.lines[at + 1..].iter().map_while(|one| match &one.line {
+            Line::Frame(frame) => Some((one.number, frame)),
+            _ => None,
+        });
+        let urls = frames.flat_map(|(number, frame)| {
+            let count = observation::count(frame);
+            (0..count).map(move |at| self.named.url(number, at))
+        });
+        urls.collect()
+    }
+
+    /// The collection above a frame.
+    fn claim_of(&self, at: usize) -> Option<&crate::line::ClaimLine> {
+        self.lines[..at].iter().rev().find_map(|one| match &one.line {
+            Line::Claim(claim) => Some(&**claim),
+            _ => None,
         })
     }
-
-    fn subject(&self) -> Value {
-        let Head { chain_id, settlement, patient, .. } = self.head;
-        let system = format!("{SYSTEM}:{chain_id}:0x{}", hex::encode(settlement.0));
-        let identifier = json!({ "system": system, "value": patient.to_string() });
-        json!({ "type": "Patient", "identifier": identifier })
-    }
-
-    /// A name that follows from the record and the line: FHIR wants one of each entry, and a
-    /// random one could not be made again.
-    fn url(&self, number: usize, role: &str) -> String {
-        let text = format!("{SYSTEM} {} {number} {role}", self.root);
-        let mut id = [0; 16];
-        id.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
-        // RFC 9562: version 8, for hashes of one's own.
-        (id[6], id[8]) = (id[6] & 0x0f | 0x80, id[8] & 0x3f | 0x80);
-        let hex = hex::encode(id);
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-        format!("urn:uuid:{}", parts.join("-"))
-    }
-}
-
-fn claim_place(claim: &ClaimLine) -> String {
-    let (chunk, leaf) = (claim.proof.chunk, claim.proof.path.leaf);
-    format!("batch {}, claims chunk {chunk}, leaf {leaf}", claim.batch)
-}
-
-fn operation_place(one: &OperationLine) -> String {
-    let (chunk, row) = (one.proof.chunk, one.proof.path.leaf);
-    format!("batch {}, operations chunk {chunk}, row {row}", one.batch)
-}
-
-fn access_sentence(claim: &ClaimLine) -> String {
-    let ClaimLine { time, who, organisation, purpose, measured: [from, until], .. } = claim;
-    let verb = if claim.what == "access" { "read" } else { "broke the glass and read" };
-    let under = if claim.covered { "proven covered" } else { "counted in public as not covered" };
-    let what = claim.categories.join(", ");
-    let why = claim.reason.as_deref().map_or(String::new(), |why| format!(", reason: {why:?}"));
-    format!(
-        "{time}: {who} for {organisation} {verb} {what} of {from} to {until} for {purpose}, \
-         {under}{why}"
-    )
-}
-
-fn consent_sentence(one: &OperationLine) -> String {
-    let slot = one.slot.as_deref().map_or(String::new(), |slot| format!(" {slot}"));
-    let Some(rule) = &one.rule else { return format!("{}: {}{slot}", one.time, one.what) };
-    format!(
-        "{}: {}{slot}: {} to {} {} of {} for {}, from {} until {}, data of {} until {}, labels {}",
-        one.time,
-        one.what,
-        rule.who,
-        rule.kinds.join(" and "),
-        rule.categories.join(", "),
-        rule.source,
-        rule.purposes.join(", "),
-        rule.access[0],
-        rule.access[1],
-        rule.data[0],
-        rule.data[1],
-        rule.labels.join(", "),
-    )
 }

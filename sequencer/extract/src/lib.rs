@@ -16,6 +16,7 @@ mod check_study;
 mod claims;
 mod fault;
 mod fhir;
+mod frames;
 mod gaps;
 mod line;
 mod list;
@@ -40,4 +41,4 @@ pub use study::{
     StudyReading, Times,
 };
 pub use text::{Hex, HexText};
-pub use write::{RECORD_SCHEMA, RecordWriter, Subject};
+pub use write::{Opened, RECORD_SCHEMA, RecordWriter, Subject};

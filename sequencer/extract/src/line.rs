@@ -11,6 +11,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 use statement::batch::{RefusedAccess, Requester};
 
+use crate::frames::{FrameBytes, SoundFrame};
 use crate::names::Names;
 use crate::proof::{
     BatchProof, ClaimProof, OperationProof, RecordProof, SoundClaim, SoundOperation,
@@ -25,6 +26,7 @@ pub(crate) enum Line {
     Batch(BatchLine),
     Operation(Box<OperationLine>),
     Claim(Box<ClaimLine>),
+    Frame(FrameLine),
     Refused(RefusedLine),
     Gap(GapLine),
     Record(Box<RecordLine>),
@@ -45,6 +47,9 @@ pub(crate) struct Head {
     pub(crate) batches: [u64; 2],
     /// Collections of one source that lie further apart than this have a gap between them.
     pub(crate) gap_over_ms: u64,
+    /// What keys the digests of this record's segments; only where readings are in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) segment_key: Option<Hex<[u8; 32]>>,
     pub(crate) names: Names,
 }
 
@@ -57,6 +62,9 @@ pub(crate) struct BatchLine {
     pub(crate) operations: u64,
     pub(crate) claims: u64,
     pub(crate) refused: u64,
+    /// What settled it, as far as whoever wrote the file knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) transaction: Option<Hex<[u8; 32]>>,
     pub(crate) proof: BatchProof,
 }
 
@@ -108,6 +116,19 @@ pub(crate) struct ClaimLine {
     /// Of the segment, or of the signed request.
     pub(crate) digest: Hex<[u8; 31]>,
     pub(crate) proof: ClaimProof,
+}
+
+/// A frame of the collection above it. All of them together are what the digest there is of.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct FrameLine {
+    pub(crate) batch: u64,
+    pub(crate) signal: String,
+    pub(crate) unit: String,
+    pub(crate) readings: u32,
+    /// From the first reading to after the last one.
+    pub(crate) measured: [String; 2],
+    /// As it is stored.
+    pub(crate) frame: Hex<FrameBytes>,
 }
 
 /// A refusal, or a question of a system, which reads nothing: the word of whoever signed
@@ -175,6 +196,19 @@ impl ClaimLine {
             digest: Hex(claim.digest.0),
             proof,
         }))
+    }
+}
+
+impl FrameLine {
+    pub(crate) fn of(batch: u64, sound: &SoundFrame) -> FrameLine {
+        FrameLine {
+            batch,
+            signal: sound.signal.name.to_owned(),
+            unit: sound.signal.unit.to_owned(),
+            readings: sound.readings.len() as u32,
+            measured: times(&sound.measured),
+            frame: Hex(sound.bytes.clone()),
+        }
     }
 }
 

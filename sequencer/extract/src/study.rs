@@ -131,6 +131,9 @@ pub(crate) struct DataHead {
     pub(crate) participants: u64,
     pub(crate) rows: u64,
     pub(crate) block_rows: u64,
+    /// Over what the times of each participant count from, under the study's key: without that it
+    /// says nothing, and with it nobody has another clock for the set than it was made with.
+    pub(crate) clocks: Hex<[u8; 32]>,
     /// Over this line with zeros here, and every block of rows.
     pub(crate) root: Hex<[u8; 32]>,
 }
@@ -299,6 +302,10 @@ impl Study {
             participants: zeros.len() as u64,
             rows: rows.len() as u64,
             block_rows: BLOCK_ROWS,
+            clocks: Hex(clocks(
+                &self.key,
+                zeros.iter().map(|(name, (_, zero))| (*name, zero.get())),
+            )),
             root: Hex([0; 32]),
         };
         let mut root = RowsRoot::new(&json(&head)?);
@@ -423,6 +430,22 @@ pub(crate) fn pseudonym(
     hasher.update(&patient.get().to_be_bytes());
     // 80 bits: of a million participants two alike are one chance in 2^41, and it is checked.
     format!("p-{}", hex::encode(&hasher.finalize().as_bytes()[..10]))
+}
+
+/// Over what the times of each participant count from, by pseudonym.
+pub(crate) fn clocks<'a>(
+    key: &[u8; 32],
+    zeros: impl ExactSizeIterator<Item = (&'a str, u64)>,
+) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(b"vitals rollup 2026 study clocks v1");
+    hasher.update(&(zeros.len() as u64).to_be_bytes());
+    for (pseudonym, zero) in zeros {
+        hasher.update(&(pseudonym.len() as u64).to_be_bytes());
+        hasher.update(pseudonym.as_bytes());
+        hasher.update(&zero.to_be_bytes());
+    }
+    *hasher.finalize().as_bytes()
 }
 
 fn json<T: Serialize>(line: &T) -> Result<String, StudyError> {

@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use model::{Action, ChainScope, ClaimKind, Party, PatientIndex, Word};
-use statement::batch::{PatientOpening, PublicFile};
+use statement::batch::{PatientOpening, PublicFile, ReleasedFrames};
 use statement::eddsa::{self, SecretKey};
 
 use crate::fault::ExtractError;
+use crate::frames::Given;
 use crate::gaps::Gaps;
 use crate::line::{
-    BatchLine, ClaimLine, EndLine, Head, Line, OperationLine, RecordLine, RefusedLine, parties,
+    BatchLine, ClaimLine, EndLine, FrameLine, Head, Line, OperationLine, RecordLine, RefusedLine,
+    parties,
 };
 use crate::names::Names;
-use crate::proof::{BatchProof, ClaimProof, OperationProof, RecordProof};
+use crate::proof::{BatchProof, ClaimProof, OperationProof, RecordProof, SoundHeader};
 use crate::root::LineRoot;
 use crate::text::Hex;
 
@@ -42,24 +44,61 @@ pub struct RecordWriter {
     lines: Vec<Line>,
     gaps: Gaps,
     named: BTreeSet<Word>,
+    given: Option<Given>,
     last: Option<RecordLine>,
+}
+
+/// How many collections stand in a record with their readings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Opened {
+    /// With every reading.
+    pub whole: u64,
+    /// Of which frames were given and no reading is shown: some are missing, their signal is not
+    /// known, or only a gateway's key opens them.
+    pub closed: u64,
 }
 
 impl RecordWriter {
     /// A record without lines.
     pub fn new(subject: Subject) -> RecordWriter {
         let gaps = Gaps::over(subject.gap_over_ms);
-        RecordWriter { subject, lines: Vec::new(), gaps, named: BTreeSet::new(), last: None }
+        let (lines, named) = (Vec::new(), BTreeSet::new());
+        RecordWriter { subject, lines, gaps, named, given: None, last: None }
+    }
+
+    /// Shows the readings of every collection whose frames are all here, before any batch is added.
+    /// With them the key of the record's digests goes into the file ([`SegmentKey::to_bytes`]).
+    ///
+    /// [`SegmentKey::to_bytes`]: statement::batch::SegmentKey::to_bytes
+    ///
+    /// # Errors
+    /// [`ExtractError::Frames`] of another patient's or deployment's frames.
+    pub fn give(
+        &mut self,
+        frames: Vec<ReleasedFrames>,
+        view_key: &Word,
+    ) -> Result<(), ExtractError> {
+        let Subject { scope, patient, .. } = self.subject;
+        self.given = Some(Given::new(frames, (scope, patient), view_key)?);
+        Ok(())
+    }
+
+    /// What became of the frames that were given.
+    pub fn opened(&self) -> Opened {
+        let of = |given: &Given| Opened { whole: given.opened, closed: given.closed };
+        self.given.as_ref().map(of).unwrap_or_default()
     }
 
     /// Adds a batch that concerns the patient; batches by ascending number. What is given was
-    /// checked: the public file to be the header's, the opening to be that of the file.
+    /// checked: the public file to be the header's, the opening to be that of the file. The
+    /// transaction that settled it is written as far as it is known.
     ///
     /// # Errors
     /// [`ExtractError`] if file and opening are not of each other.
     pub fn add(
         &mut self,
         public: &PublicFile,
+        transaction: Option<[u8; 32]>,
         opening: &PatientOpening,
     ) -> Result<(), ExtractError> {
         let header = &public.header;
@@ -74,6 +113,7 @@ impl RecordWriter {
             operations: opening.operations.len() as u64,
             claims: opening.claims.len() as u64,
             refused: opening.refused.len() as u64,
+            transaction: transaction.map(Hex),
             proof,
         }));
         let mut operations: Vec<_> = opening.operations.iter().collect();
@@ -93,20 +133,36 @@ impl RecordWriter {
             }
             self.lines.push(OperationLine::of(batch, proof, &found, &self.subject.names));
         }
+        self.add_claims(public, &sound, opening)?;
+        let refused = opening.refused.iter().map(|one| RefusedLine::of(batch, one));
+        self.lines.extend(refused.map(Line::Refused));
+        self.last = Some(RecordLine { batch, proof: RecordProof::of(opening) });
+        Ok(())
+    }
+
+    fn add_claims(
+        &mut self,
+        public: &PublicFile,
+        sound: &SoundHeader,
+        opening: &PatientOpening,
+    ) -> Result<(), ExtractError> {
+        let batch = public.header.number.0;
         let mut claims: Vec<_> = opening.claims.iter().collect();
         claims.sort_by_key(|one| one.claim.position);
         for one in claims {
             let proof = ClaimProof::of(public, one)?;
-            let found = proof.check(&sound, scope).map_err(place)?;
+            let found = proof.check(sound, self.subject.scope);
+            let found = found.map_err(|what| ExtractError::Place { batch, what })?;
             self.named.extend(parties(&found));
+            self.lines.push(ClaimLine::of(batch, proof, &found, &self.subject.names));
             if found.claim.kind == ClaimKind::Collect {
                 self.gaps.take(&found.claim);
+                let frames = self.given.as_mut().map(|given| given.open(&found.claim));
+                let frames = frames.unwrap_or_default();
+                let lines = frames.iter().map(|frame| Line::Frame(FrameLine::of(batch, frame)));
+                self.lines.extend(lines);
             }
-            self.lines.push(ClaimLine::of(batch, proof, &found, &self.subject.names));
         }
-        let refused = opening.refused.iter().map(|one| RefusedLine::of(batch, one));
-        self.lines.extend(refused.map(Line::Refused));
-        self.last = Some(RecordLine { batch, proof: RecordProof::of(opening) });
         Ok(())
     }
 
@@ -115,7 +171,7 @@ impl RecordWriter {
     /// # Errors
     /// [`ExtractError::Nothing`] without a batch.
     pub fn finish(self, key: &SecretKey) -> Result<String, ExtractError> {
-        let RecordWriter { subject, lines, gaps, named, last } = self;
+        let RecordWriter { subject, lines, gaps, named, given, last } = self;
         let last = last.ok_or(ExtractError::Nothing)?;
         let mut names = subject.names;
         // A wallet knows whom it dealt with elsewhere; who is given the file need not.
@@ -129,6 +185,7 @@ impl RecordWriter {
             patient: subject.patient.get(),
             batches: subject.batches,
             gap_over_ms: subject.gap_over_ms,
+            segment_key: given.filter(|given| given.opened > 0).map(|given| Hex(given.key())),
             names,
         });
         let mut root = LineRoot::new();

@@ -19,6 +19,10 @@ pub(crate) const DEPTH_MAX: usize = 32;
 /// Names of one object; no type of FHIR R4 has half as many.
 const FIELDS_MAX: usize = 128;
 
+/// A text that was found to be JSON has escapes of this one kind that stand for no letter.
+const HALF_A_PAIR: Fault =
+    Fault::JsonType { expected: "letters of Unicode", found: "half a surrogate pair" };
+
 /// One value of a text.
 #[derive(Clone)]
 pub(crate) struct Element<'a> {
@@ -92,9 +96,11 @@ impl<'a> Element<'a> {
     }
 
     pub(crate) fn object(&self) -> Result<Object<'a>, Issue> {
-        let read = |text| serde_json::from_str::<Fields<'a>>(text).ok();
-        let fields = self.text.starts_with('{').then(|| read(self.text)).flatten();
-        let fields = fields.ok_or_else(|| self.wrong("an object"))?.0;
+        if !self.text.starts_with('{') {
+            return Err(self.wrong("an object"));
+        }
+        let fields = serde_json::from_str::<Fields<'a>>(self.text);
+        let fields = fields.map_err(|_| self.refuse(HALF_A_PAIR))?.0;
         if fields.len() > FIELDS_MAX {
             return Err(self.refuse(Fault::Many { of: "names in an object", max: FIELDS_MAX }));
         }
@@ -124,9 +130,11 @@ impl<'a> Element<'a> {
 
     /// A string of so many bytes at most.
     pub(crate) fn string(&self, bytes_max: usize) -> Result<Cow<'a, str>, Issue> {
-        let read = |text| serde_json::from_str::<Name<'a>>(text).ok();
-        let string = self.text.starts_with('"').then(|| read(self.text)).flatten();
-        let string = string.ok_or_else(|| self.wrong("a string"))?.0;
+        if !self.text.starts_with('"') {
+            return Err(self.wrong("a string"));
+        }
+        let string = serde_json::from_str::<Name<'a>>(self.text);
+        let string = string.map_err(|_| self.refuse(HALF_A_PAIR))?.0;
         if string.len() > bytes_max {
             return Err(self.refuse(Fault::Many { of: "bytes of a text", max: bytes_max }));
         }

@@ -7,7 +7,7 @@
 //! 1. [`Observation`] and [`Bundle`]: what was posted, by its own words.
 //! 2. [`map_observation`]: what becomes of it, by the map that every bridge reads.
 //! 3. [`Issue`]: why something is not taken, and [`operation_outcome`], which says so.
-//! 4. [`Interaction`]: what a request asks for.
+//! 4. [`request`] and [`Interaction`]: a request out of bytes, and what it asks for.
 //! 5. [`capability_statement`]: what is taken at all.
 //!
 //! ```
@@ -31,6 +31,7 @@ mod issue;
 mod mapped;
 mod observation;
 mod outcome;
+pub mod request;
 mod sampled;
 mod unit;
 

@@ -345,7 +345,11 @@ fn read_valued(part: &Element<'_>, object: &Object<'_>) -> Result<Option<Valued>
         _ if KINDS.contains(&name.as_str()) => Value::Other(name.clone()),
         _ => Value::Other("another value".to_owned()),
     };
-    Ok(Some(Valued { expression: at.to_owned(), codings, element: name, value }))
+    let element = match &value {
+        Value::Other(known) if *known != name => "value[x]".to_owned(),
+        _ => name,
+    };
+    Ok(Some(Valued { expression: at.to_owned(), codings, element, value }))
 }
 
 /// A reason without a code, or with one that FHIR does not have, is as unknown.

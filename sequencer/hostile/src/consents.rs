@@ -1,9 +1,13 @@
-//! A FHIR Consent that somebody was sent, and a question of a system about one.
+//! A FHIR Consent that somebody was sent, a question of a system about one, and the file of names
+//! by which both are read.
 
 use std::collections::BTreeSet;
 
 use model::{Millis, Record, RuleSlot, Word};
-use pcf::{Document, Effect, InUtc, Names, Reading, Stated};
+use pcf::{CONSULT_BYTES_MAX, Document, Effect, InUtc, Names, NamesError, Reading, Stated};
+
+/// What of a text is too long to stand in a message by chance.
+const QUOTED_BYTES: usize = 24;
 
 /// What stands in the samples, and what an export asks for.
 const NAMES: &str = r#"
@@ -19,19 +23,41 @@ const NAMES: &str = r#"
 "#;
 
 /// What becomes rules leads back to a document that becomes the same rules; everything else is
-/// refused with at least one element, and can be shown.
+/// refused with at least one element, and can be shown. A question that is one asks about somebody
+/// and something; names that are none say so without one of them.
 ///
 /// # Panics
 /// If it does not, or a reader does.
 pub fn consent(bytes: &[u8]) {
     let names = Names::parse(NAMES).expect("names that can be read");
-    let _ = pcf::consult(bytes, &names);
+    if let Ok(asked) = pcf::consult(bytes, &names) {
+        assert!(bytes.len() <= CONSULT_BYTES_MAX, "no longer than it may be");
+        assert!(!asked.categories.is_empty() && !asked.labels.is_empty(), "about something");
+        let acts = asked.individual.is_none() || asked.organisation.is_some();
+        assert!(acts, "a practitioner or device acts for an organisation");
+    }
+    if let Err(error) = std::str::from_utf8(bytes).map_or(Ok(names.clone()), Names::parse) {
+        assert!(names_nobody(&error, bytes), "names stand in {error:#}");
+    }
     let Ok(reading) = pcf::read(bytes, &names, Some(&InUtc)) else { return };
     assert!(pcf::in_words(bytes).is_ok(), "what is read can be shown");
     match reading.compiled() {
         Err(refused) => assert!(!refused.findings.is_empty(), "a refusal names an element"),
         Ok(read) => leads_back(&read, &names),
     }
+}
+
+/// Whether an error, and whatever caused it, repeats no part of a text that is too long to stand
+/// there by chance.
+fn names_nobody(error: &NamesError, text: &[u8]) -> bool {
+    let mut causes: Vec<&dyn std::error::Error> = vec![error];
+    while let Some(next) = causes.last().and_then(|last| last.source()) {
+        causes.push(next);
+    }
+    let said: String = causes.iter().map(ToString::to_string).collect();
+    let text = String::from_utf8_lossy(text);
+    let repeats = |at| said.get(at..at + QUOTED_BYTES).is_some_and(|part| text.contains(part));
+    !(0..said.len()).any(repeats)
 }
 
 fn leads_back(read: &Reading, names: &Names) {

@@ -1,7 +1,7 @@
 //! What comes to the edges: tokens that systems show, and files that patients hand on.
 
-use accounting::{Entry, Export};
-use model::Millis;
+use accounting::{Asker, Entry, Export, Page, Search};
+use model::{ChainScope, Millis};
 use tokens::{Expected, Keys, Verifier};
 
 const JWKS: &[u8] = include_bytes!("../../tokens/tests/tokens/vectors/jwks.json");
@@ -31,10 +31,12 @@ pub fn bearer_token(bytes: &[u8]) {
     }
 }
 
-/// A file that a log was written to, and the settled claim that the bytes may be instead.
+/// A file that a log was written to, the settled claim that the bytes may be instead, and the
+/// search for events that they may be.
 ///
 /// # Panics
-/// If one that is read has other bytes than it would be written with.
+/// If one that is read has other bytes than it would be written with, or if the link of a search's
+/// page is another search.
 pub fn export(bytes: &[u8]) {
     if let Ok(export) = Export::read(bytes) {
         assert_eq!(export.to_text().as_bytes(), bytes, "one file, one text");
@@ -42,4 +44,38 @@ pub fn export(bytes: &[u8]) {
     if let Ok(entry) = Entry::from_bytes(bytes) {
         assert_eq!(entry.to_bytes(), bytes, "one claim, one encoding");
     }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        search(text);
+    }
+}
+
+fn search(query: &str) {
+    let Ok(search) = Search::parse(&parameters(query)) else { return };
+    assert_eq!(search.allow(&Asker::Patient(search.patient)), Ok(()), "the own record");
+    assert!((1..=200).contains(&search.count), "a page within its limit");
+    let scope = ChainScope { chain_id: 31_337, contract: [9; 20] };
+    let page = Page { entries: Vec::new(), next: None, base: "https://node.example.org", scope };
+    let bundle = search.bundle(&page);
+    let link = bundle["link"][0]["url"].as_str().expect("a link to itself");
+    let (_, query) = link.split_once('?').expect("with its parameters");
+    assert!(query.bytes().all(|byte| byte.is_ascii_graphic()), "an address: {query}");
+    assert!(Search::parse(&parameters(query)).is_ok_and(|again| again == search), "{query}");
+}
+
+/// Names and values of a query, decoded.
+fn parameters(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}
+
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => bytes.extend([&[byte][..], &part.as_bytes()[2..]].concat()),
+            None => bytes.extend([b"%", part.as_bytes()].concat()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -19,6 +19,8 @@ mod journal;
 mod kept;
 mod messages;
 mod parties;
+mod posted;
+mod published;
 mod recorded;
 mod server;
 mod source;
@@ -35,6 +37,8 @@ pub use messages::{
     access_request, client_messages, entry, frame, frame_block, receipt, registry_change,
     server_messages,
 };
+pub use posted::{http_requests, posted_fhir};
+pub use published::published;
 pub use recorded::recording;
 pub use server::server_session;
 pub use stub::journal_stub;
@@ -68,14 +72,17 @@ targets! {
     frame
     frame_block
     hl7_messages
+    http_requests
     journal_damage
     journal_file
     journal_folder
     journal_stub
     opening
     operation
+    posted_fhir
     private_file
     public_file
+    published
     receipt
     recording
     registry_change

@@ -2,12 +2,11 @@
 // the worker read. Whoever is given the file can so hash all of it but the data.
 
 import { fetchBytes } from "./fetch.js";
+import { offer } from "./offer.js";
 
 const TEMPLATE_BYTES_MAX = 4 * 1024 * 1024;
 /** Of the page that belongs to this one, by tools/saved.mjs: an old one may be cached. */
 const TEMPLATE_SHA256 = "a9f6fd29513b457907decacbdefcaecf253b2d961709b4b6f38f531bd9964b07";
-/** How long the browser has to take the file from here. */
-const OFFERED_MS = 60_000;
 
 /**
  * Has the batch of a row read for it, and hands the file to the browser. Gives its name and length,
@@ -29,13 +28,4 @@ export async function saveFile({ asker, tell, signal }, { number, hash }) {
 async function sha256(bytes) {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function offer(blob, name) {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  Object.assign(link, { href: url, download: name });
-  link.click();
-  // What it holds would stay until the page is left.
-  setTimeout(() => URL.revokeObjectURL(url), OFFERED_MS);
 }

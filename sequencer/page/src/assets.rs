@@ -108,6 +108,7 @@ const SHARED: &[Asset] = files![
     "/dom.js": JS,
     "/fetch.js": JS,
     "/icon.svg": SVG,
+    "/offer.js": JS,
     "/statement/escape.js": JS,
     "/style.css": CSS,
     "/theme.js": JS,

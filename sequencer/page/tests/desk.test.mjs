@@ -91,6 +91,14 @@ test("an answer is read as far as it is known, and what is no desk's is refused"
   assert.equal(desk.now.readings_per_second, 50);
   assert.deepEqual([desk.health.isReady, desk.health.stages.length], [true, 3]);
   assert.deepEqual(desk.rejects.map(({ code }) => code), [12, 7], "most often first");
+  assert.deepEqual(
+    desk.recentRejects.map((one) => [one.code, one.gateway, text.whoRejected(one)]),
+    [
+      [12, "gateway-001", "gateway-001"],
+      [6, undefined, "a wallet"],
+      [7, "gateway-001", "gateway-001"],
+    ],
+  );
   const { tuned, paused, draining, access } = desk;
   assert.deepEqual([tuned, paused, draining, access], [[], undefined, undefined, undefined]);
   // A node of another release tells more or less.
@@ -133,6 +141,7 @@ test("words of the node are shown as words, and no more of them than fit", () =>
     ...deskAnswer({ points: 1 }),
     health,
     rejects: [{ code: 1, meaning: "\t", count: -5, per_second: "2" }, { code: "x" }, null],
+    recent_rejects: [{ code: 3, at_unix_ms: "1", count: 0.5, peer: "\x1b", gateway: 7 }, {}, 7],
     tuned: [{ key: "a.b", configured: null, tuned: "\r" }, { key: 7 }, 7],
     paused: { since_unix_ms: "now", who: { as: "\x07", reason: "\u2029" } },
   });
@@ -145,6 +154,9 @@ test("words of the node are shown as words, and no more of them than fit", () =>
     { code: "\\n", detail: '{"a":"\\u{2028}"}', remedy: "" },
   ]);
   assert.deepEqual(desk.rejects, [{ code: 1, meaning: "\\t", count: 0, perSecond: 0 }]);
+  const [rejected, ...others] = desk.recentRejects;
+  assert.deepEqual([rejected.atMs, rejected.count, rejected.gateway], [undefined, 1, undefined]);
+  assert.deepEqual([text.whoRejected(rejected), others], ["\\u{1b}", []]);
   assert.deepEqual(
     desk.tuned.map(({ key, configured, tuned }) => [key, configured, tuned]),
     [["a.b", "none", '"\\r"']],
@@ -264,6 +276,14 @@ test("what is ordered is said with who and why, as far as that is known", () => 
   for (const what of ["paused", "draining"]) {
     assert.match(text.ordered(what, since).words, /by anna: gas is dear\.$/);
   }
+});
+
+test("a minute of rejects is told from its first to its last, and one of them by its time", () => {
+  const at = { atMs: 1_800_000_000_000 };
+  assert.match(text.whenRejected({ ...at, untilMs: at.atMs + 42_000 }), /^.+ to .+$/);
+  assert.doesNotMatch(text.whenRejected({ ...at, untilMs: at.atMs + 999 }), / to /);
+  assert.doesNotMatch(text.whenRejected(at), / to /);
+  assert.equal(text.whenRejected({}), "");
 });
 
 test("why nothing is shown is said, and no word of it claims to have checked anything", () => {

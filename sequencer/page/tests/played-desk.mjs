@@ -101,6 +101,21 @@ export const HEALTH = {
   stages: STAGES,
 };
 
+/** What somebody was told: a gateway, but for a signature, which a wallet gives. */
+function rejected({ at, last, count, code, meaning }) {
+  const atMs = BEGUN_MS + at * 60_000;
+  const isGateway = code !== 6;
+  return {
+    at_unix_ms: atMs,
+    until_unix_ms: atMs + last,
+    count,
+    code,
+    meaning,
+    peer: isGateway ? "gateway" : "wallet",
+    gateway: isGateway ? "gateway-001" : null,
+  };
+}
+
 /** `GET /desk` with so many points from that number on. */
 export function deskAnswer({ from = 0, points }) {
   const taken = Array.from({ length: points }, (_, at) => pointAt(from + at));
@@ -117,6 +132,11 @@ export function deskAnswer({ from = 0, points }) {
     rejects: [
       { code: 7, meaning: "a sequence number was skipped", count: 3, per_second: 0 },
       { code: 12, meaning: "a limit is reached", count: 41, per_second: 0.6 },
+    ],
+    recent_rejects: [
+      rejected({ at: 30, last: 42_000, count: 41, code: 12, meaning: "a limit is reached" }),
+      rejected({ at: 12, last: 0, count: 1, code: 6, meaning: "a signature does not verify" }),
+      rejected({ at: 9, last: 0, count: 3, code: 7, meaning: "a sequence number was skipped" }),
     ],
   };
 }

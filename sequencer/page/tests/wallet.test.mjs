@@ -232,6 +232,67 @@ test("each fault that the wallet has a word for has a sentence here, and no othe
   assert.equal(text.faultOf({ kind: "other" }).title, text.faultOf({ kind: "failed" }).title);
 });
 
+test("whoever signs a name that the registry does not know says so on the button", () => {
+  assert.equal(text.signWords([]), "Sign and send");
+  assert.equal(
+    text.signWords(["practitioner dr-0o1", "device m\u202e"]),
+    "Sign although the registry does not know practitioner dr-0o1 and device m\\u{202e}",
+  );
+});
+
+const QUESTION = {
+  batch: 1,
+  time: "2026-05-01T08:30:00.000Z",
+  kind: "query",
+  organisation: "st-anne",
+  who: "practitioner dr-001",
+  of: "organisation ward-3",
+  act: "access",
+  categories: ["ecg"],
+  purpose: "treatment",
+  permitted: false,
+  why: "the rule has ended",
+  rule: "C2.6",
+  count: 3,
+};
+
+test("a question says who asked about whom and what they were told, the newest first", () => {
+  const yes = { ...QUESTION, permitted: true, why: null, rule: null, count: 1 };
+  const { asked } = text.groups({ ...LOG, asked: [QUESTION, yes] });
+  assert.deepEqual(asked, [yes, QUESTION]);
+  assert.deepEqual(text.askedOf(QUESTION), {
+    who: "organisation st-anne",
+    about: "practitioner dr-001 of organisation ward-3",
+    act: "may read ECG for treatment, and 2 more questions that are not listed",
+    told: "No: the rule has ended (C2.6)",
+  });
+  assert.equal(text.askedOf(yes).told, "Yes");
+  // A wallet of before knows no questions.
+  assert.deepEqual(text.groups(LOG).asked, []);
+});
+
+const HELD = {
+  state: "held",
+  since: "2026-05-01T06:00:00.000Z",
+  reason: "a claim is pending",
+  told_at: "2026-05-01T06:30:00.000Z",
+};
+
+test("an erasure says what stays, and a hold its reason and whose word it is", () => {
+  const of = (compared) => text.erasuresOf({ compared: { ...LOG.compared, ...compared } }, NOW);
+  assert.deepEqual(of({}), []);
+  const done = { time: "2026-05-01T06:00:00.000Z", own: true };
+  const [own, other] = of({ erased: [done, { ...done, own: false }] });
+  assert.equal(own.kind, "good");
+  assert.ok(own.lines[0].startsWith("What stays:"), own.lines[0]);
+  assert.ok(other.kind === "bad" && other.title.includes("NOT at your request"), other.title);
+  const [held, waits] = of({ erasure_asked: [HELD, { ...HELD, state: "waiting" }] });
+  assert.ok(held.title.startsWith("A legal hold keeps your readings"), held.title);
+  assert.equal(held.lines[0], 'The reason given: "a claim is pending"');
+  assert.ok(held.lines[1].includes("the operator's word"), held.lines[1]);
+  assert.ok(!JSON.stringify(waits).includes("hold"), waits.title);
+});
+
 test("words of strangers are written out wherever they stand", () => {
   const shown = JSON.stringify([
     says({ who: HOSTILE, source: HOSTILE }),
@@ -243,6 +304,9 @@ test("words of strangers are written out wherever they stand", () => {
     text.outcomeOf({ text: HOSTILE }),
     text.verdictOf({ ...LOG, verdict: [HOSTILE] }),
     text.finishedOf({ found: "applied", effective: HOSTILE, position: 1, not_kept: HOSTILE }, NOW),
+    text.askedOf({ ...QUESTION, organisation: HOSTILE, who: HOSTILE, of: HOSTILE, why: HOSTILE }),
+    text.askedOf({ ...QUESTION, act: HOSTILE, purpose: HOSTILE, rule: HOSTILE }),
+    text.erasuresOf({ compared: { erasure_asked: [{ ...HELD, reason: HOSTILE }] } }, NOW),
     text.word(HOSTILE),
     text.moment(HOSTILE, NOW),
   ]);

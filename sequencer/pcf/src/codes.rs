@@ -3,8 +3,8 @@
 
 use model::{Category, ClaimKind, Label, Purpose};
 
-/// Purposes of use.
-pub(crate) const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+/// The system of purposes of use.
+pub const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 /// Labels of confidentiality.
 pub(crate) const CONFIDENTIALITY: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
 /// Labels of sensitivity.
@@ -31,11 +31,11 @@ pub const CATEGORIES_EXTENSION: &str = "urn:vitals-rollup:consent:category";
 pub const KINDS_EXTENSION: &str = "urn:vitals-rollup:consent:kind";
 
 /// The purpose that breaks the glass. Here that is a kind of claim, counted in public, and no
-/// purpose: see [`crate::provision`] for what becomes of it.
-pub(crate) const BREAK_THE_GLASS: &str = "BTG";
+/// purpose: of a provision that permits it becomes a policy, of one that denies it a deny.
+pub const BREAK_THE_GLASS: &str = "BTG";
 
 /// The code of each purpose in [`ACT_REASON`].
-pub(crate) const fn purpose_code(purpose: Purpose) -> &'static str {
+pub const fn purpose_code(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Treatment => "TREAT",
         Purpose::EmergencyTreatment => "ETREAT",
@@ -48,7 +48,7 @@ pub(crate) const fn purpose_code(purpose: Purpose) -> &'static str {
 }
 
 /// The code of each label, and its system.
-pub(crate) const fn label_code(label: Label) -> Code {
+pub const fn label_code(label: Label) -> Code {
     let (system, code) = match label {
         Label::Normal => (CONFIDENTIALITY, "N"),
         Label::Restricted => (CONFIDENTIALITY, "R"),
@@ -62,9 +62,11 @@ pub(crate) const fn label_code(label: Label) -> Code {
 
 /// A code in its system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Code {
-    pub(crate) system: &'static str,
-    pub(crate) code: &'static str,
+pub struct Code {
+    /// The system.
+    pub system: &'static str,
+    /// The code in it.
+    pub code: &'static str,
 }
 
 /// The purpose of a code, of those that stand for one purpose and nothing else.

@@ -168,7 +168,7 @@ fn actors(context: &Element<'_>, names: &Names, findings: &mut Findings) -> Acto
             PartyKind::Practitioner | PartyKind::Device => &mut actors.individual,
             PartyKind::Organisation => &mut actors.organisation,
             // No request is answered for one, so a yes would promise what nobody gives.
-            PartyKind::CareTeam => {
+            PartyKind::CareTeam | PartyKind::Unnamed => {
                 findings.add(&one.path, Reason::ActorType);
                 continue;
             }

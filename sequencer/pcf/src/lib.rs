@@ -34,7 +34,10 @@
 //! ```
 #![doc = include_str!("../README.md")]
 
-pub use codes::{CATEGORIES_EXTENSION, KINDS_EXTENSION, PATIENT_SYSTEM};
+pub use codes::{
+    ACT_REASON, BREAK_THE_GLASS, CATEGORIES_EXTENSION, Code, KINDS_EXTENSION, PATIENT_SYSTEM,
+    label_code, purpose_code,
+};
 pub use consult::{CONSULT_BYTES_MAX, Consult, ConsultError, card, consult};
 pub use element::NotJson;
 pub use finding::{Finding, Reason, Weight};

@@ -51,9 +51,15 @@ pub enum NamesError {
         /// The size found.
         found: usize,
     },
-    /// No TOML of this form.
-    #[error("expected TOML with [patients], [actors], [purposes], [labels] and [document]")]
-    Form(#[source] Box<toml::de::Error>),
+    /// No TOML of this form. Without the parser's words: they show the line, and whom it names.
+    #[error(
+        "line {line}: expected TOML with [patients], [actors], [purposes], [labels] and \
+         [document], found something else"
+    )]
+    Form {
+        /// Which line, from 1.
+        line: usize,
+    },
     /// A value that names nothing.
     #[error("expected {expected} in [{table}], found something else")]
     Value {
@@ -82,7 +88,10 @@ impl Names {
         if text.len() > NAMES_BYTES_MAX {
             return Err(NamesError::Size { found: text.len() });
         }
-        let file: File = toml::from_str(text).map_err(|error| NamesError::Form(error.into()))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            NamesError::Form { line: before.split('\n').count() }
+        })?;
         let actors = file.actors.into_iter();
         let actors = actors.map(|(reference, name)| Some((reference, Party::parse(&name)?)));
         let purposes = file.purposes.into_iter();
@@ -102,6 +111,22 @@ impl Names {
         check_once(names.purposes.values(), "purpose")?;
         check_once(names.labels.values(), "label")?;
         Ok(names)
+    }
+
+    /// Names for a document of one patient: what it calls them and everybody whom its rules name,
+    /// each as a reference or as `system|value`, and the organisation and policy that PCF asks for.
+    pub fn of_document(
+        patient: (u32, String),
+        actors: impl IntoIterator<Item = (String, Party)>,
+        [organization, policy]: [String; 2],
+    ) -> Names {
+        Names {
+            patients: BTreeMap::from([(patient.1, patient.0)]),
+            actors: actors.into_iter().collect(),
+            organization: Some(organization),
+            policy: Some(policy),
+            ..Names::default()
+        }
     }
 
     /// What an export calls a party: the reference of the names, if it has one.
@@ -159,4 +184,23 @@ struct File {
 struct DocumentTable {
     organization: Option<String>,
     policy: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_none_is_numbered_and_not_shown() {
+        for (text, line) in [
+            ("[patients]\n\"Patient/anna\" = \"seven\"\n", 2),
+            ("[patients]\n\n\"Patient/anna\" =\n", 3),
+            ("anna = 7\n", 1),
+        ] {
+            let error = Names::parse(text).expect_err(text);
+            assert!(matches!(error, NamesError::Form { line: found } if found == line), "{error}");
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("anna") && !shown.contains("seven"), "{shown}");
+        }
+    }
 }

@@ -52,9 +52,12 @@ pub(crate) enum PartyKind {
     Practitioner,
     CareTeam,
     Device,
+    /// Somebody whose name nobody knows: the word of rules and claims stands for it.
+    Unnamed,
 }
 
 impl PartyKind {
+    /// Every kind that has names.
     pub(crate) const ALL: [PartyKind; 4] =
         [PartyKind::Organisation, PartyKind::Practitioner, PartyKind::CareTeam, PartyKind::Device];
 
@@ -65,17 +68,19 @@ impl PartyKind {
             PartyKind::Practitioner => "practitioner",
             PartyKind::CareTeam => "care-team",
             PartyKind::Device => "device",
+            PartyKind::Unnamed => "word",
         }
     }
 
-    /// The type of resource that an export says.
-    pub(crate) const fn resource(self) -> &'static str {
-        match self {
+    /// The type of resource that an export says; none of what nobody can name.
+    pub(crate) const fn resource(self) -> Option<&'static str> {
+        Some(match self {
             PartyKind::Organisation => "Organization",
             PartyKind::Practitioner => "Practitioner",
             PartyKind::CareTeam => "CareTeam",
             PartyKind::Device => "Device",
-        }
+            PartyKind::Unnamed => return None,
+        })
     }
 
     /// What a type of resource names, if a rule can name it. A `PractitionerRole` is none: it is
@@ -83,7 +88,7 @@ impl PartyKind {
     pub(crate) fn of_resource(resource: &str) -> Option<PartyKind> {
         match resource {
             "Group" => Some(PartyKind::CareTeam),
-            _ => PartyKind::ALL.into_iter().find(|kind| kind.resource() == resource),
+            _ => PartyKind::ALL.into_iter().find(|kind| kind.resource() == Some(resource)),
         }
     }
 
@@ -101,12 +106,19 @@ impl Party {
         Party::new(kind, name)
     }
 
+    /// Somebody whose name whoever exports does not know. What is written of it says the word, and
+    /// no import reads it back: nobody is named.
+    pub fn unnamed(word: Word) -> Party {
+        Party { kind: PartyKind::Unnamed, name: word.to_hex() }
+    }
+
     pub(crate) fn new(kind: PartyKind, name: &str) -> Option<Party> {
         let is_name = match kind {
             // A care team's name has the same form as an organisation's.
             PartyKind::Organisation | PartyKind::CareTeam => OrganisationId::new(name).is_ok(),
             PartyKind::Practitioner => PractitionerId::new(name).is_ok(),
             PartyKind::Device => DeviceId::new(name).is_ok(),
+            PartyKind::Unnamed => Word::from_hex(name).is_ok(),
         };
         is_name.then(|| Party { kind, name: name.to_owned() })
     }
@@ -126,6 +138,8 @@ impl Party {
             PartyKind::Practitioner => ActorKind::Practitioner,
             PartyKind::CareTeam => ActorKind::CareTeam,
             PartyKind::Device => ActorKind::Device,
+            // Written from a word, so it is one.
+            PartyKind::Unnamed => return Word::from_hex(&self.name).unwrap_or(Word::NOBODY),
         };
         scope::actor(kind, &self.name)
     }

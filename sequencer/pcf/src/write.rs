@@ -257,14 +257,17 @@ fn reference(party: &Party, names: &Names) -> Value {
     let kind = party.kind();
     match names.reference(party).map(|known| known.rsplit_once('|').ok_or(known)) {
         Some(Err(literal)) => json!({"reference": literal}),
-        Some(Ok((system, value))) => {
-            json!({"type": kind.resource(), "identifier": {"system": system, "value": value}})
-        }
-        None => json!({
-            "type": kind.resource(),
-            "identifier": {"system": kind.system(), "value": party.name()},
-        }),
+        Some(Ok((system, value))) => identified(kind.resource(), system, value),
+        None => identified(kind.resource(), &kind.system(), party.name()),
     }
+}
+
+fn identified(resource: Option<&str>, system: &str, value: &str) -> Value {
+    let mut reference = json!({"identifier": {"system": system, "value": value}});
+    if let Some(resource) = resource {
+        reference["type"] = resource.into();
+    }
+    reference
 }
 
 fn consent(

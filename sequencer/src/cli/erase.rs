@@ -23,9 +23,10 @@ pub(crate) struct EraseArgs {
     /// The patient's index.
     #[arg(long, value_name = "INDEX", value_parser = patient)]
     patient: PatientIndex,
-    /// The request that the patient signed (`vitals consent erase --out FILE`).
+    /// The request that the patient signed (`vitals consent erase --out FILE`); without it, the one
+    /// that they handed in over HTTP, as `sequencer hold list` shows.
     #[arg(long, value_name = "FILE")]
-    request: PathBuf,
+    request: Option<PathBuf>,
     /// Where the receipt of the tombstone goes, for the patient: a file that must not exist yet.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
@@ -37,7 +38,7 @@ pub(crate) enum HoldCommand {
     Set(HoldArgs),
     /// Ends a legal hold, for the reason that is given.
     Clear(HoldArgs),
-    /// Every legal hold: on whom, since when, by whom and why.
+    /// Every legal hold: on whom, since when, by whom and why; and who asks to be erased.
     List(Asked),
 }
 
@@ -69,11 +70,8 @@ pub(crate) fn erase(args: EraseArgs) -> Outcome {
     if let Some(path) = receipt.as_ref().filter(|path| path.exists()) {
         return Err(usage(anyhow!("expected no file {}, found one", path.display())));
     }
-    let what = || format!("reading {}", request.display());
-    let bytes = files::read(&request, SignedErasure::BYTES as u64, Audience::Public);
-    let bytes = bytes.with_context(what).map_err(usage)?;
-    SignedErasure::from_bytes(&bytes).with_context(what).map_err(usage)?;
-    let erase = Order::Erase { patient: patient.get(), request: hex::encode(bytes) };
+    let request = request.as_deref().map(read_request).transpose().map_err(usage)?;
+    let erase = Order::Erase { patient: patient.get(), request: request.map(hex::encode) };
     let answer = order(&asked, erase, signed)?;
     warn(&answer);
     let kept = receipt.map(|path| keep(&path, &answer));
@@ -86,6 +84,14 @@ pub(crate) fn erase(args: EraseArgs) -> Outcome {
     );
     asked.print(&text, &answer);
     kept.unwrap_or(Ok(()))
+}
+
+fn read_request(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let what = || format!("reading {}", path.display());
+    let bytes = files::read(path, SignedErasure::BYTES as u64, Audience::Public);
+    let bytes = bytes.with_context(what)?;
+    SignedErasure::from_bytes(&bytes).with_context(what)?;
+    Ok(bytes)
 }
 
 /// When nobody reads any more what was erased, as far as the node knows.
@@ -146,6 +152,15 @@ fn list(asked: &Asked) -> Outcome {
     if lines.is_empty() {
         lines.push("no legal hold is set".to_owned());
     }
+    let requests = answer["requests"].as_array().map_or(&[][..], Vec::as_slice);
+    let asks = |one: &Value| {
+        let at = |field| time(one, field).unwrap_or_default();
+        let held = if one["held"] == true { ", and is held" } else { "" };
+        let (asked, until) = (at("requested_at_ms"), at("valid_until_ms"));
+        let patient = &one["patient"];
+        format!("patient {patient}: asked at {asked} to be erased, good until {until}{held}")
+    };
+    lines.extend(requests.iter().map(asks));
     lines.push(format!("patients erased: {}", answer["patients_erased"]));
     asked.print(&lines.join("\n"), &answer);
     Ok(())

@@ -90,8 +90,9 @@ enum Command {
     /// `sequencer run --dev`.
     ///
     /// SIGTERM and SIGINT stop it in order: what is admitted is made durable, what is closed is
-    /// proven; a second one ends it at once. SIGHUP reads the configuration and the server's
-    /// certificate again and never ends it: docs/configuration.md says which values are live.
+    /// proven; a second one ends it at once. SIGHUP reads the configuration, the server's
+    /// certificate and the keys of the token issuer again and never ends it: docs/configuration.md
+    /// says which values are live.
     Run(node::RunArgs),
     /// Asks a running node how it stands, for operators: `sequencer status`, then `sequencer
     /// identity list`.

@@ -189,7 +189,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let keys =
         setup::prover_keys(&layout, &config, |shape| say(&format!("proving key {shape} ...")));
     let keys = Arc::new(keys.map_err(failed)?);
-    let again = Again { config: Some(args.config), rpc: args.rpc, log };
+    let again = Again { config: Some(args.config), rpc: args.rpc };
     let manager = ServiceManager::of_environment();
     let work = async {
         let clock: Arc<dyn Clock> = Arc::new(MachineClock);
@@ -197,7 +197,9 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
         let provided = Provided { chain, keys, clock, space: None };
         let listening = Node::listen(&folder, &config, provided).await.map_err(failed)?;
         let started = manager.told_of(listening.follow_start(), listening.start()).await;
-        run_until_stopped(started.map_err(failed)?, &again, &mut signals, &manager).await
+        let node = started.map_err(failed)?;
+        node.log_by(Arc::new(log));
+        run_until_stopped(node, &again, &mut signals, &manager).await
     };
     runtime.block_on(manager.alive_during(work))
 }
@@ -208,10 +210,11 @@ fn dev(log: LogLevel, size: DevSize) -> Outcome {
     let dir = std::env::temp_dir().join(format!("vitals-dev-{}", std::process::id()));
     let runtime = runtime()?;
     let mut signals = Signals::listen(&runtime)?;
-    let again = Again { config: None, rpc: None, log };
+    let again = Again { config: None, rpc: None };
     let manager = ServiceManager::of_environment();
     let work = async {
         let node = sequencer::demo::dev(&dir, size).await.map_err(failed)?;
+        node.log_by(Arc::new(log));
         run_until_stopped(node, &again, &mut signals, &manager).await
     };
     runtime.block_on(manager.alive_during(work))
@@ -233,7 +236,6 @@ async fn run_until_stopped(
         println!("desk   http://{page}/desk.html shows how it stands, with `web.token_file`");
     }
     println!("deployment {}: clients and auditors compare it (--fingerprint)", at.fingerprint);
-    node.log_by(Arc::new(again.log.clone()));
     manager.tell(Notice::Ready).await;
     let outcome = loop {
         let wish = tokio::select! {

@@ -136,7 +136,11 @@ pub(crate) fn resume(OrderArgs { signed, asked }: OrderArgs) -> Outcome {
     let lines = ended.map(|Ended { pause, drain }| {
         let pause = pause.map(|since| {
             let since = since.words();
-            format!("the pause {since}, is over: {batches_to_settle} batches are settled now")
+            let then = match batches_to_settle {
+                0 => "nothing waited for the chain".to_owned(),
+                waited => format!("{waited} batches that waited go to the chain now"),
+            };
+            format!("the pause {since}, is over: {then}")
         });
         let drain = drain
             .map(|since| format!("the drain {}, is over: the node takes in again", since.words()));

@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::given::{check_memory, rpc};
-use super::log::LogLevel;
 use super::outcome::{Outcome, failed, usage};
 
 /// What somebody asks of a running node.
@@ -76,7 +75,6 @@ pub(super) struct Again {
     pub(super) config: Option<PathBuf>,
     /// What the command line says instead of `chain.rpc`.
     pub(super) rpc: Option<String>,
-    pub(super) log: LogLevel,
 }
 
 impl Again {
@@ -111,6 +109,7 @@ impl Again {
                 "an operator set another value, which holds until `sequencer tune reset`"
             );
         }
-        self.log.set(&node.log_level())
+        node.apply_log_level();
+        Ok(())
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use model::{escape_lines, with_causes};
+use model::{Millis, calendar, escape_lines, with_causes};
 use sequencer::doors::admin::{AdminError, ask_within};
 use sequencer::folder::layout::Layout;
 use sequencer::folder::validity;
 use sequencer::forecast::{Compared, PlanErrors};
 use sequencer::node::desk::{Figures, RejectCount};
 use sequencer::node::orders::InForce;
+use sequencer::node::recent_rejects::RecentReject;
 use sequencer::node::status::{Batches, Certificates, NodeStatus, StageStatus};
 use serde_json::{Value, json};
 
@@ -42,8 +43,7 @@ pub(crate) struct StatusArgs {
 pub(crate) fn status(args: &StatusArgs) -> Outcome {
     let (asked, layout) = (&args.asked, Layout::new(&args.asked.node.dir));
     if !layout.endpoints().try_exists().map_err(failed)? {
-        let (folder, path) = (asked.node.dir.display(), layout.endpoints());
-        return Err(unavailable(anyhow!("no node runs in {folder} (no {})", path.display())));
+        return Err(unavailable(anyhow!(gone(&layout))));
     }
     args.expected.check(&layout)?;
     let runtime = runtime()?;
@@ -198,12 +198,20 @@ fn text(status: &NodeStatus) -> String {
         format!("clock        {} ms ahead of the boot-time clock", status.clock_ahead_ms),
     ]
     .into_iter()
+    .chain(erasures(status))
     .chain(in_force(status))
     .chain(status.plan.as_ref().map(plan))
     .chain(figures(status.figures.as_ref()))
-    .chain([rejected(&status.rejects)])
+    .chain([rejected(&status.rejects, status.recent_rejects.first())])
     .collect::<Vec<_>>()
     .join("\n")
+}
+
+/// Who waits for the operator to erase their readings: a line where somebody does.
+fn erasures(status: &NodeStatus) -> Option<String> {
+    let asked = status.erasure_requests;
+    let line = || format!("erasure      {asked} patients ask to be erased (`sequencer hold list`)");
+    (asked > 0).then(line)
 }
 
 /// What operators ordered: lines where there is something.
@@ -269,8 +277,9 @@ fn figures(figures: Option<&Figures>) -> [String; 6] {
     ]
 }
 
-/// What was rejected, by reason, most often first: the first ones on a line.
-fn rejected(rejects: &[RejectCount]) -> String {
+/// What was rejected, by reason, most often first: the first ones on a line, and whoever was told
+/// last.
+fn rejected(rejects: &[RejectCount], last: Option<&RecentReject>) -> String {
     let mut rejects: Vec<_> = rejects.iter().collect();
     rejects.sort_by_key(|one| std::cmp::Reverse(one.count));
     let one = |one: &&RejectCount| {
@@ -282,6 +291,12 @@ fn rejected(rejects: &[RejectCount]) -> String {
         0 => {}
         more => words.push(format!("and of {more} codes more")),
     }
+    // It is known at once, and counted with the next point.
+    words.extend(last.map(|RecentReject { until_unix_ms, code, peer, gateway, .. }| {
+        let at = calendar::Utc(Millis::from_unix_ms(*until_unix_ms));
+        let whom = gateway.as_ref().map_or(peer.clone(), |name| format!("{peer} {name}"));
+        format!("last code {code} to {whom}, {at}")
+    }));
     let words = if words.is_empty() { "nothing in this run".to_owned() } else { words.join("; ") };
     format!("rejected     {words}")
 }
@@ -371,12 +386,29 @@ mod tests {
 
     #[test]
     fn rejects_are_a_line_with_what_came_most_often_first() {
-        assert_eq!(rejected(&[]), "rejected     nothing in this run");
+        assert_eq!(rejected(&[], None), "rejected     nothing in this run");
         let of = |code, count| {
             let meaning = format!("m{code}");
             RejectCount { code, meaning, count, per_second: 0.25 }
         };
-        let said = rejected(&[of(3, 1), of(7, 9), of(11, 2), of(12, 40)]);
+        let last = |peer: &str, gateway: Option<&str>| RecentReject {
+            at_unix_ms: 1_800_000_000_000,
+            until_unix_ms: 1_800_000_007_000,
+            count: 3,
+            code: 7,
+            meaning: "m7".to_owned(),
+            peer: peer.to_owned(),
+            gateway: gateway.map(str::to_owned),
+        };
+        assert_eq!(
+            rejected(&[], Some(&last("gateway", Some("gw-1")))),
+            "rejected     last code 7 to gateway gw-1, 2027-01-15T08:00:07.000Z"
+        );
+        assert!(
+            rejected(&[of(7, 1)], Some(&last("wallet", None)))
+                .ends_with("to wallet, 2027-01-15T08:00:07.000Z")
+        );
+        let said = rejected(&[of(3, 1), of(7, 9), of(11, 2), of(12, 40)], None);
         let expected = "rejected     40 of code 12 (m12), 0.2/s; 9 of code 7 (m7), 0.2/s; 2 of code \
                         11 (m11), 0.2/s; and of 1 codes more";
         assert_eq!(said, expected);

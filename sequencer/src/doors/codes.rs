@@ -20,13 +20,17 @@ pub struct Unserved {
 impl Unserved {
     /// After how many seconds it is worth asking again; none where nobody can say.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
-        [FILES_BUSY, ARCHIVE_BUSY, ARCHIVE_UNAVAILABLE, AUDIT_BUSY].contains(self).then_some(10)
+        let later =
+            [FILES_BUSY, ARCHIVE_BUSY, ARCHIVE_UNAVAILABLE, AUDIT_BUSY, NOTICES_UNAVAILABLE];
+        later.contains(self).then_some(10)
     }
 }
 
 const FILES: &[&str] = &["/batches/{n}", "/batches/{n}/private"];
 const FROM_STORE: &[&str] = &["/batches", "/batches/{n}", "/batches/{n}/private"];
 const AUDIT: &[&str] = &["/fhir/AuditEvent"];
+const SUBSCRIPTIONS: &[&str] = &["/fhir/Subscription", "/fhir/Subscription/{id}"];
+const TOKENS: &[&str] = &["/fhir/AuditEvent", "/fhir/Subscription", "/fhir/Subscription/{id}"];
 const ANY: &[&str] = &["any"];
 
 pub(crate) const NUMBER_MALFORMED: Unserved = Unserved {
@@ -83,11 +87,11 @@ pub(crate) const AUDIT_SEARCH: Unserved = Unserved {
 };
 
 pub(crate) const AUDIT_TOKEN: Unserved = Unserved {
-    requests: AUDIT,
+    requests: TOKENS,
     status: 401,
     code: "token-refused",
     meaning: "The request has no bearer token, or one that is not taken; the diagnostics name why.",
-    what_to_do: "Ask the issuer of `[fhir]` for a token for this base, and send it as `Authorization: Bearer`.",
+    what_to_do: "Ask the issuer of `[tokens]` for a token for its audience, and send it as `Authorization: Bearer`.",
 };
 
 pub(crate) const AUDIT_FORBIDDEN: Unserved = Unserved {
@@ -112,6 +116,62 @@ pub(crate) const AUDIT_UNAVAILABLE: Unserved = Unserved {
     code: "audit-unavailable",
     meaning: "A batch cannot be read, is in the archive alone, or that somebody reads cannot be noted in `audit-reads.log`.",
     what_to_do: "The operator's log says which; restore the batch, or make room in the node's folder.",
+};
+
+pub(crate) const SUBSCRIPTION_MALFORMED: Unserved = Unserved {
+    requests: SUBSCRIPTIONS,
+    status: 400,
+    code: "subscription-malformed",
+    meaning: "The body is no Subscription of at most 8 KiB that came within 10 s, or the search has an unknown parameter; the diagnostics and `expression` say which element.",
+    what_to_do: "Write it as [notices](notices.md) shows.",
+};
+
+pub(crate) const SUBSCRIPTION_FORBIDDEN: Unserved = Unserved {
+    requests: SUBSCRIPTIONS,
+    status: 403,
+    code: "subscription-forbidden",
+    meaning: "The token is good and does not grant this, is of no patient, or of another than the subscription is about.",
+    what_to_do: "Ask for the scopes that [notices](notices.md#who-may-subscribe) lists.",
+};
+
+pub(crate) const SUBSCRIPTION_UNKNOWN: Unserved = Unserved {
+    requests: &["/fhir/Subscription/{id}"],
+    status: 404,
+    code: "subscription-unknown",
+    meaning: "The patient of the token has no subscription of this id.",
+    what_to_do: "List them with `GET /fhir/Subscription`.",
+};
+
+pub(crate) const SUBSCRIPTIONS_FULL: Unserved = Unserved {
+    requests: &["/fhir/Subscription"],
+    status: 409,
+    code: "subscriptions-full",
+    meaning: "The patient, or the node, has as many subscriptions as may be (`notices.of_patient_max`, `notices.subscriptions_max`).",
+    what_to_do: "Delete one first; the operator may raise the limits.",
+};
+
+pub(crate) const SUBSCRIPTION_TYPE: Unserved = Unserved {
+    requests: &["/fhir/Subscription"],
+    status: 415,
+    code: "subscription-type",
+    meaning: "The body is not said to be FHIR JSON.",
+    what_to_do: "Send `content-type: application/fhir+json`.",
+};
+
+pub(crate) const SUBSCRIPTION_UNSERVED: Unserved = Unserved {
+    requests: &["/fhir/Subscription"],
+    status: 422,
+    code: "subscription-unserved",
+    meaning: "It asks for what is not served here: another criteria, channel, payload or header, or a host that the operator's list does not have; `expression` names the element.",
+    what_to_do: "Leave it out, or have the operator add the host to `notices.hosts`.",
+};
+
+pub(crate) const NOTICES_UNAVAILABLE: Unserved = Unserved {
+    requests: SUBSCRIPTIONS,
+    status: 503,
+    code: "notices-unavailable",
+    meaning: "`subscriptions.json` or `audit-reads.log` cannot be read or written, or too many requests are under way; nothing is changed.",
+    what_to_do: "Ask again in ten seconds; the operator's log says why.",
 };
 
 pub(crate) const PATH_UNKNOWN: Unserved = Unserved {
@@ -318,8 +378,14 @@ pub(crate) const FILES_DAMAGED: Unserved = Unserved {
                  scrub_every_ms`, tries again. A start of the node looks at once.",
 };
 
-/// The one request that brings something.
+/// What brings an operation.
 const OPERATIONS: &[&str] = &["/operations"];
+
+/// What brings a request to erase.
+const ERASURES: &[&str] = &["/erasures"];
+
+/// What brings something that somebody signed.
+const SIGNED: &[&str] = &["/operations", "/erasures"];
 
 pub(crate) const OPERATION_MALFORMED: Unserved = Unserved {
     requests: OPERATIONS,
@@ -330,7 +396,7 @@ pub(crate) const OPERATION_MALFORMED: Unserved = Unserved {
 };
 
 pub(crate) const SOURCE_UNKNOWN: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 400,
     code: "source-unknown",
     meaning: "`[http] forwarded` is set, and the last value of `x-forwarded-for` is no address.",
@@ -338,7 +404,7 @@ pub(crate) const SOURCE_UNKNOWN: Unserved = Unserved {
 };
 
 pub(crate) const SOURCE_HIDDEN: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 400,
     code: "source-hidden",
     meaning: "A proxy passes the request on, and `[http] forwarded` is not set: all its clients would \
@@ -365,8 +431,45 @@ pub(crate) const OPERATION_NOT_TAKEN: Unserved = Unserved {
                  (`vitals log --rebuild` finds which took effect, once it is settled).",
 };
 
+pub(crate) const ERASURE_MALFORMED: Unserved = Unserved {
+    requests: ERASURES,
+    status: 400,
+    code: "erasure-malformed",
+    meaning: "The bytes are no signed request to erase; `detail` says what was expected.",
+    what_to_do: "Send the file that `vitals consent erase --out` writes, whole and nothing else.",
+};
+
+pub(crate) const ERASURE_NOT_TAKEN: Unserved = Unserved {
+    requests: ERASURES,
+    status: 403,
+    code: "erasure-not-taken",
+    meaning: "The patient's key did not sign it for this deployment, or it is valid no more, or there is \
+              no such patient: which one is not said to strangers.",
+    what_to_do: "Sign it anew (`vitals consent erase`), with the patient's key.",
+};
+
+pub(crate) const ERASURE_REFUSED: Unserved = Unserved {
+    requests: ERASURES,
+    status: 409,
+    code: "erasure-refused",
+    meaning: "The patient's key signed it, and the record is not stopped, or was stopped behind it, or is \
+              erased already at another request: `detail` says which.",
+    what_to_do: "Stop the record first (`vitals consent stop`) and sign a request behind that; of one that \
+                 is erased the request that was carried out brings the receipt.",
+};
+
+pub(crate) const ERASURE_NOT_KEPT: Unserved = Unserved {
+    requests: ERASURES,
+    status: 503,
+    code: "erasure-not-kept",
+    meaning: "The request cannot be written down, or there are 10,000 that wait, or its receipt cannot be \
+              read; the log says which.",
+    what_to_do: "Send the same bytes again later: what is not answered with 200 is not promised to be \
+                 kept. The operator makes room, or carries out what waits (`sequencer hold list`).",
+};
+
 pub(crate) const OPERATION_SLOW: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 408,
     code: "operation-slow",
     meaning: "The bytes did not come within 10 s.",
@@ -382,15 +485,15 @@ pub(crate) const OPERATION_REFUSED: Unserved = Unserved {
 };
 
 pub(crate) const OPERATION_LONG: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 413,
     code: "operation-long",
-    meaning: "The body is longer than any signed operation, or did not come whole.",
-    what_to_do: "Send one operation, of `bytes_max` bytes at most.",
+    meaning: "The body is longer than what is signed there ever is, or did not come whole.",
+    what_to_do: "Send one operation, or one request to erase, of `bytes_max` bytes at most.",
 };
 
 pub(crate) const OPERATION_TYPE: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 415,
     code: "operation-type",
     meaning: "The body is not said to be bytes; `detail` says what was expected.",
@@ -398,7 +501,7 @@ pub(crate) const OPERATION_TYPE: Unserved = Unserved {
 };
 
 pub(crate) const OPERATIONS_TOO_OFTEN: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 429,
     code: "operations-too-often",
     meaning: "The network, or the patient over it, sent more than [`[ingest.rates]`]\
@@ -416,7 +519,7 @@ pub(crate) const OPERATION_UNRECEIPTED: Unserved = Unserved {
 };
 
 pub(crate) const OPERATIONS_BUSY: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 503,
     code: "operations-busy",
     meaning: "Too many operations are under way, or too many of this network.",
@@ -424,7 +527,7 @@ pub(crate) const OPERATIONS_BUSY: Unserved = Unserved {
 };
 
 pub(crate) const OPERATIONS_CLOSED: Unserved = Unserved {
-    requests: OPERATIONS,
+    requests: SIGNED,
     status: 503,
     code: "operations-closed",
     meaning: "The node starts, stops, is drained or held, its journal failed, or its clocks disagree: \
@@ -460,8 +563,8 @@ pub(crate) const DECISION_TOKEN: Unserved = Unserved {
     code: "decision-token",
     meaning: "The request had no bearer token, or one that is not taken; `detail` says why, as \
               [tokens](../tokens/README.md) has it.",
-    what_to_do: "Ask the SMART server of `decisions.issuer` for one, for the audience of \
-                 `decisions.audience`.",
+    what_to_do: "Ask the issuer of `[tokens]` for a token for its audience, and send it as \
+                 `Authorization: Bearer`.",
 };
 
 pub(crate) const DECISION_SYSTEM: Unserved = Unserved {
@@ -504,9 +607,11 @@ pub const HTTP: &[Unserved] = &[
     NUMBER_MALFORMED,
     SINCE_MALFORMED,
     OPERATION_MALFORMED,
+    ERASURE_MALFORMED,
     SOURCE_UNKNOWN,
     SOURCE_HIDDEN,
     AUDIT_SEARCH,
+    SUBSCRIPTION_MALFORMED,
     DECISION_MALFORMED,
     DESK_TOKEN,
     AUDIT_TOKEN,
@@ -515,23 +620,31 @@ pub const HTTP: &[Unserved] = &[
     DESK_UNSET,
     OPERATION_ENROLMENT,
     OPERATION_NOT_TAKEN,
+    ERASURE_NOT_TAKEN,
     AUDIT_FORBIDDEN,
+    SUBSCRIPTION_FORBIDDEN,
     DECISION_SYSTEM,
     PATH_UNKNOWN,
     BATCH_UNKNOWN,
+    SUBSCRIPTION_UNKNOWN,
     Unserved {
         requests: ANY,
         status: 405,
         code: "",
         meaning: "The path is served, but not to this method.",
-        what_to_do: "Use POST for `/operations` and `/fhir/$consent-decision`, and GET for everything \
+        what_to_do: "Use POST for `/operations`, `/erasures` and `/fhir/$consent-decision`, POST or GET \
+                     for `/fhir/Subscription`, GET or DELETE for one of these, and GET for everything \
                      else.",
     },
     OPERATION_SLOW,
     OPERATION_REFUSED,
+    SUBSCRIPTIONS_FULL,
+    ERASURE_REFUSED,
     OPERATION_LONG,
     OPERATION_TYPE,
     DECISION_TYPE,
+    SUBSCRIPTION_TYPE,
+    SUBSCRIPTION_UNSERVED,
     OPERATIONS_TOO_OFTEN,
     DECISIONS_TOO_OFTEN,
     Unserved {
@@ -551,6 +664,7 @@ pub const HTTP: &[Unserved] = &[
     FILES_BUSY,
     AUDIT_BUSY,
     AUDIT_UNAVAILABLE,
+    NOTICES_UNAVAILABLE,
     ARCHIVE_BUSY,
     ARCHIVE_UNAVAILABLE,
     CHAIN_UNREACHABLE,
@@ -565,6 +679,7 @@ pub const HTTP: &[Unserved] = &[
     PAUSED,
     OPERATIONS_BUSY,
     OPERATIONS_CLOSED,
+    ERASURE_NOT_KEPT,
     DECISIONS_CLOSED,
     OPERATION_UNACKNOWLEDGED,
 ];

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use accounting::notices::Hosts;
 use circuits::shapes::Shape;
 use prover::{Choice, Setup};
 use serde::{Deserialize, Serialize};
@@ -20,15 +21,17 @@ use crate::stages::settle::SettleConfig;
 use crate::window::{Cadence, Capacities, WindowLimits};
 
 pub use self::elsewhere::{Elsewhere, ElsewhereError};
+use self::moved::Moved;
 use self::sections::SECTION;
 pub use self::sections::{
     ArchiveSection, BatchSection, ChainSection, DecisionsSection, FhirSection, HttpSection,
-    IngestSection, JournalSection, KeysSection, LogSection, MemorySection, PlanSection,
-    ProverSection, StoreSection, WebSection,
+    IngestSection, JournalSection, KeysSection, LogSection, MemorySection, NoticesSection,
+    PlanSection, ProverSection, StoreSection, TokensSection, WebSection,
 };
 
 mod archive;
 mod elsewhere;
+mod moved;
 mod names;
 mod sections;
 
@@ -68,10 +71,14 @@ pub struct Config {
     pub http: HttpSection,
     /// What an operator watches.
     pub web: WebSection,
-    /// Who is answered below `/fhir`.
+    /// Whose tokens are taken below `/fhir`.
+    pub tokens: TokensSection,
+    /// What is answered below `/fhir`.
     pub fhir: FhirSection,
     /// Who may ask whether consent would allow something.
     pub decisions: DecisionsSection,
+    /// Who may be told that somebody read.
+    pub notices: NoticesSection,
     /// The sum of all limits.
     pub memory: MemorySection,
     /// What is logged.
@@ -98,6 +105,16 @@ pub enum ConfigError {
         line: usize,
         /// Why. The line itself is not quoted: it may hold the key of a chain's provider.
         reason: String,
+    },
+    /// A key stands elsewhere now.
+    #[error("the configuration {path} is of a version before: expected {instead}, found {key}")]
+    Moved {
+        /// Which file.
+        path: PathBuf,
+        /// Section and key.
+        key: &'static str,
+        /// What is written in its place.
+        instead: &'static str,
     },
     /// A number is out of its bounds.
     #[error(transparent)]
@@ -138,7 +155,10 @@ impl Config {
             let line = 1 + text.as_bytes()[..begin].iter().filter(|byte| **byte == b'\n').count();
             ConfigError::Format { path: path.into(), line, reason: error.message().to_owned() }
         };
-        let config: Config = toml::from_str(text).map_err(format)?;
+        let config: Config = toml::from_str(text).map_err(|error| match moved::find(text) {
+            Some(Moved { key, instead }) => ConfigError::Moved { path: path.into(), key, instead },
+            None => format(error),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -164,10 +184,13 @@ impl Config {
         self.settle.check()?;
         self.authority.check()?;
         setting::check(&self.archive, ArchiveSection::SETTINGS)?;
+        setting::check(&self.tokens, TokensSection::SETTINGS)?;
         setting::check(&self.fhir, FhirSection::SETTINGS)?;
         setting::check(&self.decisions, DecisionsSection::SETTINGS)?;
+        setting::check(&self.notices, NoticesSection::SETTINGS)?;
         self.check_reserved()?;
         self.check_issuer()?;
+        self.check_notices()?;
         self.check_words()
     }
 
@@ -182,16 +205,40 @@ impl Config {
         Ok(())
     }
 
-    /// Checks that an issuer of tokens has a name, and this node one for it.
+    /// Checks that an issuer of tokens has a name, and this node one for it; and that there is one
+    /// where something is answered to its tokens.
     fn check_issuer(&self) -> Result<(), ConfigError> {
+        let TokensSection { jwks_file, issuer, audience, .. } = &self.tokens;
         // An empty issuer or audience would be that of a token which names none.
-        let unnamed = self.fhir.issuer.is_empty() || self.fhir.base.is_empty();
-        if self.fhir.jwks_file.is_some() && unnamed {
-            let key = "fhir.jwks_file";
-            let expected = "set together with fhir.issuer and fhir.base".into();
+        if jwks_file.is_some() && (issuer.is_empty() || audience.is_empty()) {
+            let key = "tokens.jwks_file";
+            let expected = "set together with tokens.issuer and tokens.audience".into();
             return Err(ConfigError::Value { key, expected, found: "it alone".into() });
         }
+        let (shown, asked) = (self.fhir.audit_events, !self.decisions.systems.is_empty());
+        let answered = [("fhir.audit_events", shown), ("decisions.systems", asked)].into_iter();
+        for (key, is_set) in answered {
+            if is_set && jwks_file.is_none() {
+                let expected = "set together with tokens.jwks_file".into();
+                return Err(ConfigError::Value { key, expected, found: "it alone".into() });
+            }
+        }
         Ok(())
+    }
+
+    /// Checks that hosts are some, and that who is told may see what there is.
+    fn check_notices(&self) -> Result<(), ConfigError> {
+        let wrong = |expected: String, found: &str| {
+            let (key, found) = ("notices.hosts", found.to_owned());
+            Err(ConfigError::Value { key, expected, found })
+        };
+        match Hosts::parse(&self.notices.hosts) {
+            Err(error) => wrong(error.to_string(), "another"),
+            Ok(hosts) if !hosts.is_empty() && !self.fhir.audit_events => {
+                wrong("set together with fhir.audit_events".into(), "it alone")
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Checks what no range can say.
@@ -292,8 +339,10 @@ impl Config {
             PlanSection::SETTINGS,
             HttpSection::SETTINGS,
             WebSection::SETTINGS,
+            TokensSection::SETTINGS,
             FhirSection::SETTINGS,
             DecisionsSection::SETTINGS,
+            NoticesSection::SETTINGS,
             MemorySection::SETTINGS,
             LogSection::SETTINGS,
         ];

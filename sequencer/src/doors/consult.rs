@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use files::Audience;
 use model::{
     Categories, Claim, Clock, Digest, Interval, Millis, OrganisationId, Party, PatientIndex,
@@ -16,9 +17,10 @@ use model::{
 };
 use pcf::Consult;
 use thiserror::Error;
-use tokens::{Bearer, Context, Expected, Keys, Needed, Verb, Verifier};
+use tokens::{Context, Needed, Verb};
 
 use super::config::DecisionsSection;
+use super::token_issuer::TokenIssuer;
 use crate::clock::NodeClock;
 use crate::stages::ingest::{Admit, AdmitError};
 use crate::stages::ledger::{Answer, Item, Query, Refusal};
@@ -27,12 +29,8 @@ use crate::stages::ledger::{Answer, Item, Query, Refusal};
 pub(super) const NEEDED: Needed =
     Needed { context: Context::System, resource: "Consent", verb: Verb::Read };
 
-/// Largest file of keys or names.
+/// Largest file of names.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// How far the issuer's clock may be apart.
-const SKEW_MS: u64 = 60_000;
-/// How long a token may be good for.
-const LIFETIME_MS_MAX: u64 = 60 * 60 * 1000;
 /// How long an answer waits until its entry is durable.
 const DURABLE_WAIT: Duration = Duration::from_secs(15);
 
@@ -47,9 +45,6 @@ pub enum ConsultSetupError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The keys are none.
-    #[error("the keys of the issuer cannot be used")]
-    Keys(#[from] tokens::JwksError),
     /// The names are none.
     #[error("the names cannot be used")]
     Names(#[from] pcf::NamesError),
@@ -113,7 +108,7 @@ impl ConsultPlace {
 
 /// Who may ask.
 pub struct ConsultDoor {
-    verifier: Verifier,
+    issuer: Arc<TokenIssuer>,
     names: pcf::Names,
     /// Registered organisations by the `sub` of their systems' tokens.
     systems: BTreeMap<String, OrganisationId>,
@@ -131,21 +126,21 @@ struct Minute {
 }
 
 impl ConsultDoor {
-    /// As the configuration says; `None` without keys.
+    /// As the configuration says; `None` where no system may ask.
     ///
     /// # Errors
     /// [`ConsultSetupError`].
     pub fn read(
         section: &DecisionsSection,
+        issuer: Option<Arc<TokenIssuer>>,
         clock: Arc<NodeClock>,
         place: ConsultPlace,
     ) -> Result<Option<ConsultDoor>, ConsultSetupError> {
-        let Some(path) = &section.jwks_file else { return Ok(None) };
-        let wrong = |expected| ConsultSetupError::Value { expected };
-        let keys = Keys::from_jwks(&read_file(path)?)?;
-        if section.issuer.is_empty() || section.audience.is_empty() {
-            return Err(wrong("the issuer and the audience of tokens beside their keys"));
+        if section.systems.is_empty() {
+            return Ok(None);
         }
+        let wrong = |expected| ConsultSetupError::Value { expected };
+        let issuer = issuer.ok_or(wrong("keys of a token issuer beside the systems"))?;
         let names = match &section.names_file {
             None => pcf::Names::default(),
             Some(path) => {
@@ -158,17 +153,12 @@ impl ConsultDoor {
             Some((subject.to_owned(), OrganisationId::new(organisation).ok()?))
         });
         let systems = systems.collect::<Option<BTreeMap<_, _>>>();
-        let systems = systems.filter(|systems| !systems.is_empty());
-        let expected = Expected {
-            issuer: section.issuer.clone(),
-            audience: section.audience.clone(),
-            skew_ms: SKEW_MS,
-            lifetime_ms_max: LIFETIME_MS_MAX,
-        };
+        // Of a subject that is named twice one organisation would be lost unseen.
+        let systems = systems.filter(|found| found.len() == section.systems.len());
         Ok(Some(ConsultDoor {
-            verifier: Verifier::new(keys, expected),
+            issuer,
             names,
-            systems: systems.ok_or(wrong("systems as SUBJECT=ORGANISATION, at least one"))?,
+            systems: systems.ok_or(wrong("systems as SUBJECT=ORGANISATION, each subject once"))?,
             per_minute: section.per_minute,
             asked: Mutex::default(),
             clock,
@@ -176,10 +166,10 @@ impl ConsultDoor {
         }))
     }
 
-    /// For whom a token asks, once more this minute.
-    pub(super) fn admit(&self, token: &str) -> Result<OrganisationId, NotAnswered> {
+    /// For whom the token of a request asks, once more this minute.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<OrganisationId, NotAnswered> {
         let now = self.clock.now();
-        let bearer: Bearer = self.verifier.check(token, now)?;
+        let bearer = self.issuer.bearer(headers, now)?;
         bearer.require(NEEDED)?;
         let organisation = self.systems.get(&bearer.subject).ok_or(NotAnswered::System)?;
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,128 +233,92 @@ fn claim(consult: &Consult, bytes: &[u8], now: Millis) -> Result<Claim, NotAnswe
 
 fn read_file(path: &Path) -> Result<Vec<u8>, ConsultSetupError> {
     let file = |source| ConsultSetupError::File { path: path.into(), source };
-    // Public keys, and names that say nothing about a patient's health.
+    // Names that say nothing about a patient's health.
     files::read(path, FILE_BYTES_MAX, Audience::Public).map_err(file)
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::rand::SystemRandom;
-    use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
     use model::ManualClock;
-    use serde_json::{Value, json};
     use statement::scope::{self, ActorKind};
 
     use super::*;
     use crate::clock::ClockConfig;
-
-    const BEGIN: u64 = 1_777_624_200;
-
-    fn encode(bytes: &[u8]) -> String {
-        const SIGNS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let mut text = String::new();
-        for three in bytes.chunks(3) {
-            let word = three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-            let word = word << (8 * (3 - three.len()));
-            for place in 0..=three.len() {
-                text.push(SIGNS[(word >> (18 - 6 * place) & 63) as usize].into());
-            }
-        }
-        text
-    }
+    use crate::doors::token_issuer::tests::{BEGIN, SmartServer};
 
     /// A SMART server, and a node that knows its key.
     struct Case {
-        key: EcdsaKeyPair,
-        folder: tempfile::TempDir,
+        server: SmartServer,
         clock: Arc<ManualClock>,
     }
 
     impl Case {
         fn new() -> Case {
-            let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
-            let point = key.public_key().as_ref();
-            let jwk = json!({"kty": "EC", "crv": "P-384", "kid": "own",
-                             "x": encode(&point[1..49]), "y": encode(&point[49..])});
-            let folder = tempfile::tempdir().unwrap();
-            let keys = json!({"keys": [jwk]}).to_string();
-            std::fs::write(folder.path().join("jwks.json"), keys).unwrap();
             let clock = Arc::new(ManualClock::fixed(Millis::from_block_timestamp(BEGIN)));
-            Case { key, folder, clock }
+            Case { server: SmartServer::new(), clock }
         }
 
-        fn section(&self) -> DecisionsSection {
-            DecisionsSection {
-                jwks_file: Some(self.folder.path().join("jwks.json")),
-                issuer: "https://auth.example.org".into(),
-                audience: "https://node.example.org/fhir".into(),
-                systems: vec!["ehr=st-anne".into()],
-                per_minute: 2,
-                ..DecisionsSection::default()
-            }
+        fn section() -> DecisionsSection {
+            let systems = vec!["ehr=st-anne".into()];
+            DecisionsSection { systems, per_minute: 2, ..DecisionsSection::default() }
         }
 
-        fn door(&self, section: &DecisionsSection) -> Result<ConsultDoor, ConsultSetupError> {
+        fn read(
+            &self,
+            section: &DecisionsSection,
+            issuer: Option<TokenIssuer>,
+        ) -> Result<Option<ConsultDoor>, ConsultSetupError> {
             let clock: Arc<dyn Clock> = self.clock.clone();
             let clock = Arc::new(NodeClock::start(clock, ClockConfig::default()));
-            let door = ConsultDoor::read(section, clock, ConsultPlace::default())?;
-            Ok(door.expect("keys are given"))
+            ConsultDoor::read(section, issuer.map(Arc::new), clock, ConsultPlace::default())
         }
 
-        fn token(&self, subject: &str, scope: &str) -> String {
-            let part = |value: Value| encode(value.to_string().as_bytes());
-            let claims = json!({"iss": "https://auth.example.org",
-                "aud": "https://node.example.org/fhir", "sub": subject, "iat": BEGIN,
-                "exp": BEGIN + 300, "scope": scope});
-            let signed = [part(json!({"alg": "ES384", "kid": "own"})), part(claims)].join(".");
-            let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-            format!("{signed}.{}", encode(signature.as_ref()))
+        fn door(&self) -> ConsultDoor {
+            let door = self.read(&Case::section(), Some(self.server.issuer()));
+            door.unwrap().expect("a system is named")
         }
     }
 
     #[test]
     fn a_system_that_is_named_asks_so_often_a_minute_and_nobody_else_at_all() {
         let case = Case::new();
-        let door = case.door(&case.section()).unwrap();
-        let good = case.token("ehr", "system/Consent.r");
+        let door = case.door();
+        let good = case.server.headers("ehr", "system/Consent.r");
         for _ in 0..2 {
             assert_eq!(door.admit(&good).unwrap().as_str(), "st-anne");
         }
         assert!(matches!(door.admit(&good), Err(NotAnswered::TooOften)));
         case.clock.advance(60_000);
         assert!(door.admit(&good).is_ok(), "another minute");
-        let stranger = case.token("somebody", "system/Consent.r");
+        let stranger = case.server.headers("somebody", "system/Consent.r");
         assert!(matches!(door.admit(&stranger), Err(NotAnswered::System)));
-        let other = case.token("ehr", "system/Observation.c user/Consent.r");
+        let other = case.server.headers("ehr", "system/Observation.c user/Consent.r");
         assert!(matches!(door.admit(&other), Err(NotAnswered::Token(_))));
-        let forged = Case::new().token("ehr", "system/Consent.r");
+        let forged = SmartServer::new().headers("ehr", "system/Consent.r");
         assert!(matches!(door.admit(&forged), Err(NotAnswered::Token(_))));
     }
 
     #[test]
-    fn without_keys_nobody_asks_and_what_is_missing_beside_them_is_named() {
+    fn without_systems_nobody_asks_and_what_is_missing_beside_them_is_named() {
         let case = Case::new();
-        let clock: Arc<dyn Clock> = case.clock.clone();
-        let clock = Arc::new(NodeClock::start(clock, ClockConfig::default()));
-        let none = DecisionsSection::default();
-        let door = ConsultDoor::read(&none, clock, ConsultPlace::default()).unwrap();
-        assert!(door.is_none());
-        let section = case.section();
-        for (section, expected) in [
-            (DecisionsSection { issuer: String::new(), ..section.clone() }, "the issuer"),
-            (DecisionsSection { systems: Vec::new(), ..section.clone() }, "systems as"),
-            (DecisionsSection { systems: vec!["ehr".into()], ..section }, "systems as"),
-        ] {
-            let refused = case.door(&section).err().unwrap().to_string();
-            assert!(refused.contains(expected), "{refused}");
+        let issuer = || Some(case.server.issuer());
+        assert!(case.read(&DecisionsSection::default(), issuer()).unwrap().is_none());
+        let refused = |section: &DecisionsSection, issuer| {
+            case.read(section, issuer).err().expect("refused").to_string()
+        };
+        let without = refused(&Case::section(), None);
+        assert!(without.contains("keys of a token issuer"), "{without}");
+        for systems in [vec!["ehr"], vec!["ehr=st-anne", "ehr=other"], vec!["ehr=st anne"]] {
+            let systems = systems.into_iter().map(str::to_owned).collect();
+            let why = refused(&DecisionsSection { systems, ..Case::section() }, issuer());
+            assert!(why.contains("systems as"), "{why}");
         }
     }
 
     #[tokio::test]
     async fn before_the_node_takes_questions_there_is_no_answer() {
         let case = Case::new();
-        let door = case.door(&case.section()).unwrap();
+        let door = case.door();
         let asked = door.ask(OrganisationId::new("st-anne").unwrap(), QUESTION).await;
         assert!(matches!(asked, Err(NotAnswered::Closed)));
         let malformed = door.ask(OrganisationId::new("st-anne").unwrap(), b"{}").await;

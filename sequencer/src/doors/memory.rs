@@ -71,6 +71,8 @@ const SENT: u64 = 256;
 /// Points of the desk, and what each takes.
 const DESK_POINTS: u64 = super::http::DESK_POINTS_MAX as u64;
 const DESK_POINT: u64 = KIB / 2;
+/// A subscription with the longest endpoint and reason.
+const SUBSCRIPTION: u64 = 8 * KIB;
 /// Libraries, runtime, and what a node without a peer takes.
 const BASE: u64 = 64 * MIB;
 
@@ -236,6 +238,7 @@ fn shares(config: &Config) -> Vec<Share> {
     let share = |what, count, bytes_each| Share { what, count, bytes_each };
     let admission = &config.admission;
     let archive = u64::from(config.archive.url != "off");
+    let notices = u64::from(!config.notices.hosts.is_empty());
     let page = config.web.listen.map_or(0, |_| page_server::ANSWERS_MAX as u64);
     vec![
         share("the node without a peer", 1, BASE),
@@ -273,6 +276,10 @@ fn shares(config: &Config) -> Vec<Share> {
         // Read until they are as many bytes as one may have, and so twice as many at most.
         share("batch files that are archived", archive * 2, FILE),
         share("parts of files to and from the archive", archive * ARCHIVE_PARTS, ARCHIVE_PART),
+        // Both files of one, and what they decode to.
+        share("batch files that are looked at for notices", notices * 2, 2 * FILE),
+        // As it is held, as it was written, and as text while it is written.
+        share("subscriptions", notices * config.notices.subscriptions_max as u64, SUBSCRIPTION),
     ]
 }
 

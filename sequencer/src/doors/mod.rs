@@ -15,3 +15,4 @@ pub mod orders;
 pub mod page;
 pub mod reach;
 pub mod set;
+pub mod token_issuer;

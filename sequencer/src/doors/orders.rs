@@ -47,8 +47,9 @@ pub enum Order {
     Erase {
         /// Whose.
         patient: u32,
-        /// Their signed request, in hex.
-        request: String,
+        /// Their signed request, in hex; without one, that which they handed in over HTTP.
+        #[serde(default)]
+        request: Option<String>,
     },
     /// Every key of these patients is to be destroyed, without a request of theirs.
     DestroyKeys {
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn an_order_is_read_as_it_was_asked_for_by_whom_the_system_says() {
         let set = Order::Set { key: "log.level".into(), value: "warn".into() };
-        let erase = Order::Erase { patient: 7, request: "00ff".into() };
+        let erase = Order::Erase { patient: 7, request: Some("00ff".into()) };
         let hold = Order::Hold { patient: 7, change: HoldOrder::Clear };
         let destroy = Order::DestroyKeys { patients: vec![7, 8] };
         let others = [destroy, Order::List, Order::Reset { key: None }, Order::Pause, Order::Drain];
@@ -238,7 +239,7 @@ mod tests {
             Order::Resume,
             Order::Seal,
             Order::Drain,
-            Order::Erase { patient: 0, request: String::new() },
+            Order::Erase { patient: 0, request: None },
             Order::DestroyKeys { patients: Vec::new() },
             Order::Hold { patient: 0, change: HoldOrder::Set },
         ];

@@ -184,8 +184,10 @@ mod tests {
     use model::{Millis, Window, Word};
 
     use super::*;
+    use crate::doors::http::WrongTokens;
     use crate::doors::reach::{OpenWindow, Windows};
     use crate::folder::store::tests::empty_batch;
+    use crate::metrics::Metrics;
 
     /// A node with a window open behind its batches, whose desk shows which points are asked for.
     struct Told;
@@ -203,9 +205,13 @@ mod tests {
         }
     }
 
+    fn wrong_tokens() -> WrongTokens {
+        WrongTokens::new(Metrics::new().desk_tokens_wrong_total.clone())
+    }
+
     fn behind(store: &Arc<Store>) -> Behind {
         let (windows, desk, store) = (Arc::new(Told), Arc::new(Told), Arc::clone(store));
-        Behind { store, windows, desk, access: Access::read(None).unwrap() }
+        Behind { store, windows, desk, access: Access::read(None, wrong_tokens()).unwrap() }
     }
 
     #[tokio::test]
@@ -247,7 +253,7 @@ mod tests {
             files::replace(&path, &[token.as_bytes()], Audience::Owner).unwrap();
             path
         });
-        let access = Access::read(path.as_deref()).unwrap();
+        let access = Access::read(path.as_deref(), wrong_tokens()).unwrap();
         OfDesk { desk: Arc::new(Told), access, sessions: Sessions::new([7; 32], Instant::now()) }
     }
 

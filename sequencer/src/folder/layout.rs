@@ -85,6 +85,10 @@ places! {
     operator_log = "operator.log";
     /// Who read AuditEvents of whom, as lines of `folder::operator_log`.
     audit_reads = "audit-reads.log";
+    /// Who is told that somebody read: see `folder::subscriptions`.
+    subscriptions = "subscriptions.json";
+    /// Requests to erase that wait for the operator: see `folder::erasure_requests`.
+    erasure_requests = "erasures.waiting";
     /// Says that settling is paused: see `folder::paused`.
     paused = "paused.json";
     /// Says that the folder was restored from a backup: see `folder::backup`.

@@ -65,12 +65,9 @@ impl Checked for Witness {
     }
 
     fn of_form(form: &Form) -> Option<Witness> {
-        let hash = |text: &str| {
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
-        };
         let Form { term, group, position, .. } = *form;
-        let (genesis, journal_hash) = (hash(&form.genesis)?, hash(&form.journal_hash)?);
+        let genesis = checked::hash(&form.genesis)?;
+        let journal_hash = checked::hash(&form.journal_hash)?;
         let witness = Witness { genesis, term, group, position, journal_hash };
         Some(witness)
     }

@@ -30,11 +30,13 @@ pub enum Stage {
     Scrub,
     /// Brings sealed files to the archive, and removes here what is there.
     Archive,
+    /// Tells those who asked for it that somebody read.
+    Notices,
 }
 
 impl Stage {
     /// Every stage, in the order in which a reading passes them.
-    pub const ALL: [Stage; 12] = [
+    pub const ALL: [Stage; 13] = [
         Stage::Ingest,
         Stage::Journal,
         Stage::Receipts,
@@ -47,6 +49,7 @@ impl Stage {
         Stage::Upkeep,
         Stage::Scrub,
         Stage::Archive,
+        Stage::Notices,
     ];
 
     /// Whether it takes nothing in, signs or closes nothing while the node is held.
@@ -70,6 +73,7 @@ impl Stage {
             Stage::Upkeep => "upkeep",
             Stage::Scrub => "scrub",
             Stage::Archive => "archive",
+            Stage::Notices => "notices",
         }
     }
 
@@ -108,6 +112,10 @@ impl Stage {
                 "nothing is archived any more, and nothing removed here. An archive that does not \
                  answer is no failure: `vitals_archive_failing` is 1, and the next round tries again"
             }
+            Stage::Notices => {
+                "nobody is told any more that somebody read. A receiver that takes no notice is no \
+                 failure: it is tried again"
+            }
         }
     }
 
@@ -143,7 +151,8 @@ impl Stage {
             | Stage::BaseChain
             | Stage::Upkeep
             | Stage::Scrub
-            | Stage::Archive => {
+            | Stage::Archive
+            | Stage::Notices => {
                 "read the causes; start the node again; report a panic with the log"
             }
         }

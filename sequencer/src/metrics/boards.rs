@@ -131,6 +131,9 @@ const STANDING: Row = Row {
             "vitals_tuned_keys" => "keys set by hand",
             "increase(vitals_orders_total[1h]) > 0" => "{{order}} in an hour",
         ], alerts: ["VitalsPaused", "VitalsDraining"]),
+        panel!("Wrong tokens at the desk, in an hour", Count, [
+            "increase(vitals_desk_tokens_wrong_total[1h])" => "requests",
+        ], alerts: ["VitalsDeskTokensWrong"]),
     ],
 };
 
@@ -198,6 +201,7 @@ const CONSENT: Row = Row {
             "rate(vitals_operations_total[5m])" => "operations",
             "rate(vitals_accesses_total[5m]) > 0" => "{{kind}} {{outcome}}",
             "rate(vitals_released_frames_total[5m])" => "frames released",
+            "rate(vitals_consent_questions_total[5m]) > 0" => "asked: {{answer}}",
         ]),
         panel!("Withdrawals in force and not on the chain", Count, [
             "vitals_withdrawals_unsettled" => "wait",
@@ -245,6 +249,13 @@ const KEEPING: Row = Row {
             "vitals_archive_stopped" => "stopped",
             "increase(vitals_archive_fetch_failures_total[30m])" => "reads that failed",
         ], alerts: ["VitalsArchiveFails", "VitalsArchiveStopped", "VitalsArchiveReadsFail"]),
+        panel!("Notices that somebody read", Count, [
+            "vitals_notices_waiting" => "due",
+            "increase(vitals_notices_failures_total[1h])" => "attempts in vain in an hour",
+            "increase(vitals_notices_given_up_total[1h])" => "receivers given up in an hour",
+            "increase(vitals_notices_unread_total[1h])" => "batches not read in an hour",
+            "vitals_notices_closed" => "closed",
+        ], alerts: ["VitalsNoticesClosed", "VitalsNoticesUnread"]),
         panel!("Journal on the disk", Bytes, [
             "vitals_archive_local_bytes" => "sealed files here",
             "vitals_archive_kept_bytes" => "fetched files",

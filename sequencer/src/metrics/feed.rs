@@ -38,6 +38,9 @@ impl Metrics {
         for known in ["yes", "no"] {
             self.names_asked_total.with_label_values(&[known]);
         }
+        for answer in ["permit", "deny"] {
+            self.consent_questions_total.with_label_values(&[answer]);
+        }
         for order in Order::WORDS {
             self.orders_total.with_label_values(&[order]);
         }
@@ -73,6 +76,11 @@ impl Metrics {
     /// Counts a name that a wallet asked about.
     pub fn count_name(&self, known: bool) {
         self.names_asked_total.with_label_values(&[if known { "yes" } else { "no" }]).inc();
+    }
+
+    /// Counts a question about consent by its answer: `permit`, `deny` or a code.
+    pub fn count_question(&self, answer: &'static str) {
+        self.consent_questions_total.with_label_values(&[answer]).inc();
     }
 
     /// Counts a step of somebody's renewal.

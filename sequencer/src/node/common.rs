@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use accounting::notices::Hosts;
 use model::Clock;
 use tokio::sync::{Notify, watch};
 
@@ -17,9 +18,12 @@ use crate::doors::config::Config;
 use crate::doors::consult::ConsultPlace;
 use crate::doors::http::DoorPlace;
 use crate::doors::memory::Memory;
+use crate::doors::token_issuer::TokenIssuer;
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::stages::notices::NoticeDesk;
 use crate::stages::settle::last_sent;
 
 /// What every stage is given.
@@ -38,6 +42,10 @@ pub(super) struct Common {
     pub(super) operations: DoorPlace,
     /// Where questions about consent are, likewise.
     pub(super) consult: ConsultPlace,
+    /// Who is told that somebody read, if anybody may be.
+    pub(super) notices: Option<NoticeDesk>,
+    /// Whose tokens are taken, if anybody's.
+    pub(super) issuer: Option<Arc<TokenIssuer>>,
 }
 
 /// Begins with the clock: what is written from here on has a time. A node whose journal lacks
@@ -51,11 +59,13 @@ pub(super) fn common(
     let clock = NodeClock::start(clock, opened.config.clock.clone()).remembering(remembered);
     let clock = Arc::new(clock);
     let reserve = reserve(opened, space)?;
-    let watched = watched(opened);
+    let watched = watched(opened, clock.clone());
     let orders = watched.orders().clone();
     recall_pause(&opened.layout, &orders);
+    let requests =
+        ErasureRequests::open(&opened.layout.erasure_requests()).map_err(NodeError::Requests)?;
     let common = Common {
-        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders },
+        around: Around { clock: clock.clone(), reserve: Arc::new(reserve), orders, requests },
         clock,
         wake: Arc::new(Notify::new()),
         stop: watch::Sender::new(false),
@@ -63,6 +73,8 @@ pub(super) fn common(
         watched,
         operations: DoorPlace::default(),
         consult: ConsultPlace::default(),
+        notices: notice_desk(opened),
+        issuer: TokenIssuer::open(&opened.config.tokens)?.map(Arc::new),
     };
     if let Some(contradiction) = opened.lacks {
         common.watched.hold().set(contradiction);
@@ -70,9 +82,17 @@ pub(super) fn common(
     Ok(common)
 }
 
+/// Who is told that somebody read, if a host is configured.
+fn notice_desk(opened: &Opened) -> Option<NoticeDesk> {
+    let (section, path) = (&opened.config.notices, opened.layout.subscriptions());
+    // Hosts that are none were refused with the configuration.
+    let hosts = Hosts::parse(&section.hosts).ok().filter(|hosts| !hosts.is_empty())?;
+    Some(NoticeDesk::open(&path, hosts, section.limits(), section.pace()))
+}
+
 /// What everybody reports to. Batches are counted on from where the store is: `sequencer status`
 /// and monitors would be told of none until the next one is made.
-pub(super) fn watched(opened: &Opened) -> Watched {
+pub(super) fn watched(opened: &Opened, clock: Arc<dyn Clock>) -> Watched {
     let (metrics, store) = (Metrics::new(), &opened.store);
     tell_limits(&metrics, &opened.config);
     metrics.batch_assembled.set(opened.last.number.0 as i64);
@@ -86,7 +106,7 @@ pub(super) fn watched(opened: &Opened) -> Watched {
         // Whoever needs the rows says so in its own words; the numbers alone keep no node down.
         Err(error) => tracing::warn!(%error, "how far batches are settled is not known yet"),
     }
-    Watched::new(metrics)
+    Watched::new(metrics, clock)
 }
 
 /// The limits that what is counted is to be seen beside.

@@ -18,6 +18,7 @@ use wire::{DecodeError, HoldChange, HoldEntry, Reason, SignedErasure};
 use crate::clock::NodeClock;
 use crate::doors::codes::ORDER_PANICKED;
 use crate::doors::key_desk::KeyDesk;
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::store::{Store, StoreError};
 use crate::folder::who::Who;
 use crate::stages::deliver::ReceiptHub;
@@ -40,6 +41,11 @@ pub(super) enum ErasingError {
     Hex(#[from] hex::FromHexError),
     #[error("expected a signed request to erase, as `vitals consent erase` writes it")]
     Request(#[from] DecodeError),
+    #[error(
+        "expected a request that this patient handed in, found none: --request FILE names one that \
+         came another way"
+    )]
+    NotAsked,
     #[error("expected a request of the patient that is named, found one of another")]
     OtherPatient,
     #[error(
@@ -77,14 +83,23 @@ pub(super) struct Erasing {
     pub(super) clock: Arc<NodeClock>,
     pub(super) hub: ReceiptHub,
     pub(super) keys: KeyDesk,
+    pub(super) requests: ErasureRequests,
 }
 
 impl Erasing {
     /// Erases the readings of a patient: the answer says until when a copy of their keys may exist,
     /// and has the receipt of the tombstone. Asked again with the same request it does the rest.
-    pub(super) async fn erase(&self, patient: u32, request: &str) -> Result<Value, ErasingError> {
+    /// Without a request it takes the one that the patient handed in over HTTP.
+    pub(super) async fn erase(
+        &self,
+        patient: u32,
+        request: Option<&str>,
+    ) -> Result<Value, ErasingError> {
         let patient = PatientIndex::new(patient)?;
-        let signed = SignedErasure::from_bytes(&hex::decode(request)?)?;
+        let signed = match request {
+            Some(request) => SignedErasure::from_bytes(&hex::decode(request)?)?,
+            None => self.requests.of(patient).ok_or(ErasingError::NotAsked)?,
+        };
         if signed.request.patient != patient {
             return Err(ErasingError::OtherPatient);
         }
@@ -162,6 +177,10 @@ impl Erasing {
     fn destroy(&self, patient: PatientIndex, of: &Tombstone) -> Result<Value, ErasingError> {
         let destroyed = self.keys.destroy(&[patient], self.clock.now());
         let destroyed = destroyed.map_err(ErasingError::Keys)?;
+        // It is erased all the same; what waits of it is told as done, and forgotten the next time.
+        if let Err(error) = self.requests.forget(patient) {
+            tracing::warn!(%error, "a request to erase that was carried out is still kept");
+        }
         let receipt = self.hub.receipt_at(of.position, of.requester);
         let (receipt, why) = match receipt {
             Ok(receipt) => (Some(hex::encode(receipt.to_bytes())), None),
@@ -205,7 +224,7 @@ impl Erasing {
         }
     }
 
-    /// Every legal hold, and how many patients are erased.
+    /// Every legal hold, every request to erase that waits, and how many patients are erased.
     pub(super) fn holds(&self) -> Value {
         let erasures = self.view.erasures();
         let holds = erasures.holds().map(|(patient, hold)| {
@@ -215,9 +234,22 @@ impl Erasing {
                 "who": hold.who.as_str(),
             })
         });
+        let waiting = self.requests.waiting();
+        let is_open =
+            |signed: &&SignedErasure| erasures.tombstone(signed.request.patient).is_none();
+        let requests = waiting.iter().filter(is_open).map(|signed| {
+            let request = signed.request;
+            json!({
+                "patient": request.patient.get(),
+                "requested_at_ms": request.requested_at.unix_ms(),
+                "valid_until_ms": request.valid_until.unix_ms(),
+                "held": erasures.hold(request.patient).is_some(),
+            })
+        });
         json!({
             "schema": "vitals-holds-1",
             "holds": holds.collect::<Vec<_>>(),
+            "requests": requests.collect::<Vec<_>>(),
             "patients_erased": erasures.erased().count(),
         })
     }

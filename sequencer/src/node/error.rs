@@ -13,8 +13,9 @@ use super::tuning::TuneError;
 use crate::doors::admin::AdminError;
 use crate::doors::config::ConfigError;
 use crate::doors::consult::ConsultSetupError;
-use crate::doors::http::{AuditSetupError, HttpError, TokenError};
+use crate::doors::http::{HttpError, TokenError};
 use crate::doors::page::OperatorPageError;
+use crate::doors::token_issuer::TokenIssuerError;
 use crate::folder::authority::AuthorityError;
 use crate::folder::old_journal::OldJournalError;
 use crate::folder::secrets::SecretError;
@@ -23,6 +24,7 @@ use crate::guard::{Stage, StageFailure};
 use crate::history::HistoryError;
 use crate::stages::ingest::{AdmitError, IngestError};
 use crate::stages::ledger::Refusal;
+use crate::stages::notices::PostError;
 
 /// Why a node does not start, or does not do what it is asked.
 #[derive(Debug, Error)]
@@ -45,6 +47,9 @@ pub enum NodeError {
     /// The snapshots, or the index of stored frames beside them, cannot be opened.
     #[error("expected to read and write the folder snapshots/")]
     Snapshots(#[source] std::io::Error),
+    /// What patients asked to have erased cannot be read.
+    #[error("expected to read erasures.waiting, the requests to erase that wait")]
+    Requests(#[source] std::io::Error),
     /// The deployment file is missing, damaged or of the first version.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
@@ -86,11 +91,14 @@ pub enum NodeError {
     #[error("`web.token_file`")]
     DeskToken(#[from] TokenError),
     /// The keys of the token issuer are not usable.
-    #[error("`fhir.jwks_file`")]
-    TokenIssuer(#[from] AuditSetupError),
+    #[error("`tokens.jwks_file`")]
+    TokenIssuer(#[from] TokenIssuerError),
     /// Who may ask about consent cannot be read.
     #[error("`[decisions]`")]
     Decisions(#[from] ConsultSetupError),
+    /// Nobody can be told that somebody read.
+    #[error("`[notices]`")]
+    Notices(#[from] PostError),
     /// A secret is not usable.
     #[error(transparent)]
     Secret(#[from] SecretError),

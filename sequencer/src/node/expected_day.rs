@@ -54,8 +54,17 @@ impl ExpectedDay {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use model::SystemClock;
+
     use super::*;
     use crate::metrics::Metrics;
+
+    /// Nothing happened yet.
+    fn fresh() -> Watched {
+        Watched::new(Metrics::new(), Arc::new(SystemClock))
+    }
 
     const HOUR_MS: u64 = 3_600_000;
 
@@ -66,7 +75,7 @@ mod tests {
         let text = r#"{"schema":"vitals-plan-expected-1","set":{},"batches":2880.0,"proofs":24.0,
             "gas":1.0}"#;
         std::fs::write(&path, text).unwrap();
-        let watched = Watched::new(Metrics::new());
+        let watched = fresh();
         let expected = ExpectedDay::read(Some(&path), 1_000);
         watched.metrics().batches_closed_total.inc_by(60);
         expected.look(1_000 + HOUR_MS - 1, &watched);
@@ -80,7 +89,7 @@ mod tests {
 
         std::fs::write(&path, "{}").unwrap();
         for path in [Some(&*path), Some(dir.path()), None] {
-            let (none, watched) = (ExpectedDay::read(path, 0), Watched::new(Metrics::new()));
+            let (none, watched) = (ExpectedDay::read(path, 0), fresh());
             none.look(2 * HOUR_MS, &watched);
             assert_eq!(watched.plan_errors(), None);
         }

@@ -37,6 +37,7 @@ mod order_desk;
 pub mod orders;
 mod proving;
 mod pulse;
+pub mod recent_rejects;
 pub mod recorded;
 pub mod recover;
 mod reload;
@@ -98,6 +99,7 @@ use crate::doors::admin::{self, AdminDoor};
 use crate::doors::config::Config;
 use crate::doors::consult::ConsultPlace;
 use crate::doors::http::{DoorPlace, HttpService};
+use crate::doors::token_issuer::TokenIssuer;
 use crate::folder::layout::Layout;
 use crate::folder::store::Store;
 use crate::guard::{GuardedTask, UnplannedEnd, panic_of_task};
@@ -129,6 +131,8 @@ pub struct Node {
     operations: DoorPlace,
     /// Where questions about consent are.
     consult: ConsultPlace,
+    /// Whose tokens are taken, if anybody's.
+    issuer: Option<Arc<TokenIssuer>>,
     /// None only while the node starts.
     http: Option<HttpService>,
     admin: AdminDoor,
@@ -233,13 +237,15 @@ impl Node {
         let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
         let scrub = start::start_scrub(&opened, &core, &common);
         let archiving = start::start_archiving(&opened, &core, &common);
+        let notices = start::start_notices(&opened, &core, &common)?;
         let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
         let page = start::serve_page(&opened, &common, &url).await?;
         let pin = start::pinner(&opened, &core, &common);
         let live = Live { settle, rates: ingest.rates(), operations };
         let tuning = start::tuning(&opened, &core, &common, live);
         let orders = start::order_desk(&opened, &core, &common, tuning.clone());
-        let Common { stop, guard, watched, around, operations: door_place, consult, .. } = common;
+        let (consult, issuer) = (common.consult.clone(), common.issuer.clone());
+        let Common { stop, guard, watched, around, operations: door_place, .. } = common;
         let body_keys = start::key_desk(&opened);
         let Opened { layout, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
@@ -251,7 +257,7 @@ impl Node {
         let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys, orders };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);
-        let mut tasks = vec![settler, timer, certificates, scrub, archiving, holder];
+        let mut tasks = vec![settler, timer, certificates, scrub, archiving, notices, holder];
         tasks.extend(page_task);
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
@@ -269,6 +275,7 @@ impl Node {
             ingest,
             operations: door_place,
             consult,
+            issuer,
             http: None,
             admin,
             embedded,
@@ -356,15 +363,15 @@ async fn stop_core(core: Core, upkeep: Upkeep, watched: &Watched) {
 }
 
 impl Node {
-    /// Takes over what of `config` is live, and the files of the server's certificate. What is
-    /// logged is not the node's: its owner takes `log.level` over.
+    /// Takes over what of `config` is live, the files of the server's certificate, and the keys of
+    /// the token issuer. The log goes by its level from [`Node::apply_log_level`] on.
     ///
     /// # Errors
     /// [`NodeError`] that names the value or file; then nothing changed.
     pub fn reload(&self, config: &Config) -> Result<Reloaded, NodeError> {
-        let Node { layout, around, ingest, tuning, watched, .. } = self;
-        let clock = &around.clock;
-        let taken_over = Reach { layout, clock, ingest, tuning }.take_over(config);
+        let Node { layout, around, ingest, tuning, watched, issuer, .. } = self;
+        let (clock, issuer) = (&around.clock, issuer.as_deref());
+        let taken_over = Reach { layout, clock, ingest, tuning, issuer }.take_over(config);
         if taken_over.is_ok() {
             watched.metrics().config_reloads_total.inc();
         }
@@ -377,9 +384,10 @@ impl Node {
         self.tuning.set_log(log);
     }
 
-    /// The log's level that holds: what an operator set, or else what is configured.
-    pub fn log_level(&self) -> String {
-        self.tuning.log_level()
+    /// Has the log go by the level that holds: what an operator set, or else what is configured.
+    /// Once everything was said about what was read again: a quieter level would swallow it.
+    pub fn apply_log_level(&self) {
+        self.tuning.apply_log_level();
     }
 
     /// Takes notice of what was read again and is no configuration.

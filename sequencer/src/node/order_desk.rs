@@ -107,7 +107,7 @@ impl OrderDesk {
         let more = match (done?, &order) {
             (Some(answer), _) => return Ok(Ok(answer)),
             (None, Order::Erase { patient, request }) => {
-                let answer = self.0.parts.erasing.erase(*patient, request).await?;
+                let answer = self.0.parts.erasing.erase(*patient, request.as_deref()).await?;
                 self.0.parts.orders.count(order.word());
                 return Ok(Ok(answer));
             }

@@ -1,4 +1,5 @@
-//! Takes over a changed configuration and a new server certificate while the node runs.
+//! Takes over a changed configuration, a new server certificate and other keys of the token issuer
+//! while the node runs.
 //!
 //! All or nothing: what cannot be accepted is refused before anything changes, and what held goes
 //! on to hold. A connection that is open keeps the certificate that it was opened with.
@@ -9,6 +10,7 @@ use super::error::NodeError;
 use super::tuning::{Reloaded, Tuning};
 use crate::clock::NodeClock;
 use crate::doors::config::Config;
+use crate::doors::token_issuer::TokenIssuer;
 use crate::folder::authority::ServerTls;
 use crate::folder::layout::Layout;
 use crate::folder::operator_log::{Line, OperatorLog};
@@ -21,10 +23,12 @@ pub(super) struct Reach<'a> {
     pub(super) clock: &'a NodeClock,
     pub(super) ingest: &'a IngestServer,
     pub(super) tuning: &'a Tuning,
+    pub(super) issuer: Option<&'a TokenIssuer>,
 }
 
 impl Reach<'_> {
-    /// Takes over what of `config` is live, and the files of the server's certificate.
+    /// Takes over what of `config` is live, the files of the server's certificate, and the keys of
+    /// the token issuer.
     ///
     /// # Errors
     /// [`NodeError`] that names the value or file; then nothing changed.
@@ -36,10 +40,14 @@ impl Reach<'_> {
         // As at the start: better here than at every client.
         let remedy = "move server/ away, run `sequencer init`, and send SIGHUP again";
         validity::check(&server.join("cert.pem"), now, remedy)?;
+        let keys = self.issuer.map(TokenIssuer::read_again).transpose()?;
         // Before anything else changes: the files may be no pair.
         self.ingest.replace_certificate(ServerTls::load(&server)?)?;
         let before = self.tuning.running();
         let reloaded = self.tuning.take_over(config)?;
+        if let (Some(issuer), Some(keys)) = (self.issuer, keys) {
+            issuer.replace_keys(keys);
+        }
         self.write_down(&before, config, &reloaded);
         Ok(reloaded)
     }

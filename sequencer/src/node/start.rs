@@ -33,7 +33,7 @@ use super::tuning::{Reach, Tuning};
 use super::upkeep::{Queues, Upkeep, Watch};
 use super::watched::Starting;
 use crate::doors::consult::ConsultDoor;
-use crate::doors::http::{Access, AuditEvents, AuditSetup, AuditSetupError, HttpService, Shown};
+use crate::doors::http::{Access, AuditEvents, AuditSetup, HttpService, Shown, WrongTokens};
 use crate::doors::key_desk::KeyDesk;
 use crate::doors::page::{self, Behind, OperatorPageError};
 use crate::folder::authority::ServerTls;
@@ -45,6 +45,7 @@ use crate::stages::ingest::{
     DoorParts, IngestServer, Listen, OperationDoor, QuicKey, RateConfig, Rates, Services,
 };
 use crate::stages::ledger::LedgerView;
+use crate::stages::notices::{PostError, Poster, Teller};
 use crate::stages::settle::{SettleConfig, Settler, SettlerParts};
 
 /// Shows what there is. Before the journal is absorbed: whoever asks is told how far that is.
@@ -53,11 +54,12 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
     let (store, metrics) = (opened.store.clone(), common.watched.metrics().clone());
     let (operations, forwarded) = (common.operations.clone(), opened.config.http.forwarded);
     let watched = Arc::new(common.watched.clone());
-    let access = Access::read(opened.config.web.token_file.as_deref())?;
+    let access = desk_access(opened, common)?;
     let (health, desk, windows) = (watched.clone(), watched.clone(), watched);
-    let audit_events = open_audit_events(opened, common)?;
+    let audit_events = audit_events(opened, common);
+    let (section, issuer) = (&opened.config.decisions, common.issuer.clone());
     let (clock, place) = (common.clock.clone(), common.consult.clone());
-    let consult = ConsultDoor::read(&opened.config.decisions, clock, place)?.map(Arc::new);
+    let consult = ConsultDoor::read(section, issuer, clock, place)?.map(Arc::new);
     let shown = Shown {
         store,
         metrics,
@@ -69,26 +71,17 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
         operations,
         forwarded,
         audit_events,
+        notices: common.notices.clone(),
     };
     Ok(HttpService::start(opened.config.http.listen, shown, &common.guard).await?)
 }
 
-/// Whoever shows AuditEvents, if an issuer of tokens is configured.
-fn open_audit_events(
-    opened: &Opened,
-    common: &Common,
-) -> Result<Option<AuditEvents>, AuditSetupError> {
-    let section = &opened.config.fhir;
-    let Some(jwks_file) = section.jwks_file.as_deref() else { return Ok(None) };
+/// Whoever shows AuditEvents, if it is configured.
+fn audit_events(opened: &Opened, common: &Common) -> Option<AuditEvents> {
+    let issuer = common.issuer.clone().filter(|_| opened.config.fhir.audit_events)?;
+    let (scope, clock) = (opened.edge.scope(), common.clock.clone());
     let reads = opened.layout.audit_reads();
-    let setup = AuditSetup {
-        jwks_file,
-        expected: section.expected(),
-        scope: opened.edge.scope(),
-        clock: common.clock.clone(),
-        reads: &reads,
-    };
-    AuditEvents::open(setup).map(Some)
+    Some(AuditEvents::new(AuditSetup { issuer, scope, clock, reads: &reads }))
 }
 
 /// Waits until somebody shows what the journal lacks, says so, and keeps every receipt that does.
@@ -215,6 +208,29 @@ fn count_operations(
     Ok(counted)
 }
 
+/// Tells whoever subscribed that somebody read, if a host may be told.
+pub(super) fn start_notices(
+    opened: &Opened,
+    core: &Core,
+    common: &Common,
+) -> Result<GuardedTask, PostError> {
+    let stop = common.stop.subscribe();
+    let Some(desk) = common.notices.clone() else {
+        return Ok(common.guard.task(Stage::Notices, archiving::idle(stop)));
+    };
+    let view = core.view.clone();
+    let teller = Teller {
+        desk,
+        store: opened.store.clone(),
+        scope: opened.edge.scope(),
+        view_key: Arc::new(move |patient| view.owner(patient).map(|owner| owner.view_key)),
+        poster: Poster::new()?,
+        clock: common.clock.clone(),
+        metrics: common.watched.metrics().clone(),
+    };
+    Ok(common.guard.task(Stage::Notices, teller.run(stop)))
+}
+
 pub(super) fn start_upkeep(
     opened: &Opened,
     core: &Core,
@@ -277,6 +293,8 @@ pub(super) fn start_ingest(
 /// From now on signed operations are taken over HTTP, too.
 pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> OperationDoor {
     let parts = DoorParts {
+        scope: opened.edge.scope(),
+        requests: common.around.requests.clone(),
         admit: core.admit.clone(),
         view: core.view.clone(),
         hub: core.hub.clone(),
@@ -422,6 +440,7 @@ pub(super) fn order_desk(
             clock: common.clock.clone(),
             hub: core.hub.clone(),
             keys: key_desk(opened),
+            requests: common.around.requests.clone(),
         },
     }))
 }
@@ -440,6 +459,12 @@ pub(super) async fn destroy_erased(opened: &Opened, core: &Core, common: &Common
     done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
 }
 
+/// Who may see the desk.
+fn desk_access(opened: &Opened, common: &Common) -> Result<Access, NodeError> {
+    let wrong = WrongTokens::new(common.watched.metrics().desk_tokens_wrong_total.clone());
+    Ok(Access::read(opened.config.web.token_file.as_deref(), wrong)?)
+}
+
 /// The operator's page, if it is configured: where it is, and its task.
 pub(super) async fn serve_page(
     opened: &Opened,
@@ -454,7 +479,7 @@ pub(super) async fn serve_page(
     };
     let deployment = opened.layout.deployment();
     let watched = Arc::new(common.watched.clone());
-    let access = Access::read(opened.config.web.token_file.as_deref())?;
+    let access = desk_access(opened, common)?;
     let (store, windows, desk) = (opened.store.clone(), watched.clone(), watched);
     let behind = Behind { store, windows, desk, access };
     let server = page::bind(listen, &deployment, chain, behind).await?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::desk::{Figures, RejectCount};
 use super::endpoints::Endpoints;
 use super::orders::InForce;
+use super::recent_rejects::RecentReject;
 use super::upkeep::Around;
 use super::watched::Watched;
 use crate::doors::admin::Tell;
@@ -38,6 +39,9 @@ pub struct NodeStatus {
     pub connections: i64,
     /// Enrolled patients.
     pub patients: usize,
+    /// Patients who handed in a request to erase that waits for the operator.
+    #[serde(default)]
+    pub erasure_requests: usize,
     /// How far a plan is from what happened; none without `[plan] expected` and in the first hour.
     #[serde(default)]
     pub plan: Option<PlanErrors>,
@@ -68,6 +72,9 @@ pub struct NodeStatus {
     /// What was rejected in this run, by reason; none in the first seconds.
     #[serde(default)]
     pub rejects: Vec<RejectCount>,
+    /// What was rejected last and who was told, the newest first.
+    #[serde(default)]
+    pub recent_rejects: Vec<RecentReject>,
 }
 
 /// How one stage stands.
@@ -184,6 +191,7 @@ impl Teller {
             },
             connections: metrics.ingest_connections.get(),
             patients: ledger.records,
+            erasure_requests: self.around.requests.count(),
             plan: self.watched.plan_errors(),
             certificates: Certificates {
                 ending: metrics.certificates_ending.get(),
@@ -198,6 +206,7 @@ impl Teller {
             withdrawals_unsettled: metrics.withdrawals_unsettled.get(),
             figures: self.watched.desk().last(),
             rejects: self.watched.desk().rejects(),
+            recent_rejects: self.watched.recent_rejects().tell(),
         }
     }
 

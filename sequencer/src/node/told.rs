@@ -37,6 +37,7 @@ impl TellDesk for Watched {
         let mut told = self.desk().tell(since_unix_ms);
         told["health"] = tell_health(self, chain_reachable);
         told["rejects"] = json!(self.desk().rejects());
+        told["recent_rejects"] = json!(self.recent_rejects().tell());
         let InForce { paused, draining, tuned } = self.orders().in_force();
         told["paused"] = json!(paused);
         told["draining"] = json!(draining);
@@ -48,16 +49,20 @@ impl TellDesk for Watched {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::sync::Arc;
+
+    use model::{GatewayId, RejectCode, SystemClock};
 
     use super::*;
     use crate::doors::reach::OpenWindow;
     use crate::metrics::Metrics;
+    use crate::stages::ingest::{Observe as _, Observed, RejectedPeer};
     use crate::stages::prove::Progress;
     use crate::stages::standing::{Cause, Standing as _};
 
     /// Windows of a node that proves its fourth and has its sixth open.
     fn proving() -> Watched {
-        let watched = Watched::new(Metrics::new());
+        let watched = Watched::new(Metrics::new(), Arc::new(SystemClock));
         watched.step(Progress::Begun { number: 4 });
         watched.under_way().set_open(OpenWindow { number: 6, since_unix_ms: 7 });
         watched
@@ -92,5 +97,11 @@ mod tests {
         let told = TellDesk::desk(&watched, 0);
         assert_eq!((&told["health"]["ready"], &told["rejects"]), (&json!(false), &json!([])));
         assert_eq!((&told["age_ms"], &told["begun_unix_ms"]), (&Value::Null, &Value::Null));
+        // What is rejected is there at once, before the first point.
+        let peer = RejectedPeer::Gateway(GatewayId::new("gw-1").unwrap());
+        watched.observe(Observed::Rejected { code: RejectCode::Gap, peer });
+        let last = TellDesk::desk(&watched, 0)["recent_rejects"][0].clone();
+        assert_eq!((&last["code"], &last["gateway"]), (&json!(7), &json!("gw-1")));
+        assert_eq!(watched.metrics().rejects().map(|(_, count)| count).sum::<u64>(), 1);
     }
 }

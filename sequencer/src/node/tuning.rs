@@ -159,9 +159,13 @@ impl Tuning {
         self.state().log = Some(log);
     }
 
-    /// The log's level that holds.
-    pub(super) fn log_level(&self) -> String {
-        self.state().running.log.level.clone()
+    /// Has the log go by the level that holds. Under the lock, as where a level is set by hand: one
+    /// that was looked up a moment before would undo what somebody set meanwhile.
+    pub(super) fn apply_log_level(&self) {
+        let state = self.state();
+        if let Some(log) = &state.log {
+            log.set(&state.running.log.level);
+        }
     }
 
     /// What holds.
@@ -175,7 +179,7 @@ impl Tuning {
     /// [`TuneError`] for what is not.
     pub(super) fn check(&self, file: &Config) -> Result<(), TuneError> {
         let state = self.state();
-        check_sums(&state.running, &target(file, &state.tuned)?)
+        check_sums(&state, &target(file, &state.tuned)?)
     }
 
     /// Takes over what of it is live, as far as nothing else is set by hand.
@@ -339,17 +343,17 @@ fn target(file: &Config, tuned: &AllTuned) -> Result<Config, TuneError> {
 
 /// As at a start: rates and windows take memory, too. Of the next start, and of this run, whose
 /// other limits may be larger than those that the file has by now.
-fn check_sums(running: &Config, target: &Config) -> Result<(), TuneError> {
-    let mut held = running.clone();
+fn check_sums(state: &State, target: &Config) -> Result<(), TuneError> {
+    let mut held = state.running.clone();
     copy_live(&mut held, target);
     held.check().map_err(SetValueError::from)?;
-    check_memory(&held)?;
-    check_memory(target)
+    check_memory(&state.running, &held)?;
+    check_memory(&state.file, target)
 }
 
 fn prepare(state: &State, tuned: AllTuned, rows: &[Setting]) -> Result<Prepared, TuneError> {
     let target = target(&state.file, &tuned)?;
-    check_sums(&state.running, &target)?;
+    check_sums(state, &target)?;
     if target.log.level != state.running.log.level {
         let without = "the program around the node logs as it likes";
         let why = state.log.as_ref().map_or(Some(without), |log| log.refuses());
@@ -376,9 +380,17 @@ fn person<'a>(tuned: &'a AllTuned, row: &Setting) -> Option<(u32, Option<&'a str
     tuned.get(row.path).map(|one| one.since.who.person())
 }
 
-fn check_memory(config: &Config) -> Result<(), TuneError> {
-    match Memory::of(config).check() {
-        Err(error) if config.memory.over == "refuse" => Err(error.into()),
+/// Refuses what takes more memory than there is and more than before. A sum that was too large
+/// already, as of a development node on a small machine, is no reason to keep somebody from what
+/// costs none, or lowers it.
+fn check_memory(before: &Config, after: &Config) -> Result<(), TuneError> {
+    let memory = Memory::of(after);
+    match memory.check() {
+        Err(error)
+            if after.memory.over == "refuse" && memory.sum_bytes > Memory::of(before).sum_bytes =>
+        {
+            Err(error.into())
+        }
         _ => Ok(()),
     }
 }
@@ -509,14 +521,30 @@ mod tests {
 
     #[test]
     fn a_sum_of_limits_is_held_against_those_that_run_and_those_of_the_next_start() {
-        let mut running = Config::default();
-        running.ingest.limits.connections_max = 1;
-        assert!(check_sums(&running, &running).is_ok());
-        let mut more = running.clone();
-        more.ingest.limits.connections_max = 100_000;
+        let with = |connections_max: usize, keys_max: usize| {
+            let mut config = Config::default();
+            config.ingest.limits.connections_max = connections_max;
+            config.ingest.rates.keys_max = keys_max;
+            config
+        };
+        let check = |running: &Config, file: &Config, target: &Config| {
+            let (running, file, tuned, log) =
+                (running.clone(), file.clone(), AllTuned::new(), None);
+            check_sums(&State { file, running, tuned, log }, target)
+        };
+        let (few, many) = (with(1, 1_000), with(100_000, 1_000));
+        let (few_more, many_more) = (with(1, 2_000), with(100_000, 2_000));
+        assert!(check(&few, &few, &few_more).is_ok(), "there is room");
         // It runs with many, and the file has few by now: what is set by hand is beside the many.
-        assert!(matches!(check_sums(&more, &running), Err(TuneError::Memory(_))));
-        assert!(matches!(check_sums(&running, &more), Err(TuneError::Memory(_))));
+        assert!(matches!(check(&many, &few, &few_more), Err(TuneError::Memory(_))));
+        assert!(matches!(check(&few, &few, &many), Err(TuneError::Memory(_))));
+        assert!(matches!(check(&few, &many, &many_more), Err(TuneError::Memory(_))));
+        // Of a sum that is too large already: what costs nothing, or less, is no matter of it.
+        let mut quiet = many.clone();
+        quiet.log.level = "warn".into();
+        assert!(check(&many, &many, &quiet).is_ok() && check(&many, &many, &few).is_ok());
+        assert!(check(&many_more, &many_more, &many).is_ok());
+        assert!(matches!(check(&many, &many, &many_more), Err(TuneError::Memory(_))));
     }
 
     #[test]

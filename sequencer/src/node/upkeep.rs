@@ -20,6 +20,7 @@ use crate::doors::key_desk::KeyDesk;
 use crate::doors::memory::resident_bytes;
 use crate::doors::reach::OpenWindow;
 use crate::folder::believed::Believed;
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::layout::Layout;
 use crate::guard::{Guard, GuardedThread, Stage};
 use crate::stages::deliver::ReceiptHub;
@@ -38,6 +39,8 @@ pub(super) struct Around {
     pub(super) clock: Arc<NodeClock>,
     pub(super) reserve: Arc<Reserve>,
     pub(super) orders: Orders,
+    /// What patients ask the operator for.
+    pub(super) requests: ErasureRequests,
 }
 
 impl Gate for Around {

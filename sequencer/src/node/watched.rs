@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use model::{Millis, calendar};
+use model::{Clock, Millis, calendar};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -12,6 +12,7 @@ use super::degraded::Degraded;
 use super::desk::Desk;
 use super::orders::{InForce, Orders, Since};
 use super::pulse::Pulse;
+use super::recent_rejects::RecentRejects;
 use super::under_way::UnderWay;
 use crate::clock::Disagreement;
 use crate::doors::codes::{self, Unserved};
@@ -42,7 +43,10 @@ pub struct Watched {
     pulse: Pulse,
     under_way: UnderWay,
     desk: Desk,
+    rejects: RecentRejects,
     orders: Orders,
+    /// What is noted here is of its times.
+    clock: Arc<dyn Clock>,
 }
 
 /// How far the journal is absorbed while the node starts.
@@ -78,7 +82,7 @@ pub struct Totals {
 
 impl Watched {
     /// Nothing failed yet.
-    pub fn new(metrics: Arc<Metrics>) -> Watched {
+    pub fn new(metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Watched {
         let (failures, progress) = (Failures::new(), watch::Sender::new(None));
         let degraded = Degraded::new(metrics.clone());
         let (totals, conditions, hold) =
@@ -103,7 +107,9 @@ impl Watched {
             pulse: Pulse::default(),
             under_way: UnderWay::default(),
             desk: Desk::default(),
+            rejects: RecentRejects::default(),
             orders,
+            clock,
         }
     }
 
@@ -225,6 +231,11 @@ impl Watched {
     /// The figures of the last hours.
     pub fn desk(&self) -> &Desk {
         &self.desk
+    }
+
+    /// What was rejected last.
+    pub fn recent_rejects(&self) -> &RecentRejects {
+        &self.rejects
     }
 
     /// What operators ordered that is in force.
@@ -366,6 +377,7 @@ impl Watched {
             // They wait in the store, which no number bounds.
             Stage::Settlement => ("batches", metrics.settle_lag_batches.get(), None),
             Stage::Archive => ("files", metrics.archive_waiting_files.get(), None),
+            Stage::Notices => ("notices", metrics.notices_waiting.get(), None),
             Stage::Windows
             | Stage::Http
             | Stage::Admin
@@ -395,6 +407,10 @@ impl Watched {
             Stage::Upkeep => ("looks", *self.looks.borrow()),
             Stage::Scrub => ("rounds", *self.scrubs.borrow()),
             Stage::Archive => ("rounds", *self.archive_rounds.borrow()),
+            Stage::Notices => {
+                let tried = metrics.notices_told_total.get() + metrics.notices_failures_total.get();
+                ("batches and attempts", metrics.notices_batches_total.get() + tried)
+            }
             Stage::Http | Stage::Admin | Stage::BaseChain => return None,
         })
     }
@@ -458,7 +474,10 @@ impl Observe for Watched {
                 self.metrics.ingest_bytes_total.inc_by(bytes);
             }
             Observed::FrameAgain => self.metrics.ingest_duplicates_total.inc(),
-            Observed::Rejected(code) => self.metrics.count_reject(code),
+            Observed::Rejected { code, peer } => {
+                self.metrics.count_reject(code);
+                self.rejects.note(code, peer, self.clock.now());
+            }
             Observed::RefusedBy(rule) => self.metrics.count_refusal(rule),
             Observed::OperationApplied => self.metrics.operations_total.inc(),
             Observed::AccessDecided { kind, permitted } => {

@@ -8,6 +8,7 @@
 //! 4 batch    lays a closed window out as chunks; pure              the planner thread
 //! 5 prove    proves the chunks, assembles the batch                prover threads, the batcher
 //! 6 settle   brings assembled batches to the base chain            a task
+//!   notices  tells who asked for it that somebody read             a task
 //! ```
 //! The journal stands between 2 and 3 and is a crate of its own.
 
@@ -15,6 +16,7 @@ pub mod batch;
 pub mod deliver;
 pub mod ingest;
 pub mod ledger;
+pub mod notices;
 pub mod prove;
 pub mod rows;
 pub mod settle;

@@ -4,12 +4,13 @@ use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA384, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
 use crate::base64url;
 
 /// Largest JWKS, bytes.
-pub(crate) const JWKS_BYTES_MAX: usize = 64 * 1024;
+pub const JWKS_BYTES_MAX: usize = 64 * 1024;
 /// Most keys that are held: two of each kind while they are rolled, for a few clients.
 pub(crate) const KEYS_MAX: usize = 32;
 /// Modulus of an RSA key, bytes: 2048 to 4096 bits.
@@ -29,7 +30,7 @@ pub enum Algorithm {
 }
 
 /// The public keys of an issuer that sign with an algorithm known here.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Keys {
     keys: Vec<Key>,
 }
@@ -85,14 +86,14 @@ pub enum JwksError {
     NoKey,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Key {
     pub(crate) id: Option<String>,
     pub(crate) algorithm: Algorithm,
     material: Material,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Material {
     Rsa {
         modulus: Vec<u8>,
@@ -120,8 +121,22 @@ struct Jwk {
     e: Option<String>,
     x: Option<String>,
     y: Option<String>,
-    d: Option<serde_json::Value>,
-    k: Option<serde_json::Value>,
+    // What RFC 7518 calls private. A key may lack `d` and still be given away by its factors.
+    d: Option<IgnoredAny>,
+    p: Option<IgnoredAny>,
+    q: Option<IgnoredAny>,
+    dp: Option<IgnoredAny>,
+    dq: Option<IgnoredAny>,
+    qi: Option<IgnoredAny>,
+    oth: Option<IgnoredAny>,
+    k: Option<IgnoredAny>,
+}
+
+impl Jwk {
+    fn is_private(&self) -> bool {
+        let Jwk { d, p, q, dp, dq, qi, oth, k, .. } = self;
+        [d, p, q, dp, dq, qi, oth, k].into_iter().any(Option::is_some)
+    }
 }
 
 impl Keys {
@@ -143,7 +158,7 @@ impl Keys {
         let mut keys: Vec<Key> = Vec::new();
         for (index, jwk) in found.iter().enumerate() {
             // Asked of every key, also of those that are passed over: who reads the file has it.
-            if jwk.d.is_some() || jwk.k.is_some() {
+            if jwk.is_private() {
                 return Err(JwksError::Private { index });
             }
             let Some(key) = read_key(index, jwk)? else { continue };

@@ -33,6 +33,6 @@ mod scopes;
 mod token;
 
 pub use bearer::{Bearer, User, UserKind};
-pub use jwks::{Algorithm, JwksError, Keys};
+pub use jwks::{Algorithm, JWKS_BYTES_MAX, JwksError, Keys};
 pub use scopes::{Context, Needed, Scope, Scopes, Verb};
-pub use token::{Expected, TokenError, Verifier, bearer_of};
+pub use token::{Expected, LIFETIME_MS_MAX, SKEW_MS, TokenError, Verifier, bearer_of};

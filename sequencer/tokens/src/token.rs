@@ -17,6 +17,13 @@ const NAME_BYTES_MAX: usize = 256;
 /// Most audiences of a token.
 const AUDIENCES_MAX: usize = 16;
 
+/// How far the issuer's clock may be apart, milliseconds, where nobody says otherwise: machines of a
+/// hospital keep time by NTP, and every second is one more that a token is good behind its end.
+pub const SKEW_MS: u64 = 5_000;
+/// How long a token may still be good, milliseconds, where nobody says otherwise. SMART asks for
+/// five minutes, and issuers have an hour.
+pub const LIFETIME_MS_MAX: u64 = 3_600_000;
+
 /// What a token has to say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expected {
@@ -161,6 +168,21 @@ impl Verifier {
     /// Of one issuer's keys.
     pub fn new(keys: Keys, expected: Expected) -> Verifier {
         Verifier { keys, expected }
+    }
+
+    /// From now on these are the issuer's keys: one that is not among them signs nothing any more.
+    pub fn replace_keys(&mut self, keys: Keys) {
+        self.keys = keys;
+    }
+
+    /// The keys that hold.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// What a token has to say.
+    pub fn expected(&self) -> &Expected {
+        &self.expected
     }
 
     /// Checks a token, for this time. Cost: one verification of a signature, and only with a key

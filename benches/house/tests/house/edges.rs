@@ -34,13 +34,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("world", &["model"], &[]),
         ],
     ),
-    (
-        "accounts",
-        &[
-            ("accounting", &["model", "statement", "wire"], &[]),
-            ("extract", &["model", "statement", "wire"], &[]),
-        ],
-    ),
+    ("accounts", &[("accounting", &["model", "statement", "wire"], &[])]),
     (
         "edges",
         &[
@@ -48,6 +42,7 @@ const LAYERS: &[(&str, &[Row])] = &[
             ("archive", &["files", "journal"], &[]),
             ("jobs", &["files", "statement"], &[]),
             ("devchain", &["files"], &[]),
+            ("extract", &["accounting", "bridge", "model", "pcf", "statement", "wire"], &[]),
             ("fhir", &["bridge", "model", "recordings"], &[]),
             ("page-server", &["l1-contracts", "model", "page"], &[]),
             ("hl7", &["bridge", "model", "recordings"], &[]),

@@ -11,6 +11,9 @@ use crate::measurement::Coding;
 /// The names by which HL7 v2 calls the two systems.
 const LOINC: &str = "LN";
 const MDC: &str = "MDC";
+/// The names by which FHIR does.
+const LOINC_URL: &str = "http://loinc.org";
+const MDC_URL: &str = "urn:iso:std:iso:11073:10101";
 
 /// A code that is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,14 +67,52 @@ pub const KNOWN: &[Known] = &[
     mdc("188736", "MDC_MASS_BODY_ACTUAL", "weight"),
 ];
 
+/// A system of codes, and everything that it is called: in HL7 v2, in FHIR, and by its OID.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct System {
+    /// `LN` or `MDC`.
+    pub name: &'static str,
+    /// All its names, that of HL7 v2 first.
+    pub called: &'static [&'static str],
+}
+
+/// The systems of which codes are known.
+pub const SYSTEMS: &[System] = &[
+    System { name: LOINC, called: &[LOINC, "LOINC", LOINC_URL, "2.16.840.1.113883.6.1"] },
+    System { name: MDC, called: &[MDC, MDC_URL, "2.16.840.1.113883.6.24"] },
+];
+
+/// The code of LOINC that is written of a signal: the one that says no more than the signal does.
+/// An ECG and a plethysmogram have none; glucose is kept in mg/dL, so by mass.
+const WRITTEN: &[&str] =
+    &["8867-4", "8889-8", "8480-6", "8462-4", "8310-5", "2708-6", "9279-1", "2339-0", "29463-7"];
+
+/// The codes that are written of a signal: that of LOINC if it has one, then that of MDC.
+pub fn written(signal: &'static Signal) -> impl Iterator<Item = &'static Known> {
+    let code = signal.code.to_string();
+    let is_written = move |known: &&Known| {
+        known.signal == signal.name
+            && if known.system == LOINC {
+                WRITTEN.contains(&known.code)
+            } else {
+                known.code == code
+            }
+    };
+    KNOWN.iter().filter(is_written)
+}
+
+impl Known {
+    /// What FHIR calls its system.
+    pub fn url(&self) -> &'static str {
+        if self.system == LOINC { LOINC_URL } else { MDC_URL }
+    }
+}
+
 /// One name for each system, however it is called: HL7 v2, FHIR and OID. Others are left as they
 /// are.
 pub fn system(called: &str) -> &str {
-    match called {
-        "LN" | "LOINC" | "http://loinc.org" | "2.16.840.1.113883.6.1" => LOINC,
-        "MDC" | "urn:iso:std:iso:11073:10101" | "2.16.840.1.113883.6.24" => MDC,
-        other => other,
-    }
+    let known = SYSTEMS.iter().find(|system| system.called.contains(&called));
+    known.map_or(called, |system| system.name)
 }
 
 /// What a code is of, if it is known.
@@ -85,13 +126,31 @@ pub fn signal(coding: Coding<'_>) -> Option<&'static Signal> {
     signal_by_name(known.signal).ok()
 }
 
+/// The panels of both blood pressures: one value with two numbers, or a heading without one.
+pub const PRESSURE_PANELS: &[Panel] = &[
+    Panel { system: LOINC, code: "85354-9", name: "Blood pressure panel" },
+    Panel { system: LOINC, code: "55284-4", name: "Blood pressure systolic and diastolic" },
+    Panel { system: MDC, code: "150020", name: "MDC_PRESS_BLD_NONINV" },
+];
+
+/// A code that stands for several signals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Panel {
+    /// `LN` or `MDC`.
+    pub system: &'static str,
+    /// The code.
+    pub code: &'static str,
+    /// Its name: of MDC the reference identifier, which stands for the code, too.
+    pub name: &'static str,
+}
+
 /// Whether it is the panel of both blood pressures, whose one value has two numbers.
 pub fn is_pressure_panel(coding: Coding<'_>) -> bool {
-    match system(coding.system) {
-        LOINC => matches!(coding.code, "85354-9" | "55284-4"),
-        MDC => matches!(coding.code, "150020" | "MDC_PRESS_BLD_NONINV"),
-        _ => false,
-    }
+    let own = system(coding.system);
+    PRESSURE_PANELS.iter().any(|panel| {
+        panel.system == own
+            && (panel.code == coding.code || own == MDC && panel.name == coding.code)
+    })
 }
 
 #[cfg(test)]
@@ -100,13 +159,9 @@ mod tests {
 
     #[test]
     fn every_known_code_leads_to_its_signal_under_each_name_of_its_system() {
-        let names: &[(&str, &[&str])] = &[
-            (LOINC, &["LN", "LOINC", "http://loinc.org"]),
-            (MDC, &["MDC", "urn:iso:std:iso:11073:10101"]),
-        ];
         for known in KNOWN {
-            let (_, systems) = names.iter().find(|(own, _)| *own == known.system).unwrap();
-            for system in *systems {
+            let own = SYSTEMS.iter().find(|system| system.name == known.system).unwrap();
+            for system in own.called {
                 let found = signal(Coding { system, code: known.code });
                 assert_eq!(found.map(|found| found.name), Some(known.signal), "{}", known.code);
             }
@@ -119,10 +174,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_of_a_signal_is_read_as_that_signal() {
+        for signal in model::signals() {
+            let codes: Vec<_> = written(signal).collect();
+            let of_waveform = ["ecg", "ppg"].contains(&signal.name);
+            assert_eq!(codes.len(), if of_waveform { 1 } else { 2 }, "{}", signal.name);
+            for known in codes {
+                let coding = Coding { system: known.url(), code: known.code };
+                assert_eq!(super::signal(coding), Some(signal));
+            }
+        }
+    }
+
+    #[test]
     fn a_code_without_its_system_is_none() {
         for system in ["", "L", "99ACME", "SCT"] {
             assert_eq!(signal(Coding { system, code: "8867-4" }), None, "{system}");
         }
         assert_eq!(signal(Coding { system: "LN", code: "8478-0" }), None);
+    }
+
+    #[test]
+    fn a_panel_is_known_by_its_code_and_is_no_signal() {
+        let of = |system, code| Coding { system, code };
+        for panel in PRESSURE_PANELS {
+            assert!(is_pressure_panel(of(panel.system, panel.code)), "{}", panel.code);
+            assert_eq!(signal(of(panel.system, panel.code)), None, "{}", panel.code);
+        }
+        assert!(is_pressure_panel(of("MDC", "MDC_PRESS_BLD_NONINV")));
+        assert!(!is_pressure_panel(of("LN", "8480-6")) && !is_pressure_panel(of("", "85354-9")));
     }
 }

@@ -18,6 +18,8 @@ use crate::waveform::{Rates, Sample, Waveform, is_attribute};
 pub const READINGS_MAX: usize = 65_536;
 /// Most faults that are kept; further ones are counted.
 const FAULTS_MAX: usize = 20;
+/// The field of an observation whose patient is nobody: the segment as a whole.
+const NO_PATIENT: usize = 0;
 
 /// What a message holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -136,13 +138,10 @@ impl Walk<'_> {
     fn skip(&mut self, skip: Skip) {
         let Skip { field, cause, is_refusal } = skip;
         let place = Place { segment: "OBX", number: self.place.obx, field };
-        let fault = match cause {
-            // Said once, at the patient's own segment.
-            Cause::PatientUnknown | Cause::PatientAmbiguous => match &self.patient {
-                Some(Err(fault)) => fault.clone(),
-                _ => Fault::at(place, cause),
-            },
-            cause => Fault::at(place, cause),
+        let fault = match &self.patient {
+            // Nobody is meant: said once, at the patient's own segment.
+            Some(Err(fault)) if field == NO_PATIENT => fault.clone(),
+            _ => Fault::at(place, cause),
         };
         let faults = if is_refusal {
             &mut self.refused
@@ -220,8 +219,8 @@ impl Walk<'_> {
     fn current_patient(&self) -> Result<PatientIndex, Skip> {
         match &self.patient {
             Some(Ok(patient)) => Ok(*patient),
-            Some(Err(fault)) => Err(Skip::refused(0, fault.cause.clone())),
-            None => Err(Skip::refused(0, Cause::PatientMissing)),
+            Some(Err(fault)) => Err(Skip::refused(NO_PATIENT, fault.cause.clone())),
+            None => Err(Skip::refused(NO_PATIENT, Cause::PatientMissing)),
         }
     }
 

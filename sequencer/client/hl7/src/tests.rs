@@ -6,6 +6,8 @@ use model::calendar::{Utc, parse_instant};
 
 use crate::{Fault, Header, Outcome, Own, Report, answers, read};
 
+mod profile;
+
 const MAP: &str = r#"
 version = 1
 zone = "Europe/Berlin"

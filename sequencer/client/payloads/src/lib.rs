@@ -5,6 +5,7 @@
 #![doc = include_str!("../README.md")]
 
 pub use named::Published;
+pub use omh::{Field, OMH, Qualifier, SCHEMAS, Schema};
 pub use read::{ROWS_MAX, TOPICS_BYTES_MAX, TopicsError, VALUES_MAX};
 pub use taken::{IDENTITY_BYTES_MAX, LEFT_OUT_MAX, READINGS_MAX, Taken};
 pub use topics::Topics;

@@ -15,7 +15,7 @@ use crate::json::Node;
 use crate::taken::{Code, Valued};
 
 /// The system of codes in the map, and the namespace of schemas.
-const OMH: &str = "omh";
+pub const OMH: &str = "omh";
 
 /// When a value was measured that stands for a time interval.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
@@ -25,44 +25,67 @@ pub(crate) enum Side {
     End,
 }
 
-/// A field of a body, and the signal that it is of.
-type Field = (&'static str, &'static str);
+/// A field of a body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// The name of the signal that it is of.
+    pub signal: &'static str,
+}
 
 /// A schema that is read.
 #[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Schema {
-    pub(crate) name: &'static str,
-    fields: &'static [Field],
-    /// What may make another quantity of it, and the values that do not.
-    qualifiers: &'static [Qualifier],
+pub struct Schema {
+    /// Its name, without the namespace.
+    pub name: &'static str,
+    /// What of it is measured.
+    pub fields: &'static [Field],
+    /// What may make another quantity of it.
+    pub qualifiers: &'static [Qualifier],
 }
 
-type Qualifier = (&'static str, &'static [&'static str]);
+/// A field of a body that may make another quantity of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Qualifier {
+    /// Its name.
+    pub field: &'static str,
+    /// The values with which it is none other.
+    pub plain: &'static [&'static str],
+}
 
 /// An average is no reading of an instant.
-const STATISTIC: Qualifier = ("descriptive_statistic", &[]);
+const STATISTIC: Qualifier = Qualifier { field: "descriptive_statistic", plain: &[] };
 /// What a glucometer takes; interstitial fluid, plasma and serum have other values.
-const SPECIMEN: Qualifier = ("specimen_source", &["whole blood", "capillary blood"]);
+const SPECIMEN: Qualifier =
+    Qualifier { field: "specimen_source", plain: &["whole blood", "capillary blood"] };
 /// A finger, a wrist and a toe have the temperature of skin.
-const PLACE: Qualifier = (
-    "measurement_location",
-    &["axillary", "forehead", "oral", "rectal", "temporal artery", "tympanic", "vagina"],
-);
+const PLACE: Qualifier = Qualifier {
+    field: "measurement_location",
+    plain: &["axillary", "forehead", "oral", "rectal", "temporal artery", "tympanic", "vagina"],
+};
 
 /// Every schema that is read.
-pub(crate) const SCHEMAS: &[Schema] = &[
-    schema("heart-rate", &[("heart_rate", "heart-rate")], &[STATISTIC]),
+pub const SCHEMAS: &[Schema] = &[
+    schema("heart-rate", &[field("heart_rate", "heart-rate")], &[STATISTIC]),
     schema(
         "blood-pressure",
-        &[("systolic_blood_pressure", "bp-systolic"), ("diastolic_blood_pressure", "bp-diastolic")],
+        &[
+            field("systolic_blood_pressure", "bp-systolic"),
+            field("diastolic_blood_pressure", "bp-diastolic"),
+        ],
         &[STATISTIC],
     ),
-    schema("oxygen-saturation", &[("oxygen_saturation", "spo2")], &[STATISTIC]),
-    schema("body-temperature", &[("body_temperature", "temperature")], &[STATISTIC, PLACE]),
-    schema("respiratory-rate", &[("respiratory_rate", "respiration-rate")], &[STATISTIC]),
-    schema("blood-glucose", &[("blood_glucose", "glucose")], &[STATISTIC, SPECIMEN]),
-    schema("body-weight", &[("body_weight", "weight")], &[STATISTIC]),
+    schema("oxygen-saturation", &[field("oxygen_saturation", "spo2")], &[STATISTIC]),
+    schema("body-temperature", &[field("body_temperature", "temperature")], &[STATISTIC, PLACE]),
+    schema("respiratory-rate", &[field("respiratory_rate", "respiration-rate")], &[STATISTIC]),
+    schema("blood-glucose", &[field("blood_glucose", "glucose")], &[STATISTIC, SPECIMEN]),
+    schema("body-weight", &[field("body_weight", "weight")], &[STATISTIC]),
 ];
+
+const fn field(name: &'static str, signal: &'static str) -> Field {
+    Field { name, signal }
+}
 
 const fn schema(
     name: &'static str,
@@ -165,11 +188,18 @@ fn schema_of(header: &Node<'_>) -> Result<&'static Schema, Refusal> {
     found.ok_or_else(|| id.refuse(Cause::Unsupported { expected }))
 }
 
+impl Field {
+    /// Its code in the map.
+    pub fn code(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
 impl Schema {
     /// What makes another quantity of a body, as it stands behind its code.
     fn qualified(&self, body: &Node<'_>) -> Result<String, Refusal> {
         let mut behind = String::new();
-        for (field, plain) in self.qualifiers {
+        for Qualifier { field, plain } in self.qualifiers {
             let Some(found) = body.field(field)? else { continue };
             let said = found.text()?;
             if !plain.contains(&&*said) {
@@ -182,12 +212,12 @@ impl Schema {
 
 fn value<'a>(
     body: &Node<'a>,
-    (field, signal): Field,
+    field: Field,
     (at, behind): (Instant, &str),
 ) -> Result<Option<Valued<'a>>, Refusal> {
-    let Some(found) = body.field(field)? else { return Ok(None) };
-    let code = Cow::Owned(format!("{}{behind}", field.replace('_', "-")));
-    let known = signal_by_name(signal).ok().filter(|_| behind.is_empty());
+    let Some(found) = body.field(field.name)? else { return Ok(None) };
+    let code = Cow::Owned(format!("{}{behind}", field.code()));
+    let known = signal_by_name(field.signal).ok().filter(|_| behind.is_empty());
     let node = found.field("value")?;
     let node = node.ok_or_else(|| found.refuse(Cause::ValueMissing))?;
     let number = if node.is_null() { None } else { Some(node.text()?) };

@@ -1,5 +1,6 @@
 //! Decimal numbers as files have them, exactly: no value passes through a float.
 
+use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -241,6 +242,28 @@ impl Linear {
     }
 }
 
+/// As it is computed, with `x` for the value: `(x - 32) * 5 / 9`.
+impl fmt::Display for Linear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, hundredths) = (self.before_e2.abs() / 100, self.before_e2.abs() % 100);
+        let hundredths = if hundredths == 0 { String::new() } else { format!(".{hundredths:02}") };
+        let sign = if self.before_e2 < 0 { '-' } else { '+' };
+        let sum = format!("x {sign} {whole}{hundredths}");
+        match (self.before_e2, self.numerator == self.denominator) {
+            (0, _) => f.write_str("x")?,
+            (_, true) => f.write_str(&sum)?,
+            (_, false) => write!(f, "({sum})")?,
+        }
+        if self.numerator != 1 {
+            write!(f, " * {}", self.numerator)?;
+        }
+        if self.denominator != 1 {
+            write!(f, " / {}", self.denominator)?;
+        }
+        Ok(())
+    }
+}
+
 /// An integer times 10^-decimals, in digits: how a reading's value is written in its signal's unit.
 pub fn to_decimal(value: i32, decimals: u8) -> String {
     let (sign, digits) = (if value < 0 { "-" } else { "" }, value.unsigned_abs().to_string());
@@ -256,6 +279,21 @@ pub fn to_decimal(value: i32, decimals: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_conversion_is_written_as_it_is_computed() {
+        let fahrenheit = Linear { before_e2: -3200, ..Linear::times(5, 9) };
+        let kelvin = Linear { before_e2: -27_315, ..Linear::SAME };
+        for (linear, expected) in [
+            (Linear::SAME, "x"),
+            (Linear::times(100, 1), "x * 100"),
+            (Linear::times(1, 1000), "x / 1000"),
+            (fahrenheit, "(x - 32) * 5 / 9"),
+            (kelvin, "x - 273.15"),
+        ] {
+            assert_eq!(linear.to_string(), expected);
+        }
+    }
 
     fn read(text: &str) -> Decimal {
         text.parse().unwrap_or_else(|_| panic!("{text}"))

@@ -21,12 +21,14 @@ pub struct UnknownUnit {
 }
 
 /// A unit and other spellings of it.
-struct Row {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row {
     /// UCUM code.
-    code: &'static str,
+    pub code: &'static str,
     /// Other names, in lower case and without blanks.
-    names: &'static [&'static str],
-    to_own: Linear,
+    pub names: &'static [&'static str],
+    /// What makes the signal's own unit of it.
+    pub to_own: Linear,
 }
 
 const fn row(code: &'static str, names: &'static [&'static str], to_own: Linear) -> Row {
@@ -80,7 +82,8 @@ const VOLTAGE: &[Row] = &[
 ];
 const COUNT: &[Row] = &[row("1", &["nu", "adu", "counts", "a.u."], Linear::SAME)];
 
-fn rows(signal: &Signal) -> &'static [Row] {
+/// Every unit that a signal is given in, its own first.
+pub fn rows(signal: &Signal) -> &'static [Row] {
     match signal.unit {
         "/min" => PER_MINUTE,
         "mm[Hg]" => PRESSURE,

@@ -8,13 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quinn::{Endpoint, RecvStream, SendStream};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use udp::Buffers;
 use wire::Lane;
 
 use super::error::ConnectionError;
-use super::kept::Group;
 use super::shared::{Gathered, Shared};
 use super::silence::{Counted, Silence};
 use crate::identity::Identity;
@@ -239,29 +237,6 @@ pub(super) async fn drive(shared: &Shared, dialer: &Dialer, first: Dialed) {
     // Last, and told: whoever closes the connection waits for it.
     shared.lock().driver_done = true;
     shared.notify();
-}
-
-/// Syncs what was written to the state folder, one group after the other, whether or not there is
-/// a connection: what is written while the disk works is the next group.
-pub(super) async fn keep(shared: &Shared) -> Infallible {
-    loop {
-        let groups = shared.lock().unsynced();
-        if groups.is_empty() {
-            shared.unsynced.notified().await;
-            continue;
-        }
-        // Waiting for a disk would else hold up the connection.
-        let (told, synced) = oneshot::channel();
-        shared.config.machine.run_blocking(Box::new(move || {
-            let outcome = groups.iter().try_for_each(Group::sync);
-            // Nobody hears of it where the connection has ended meanwhile.
-            drop(told.send((groups, outcome)));
-        }));
-        // It only fails where the runtime ends, and this with it.
-        let Ok((groups, outcome)) = synced.await else { return pending().await };
-        shared.lock().on_synced(&groups, outcome);
-        shared.notify();
-    }
 }
 
 /// A connection that is over: how it ended, and what it was opened with.

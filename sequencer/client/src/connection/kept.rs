@@ -21,6 +21,10 @@ pub(super) struct Group {
 }
 
 impl Group {
+    pub(super) fn handle(&self) -> StreamHandle {
+        self.handle
+    }
+
     /// Waits until the disk has it.
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
         self.unsynced.sync()
@@ -250,13 +254,13 @@ impl State {
         Ok(())
     }
 
-    /// What is to be synced before it may be sent.
-    pub(super) fn unsynced(&self) -> Vec<Group> {
+    /// What is to be synced before it may be sent, of streams of which nothing is being synced.
+    pub(super) fn unsynced(&self, is_under_way: impl Fn(StreamHandle) -> bool) -> Vec<Group> {
         if self.is_ended() {
             // Above all after a sync that failed: another one would not say so.
             return Vec::new();
         }
-        let streams = self.streams.iter();
+        let streams = self.streams.iter().filter(|(handle, _)| !is_under_way(**handle));
         let groups = streams.filter_map(|(handle, stream)| {
             let unsynced = stream.spool.as_ref()?.unsynced()?;
             Some(Group { handle: *handle, unsynced })
@@ -276,7 +280,16 @@ impl State {
                 spool.note_synced(&group.unsynced);
             }
         }
-        self.fill();
+        if self.is_ended() {
+            return;
+        }
+        // Of these alone: what waits for room in other streams gets it by receipts.
+        for group in groups {
+            if let Err(why) = self.fill_stream(group.handle) {
+                self.end(why);
+                return;
+            }
+        }
     }
 }
 

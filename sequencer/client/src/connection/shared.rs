@@ -63,6 +63,11 @@ impl Shared {
         }
     }
 
+    /// Something may be there to be written, and nothing else changed.
+    pub(super) fn wake_writers(&self) {
+        self.lanes.iter().for_each(Notify::notify_one);
+    }
+
     /// Another certificate is to be shown: the streams go over to a connection of it.
     pub(super) fn go_over(&self) {
         self.renewed.notify_one();

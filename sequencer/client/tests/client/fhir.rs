@@ -3,14 +3,20 @@
 use std::path::Path;
 
 use ::files::Audience;
-use model::RejectCode;
+use model::{Clock as _, RejectCode, SystemClock};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::command_line::folder_with_identities;
 use crate::node::{Behaviour, Node};
+use crate::tls::{self, Sender, Ward};
 use crate::waiting::Running;
+
+#[path = "../../../tokens/tests/tokens/issuer.rs"]
+mod issuer;
+
+use issuer::Issuer;
 
 const MAP: &str = r#"
 version = 1
@@ -36,30 +42,8 @@ struct Answered {
     body: Value,
 }
 
-impl Server {
-    async fn start(folder: &Path, node: &Node) -> Server {
-        let map = folder.join("ward.toml");
-        ::files::replace(&map, &[MAP.as_bytes()], Audience::Owner).unwrap();
-        let line = "--json fhir --identity DIR/gateway --listen 127.0.0.1:0 --map DIR/ward.toml \
-                    --base https://fhir.example.org/fhir --state DIR/state --open";
-        let mut running = Running::start(folder, node, line);
-        let said = running.says("FHIR R4 on http://").await;
-        let address = said.rsplit("http://").next().and_then(|rest| rest.strip_suffix("/fhir"));
-        let address = address.expect("an address").to_owned();
-        Server { running, address }
-    }
-
-    async fn post(&self, target: &str, body: &Value) -> Answered {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let body = body.to_string();
-        let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/fhir+json\r\n\
-             Connection: close\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+impl Answered {
+    fn read(answer: &str) -> Answered {
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         let location = head.lines().find_map(|line| line.strip_prefix("Location: "));
         Answered {
@@ -68,11 +52,49 @@ impl Server {
             body: serde_json::from_str(body).expect("JSON"),
         }
     }
+}
+
+fn request(target: &str, body: &Value, headers: &str) -> String {
+    let body = body.to_string();
+    format!(
+        "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/fhir+json\r\n\
+         Connection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+impl Server {
+    async fn start(folder: &Path, node: &Node) -> Server {
+        Server::start_with(folder, node, "--open").await
+    }
+
+    async fn start_with(folder: &Path, node: &Node, options: &str) -> Server {
+        let map = folder.join("ward.toml");
+        ::files::replace(&map, &[MAP.as_bytes()], Audience::Owner).unwrap();
+        let line = format!(
+            "--json fhir --identity DIR/gateway --listen 127.0.0.1:0 --map DIR/ward.toml \
+             --base https://fhir.example.org/fhir --state DIR/state {options}"
+        );
+        let mut running = Running::start(folder, node, &line);
+        let said = running.says("FHIR R4 on http").await;
+        let address = said.rsplit("://").next().and_then(|rest| rest.strip_suffix("/fhir"));
+        let address = address.expect("an address").to_owned();
+        Server { running, address }
+    }
+
+    async fn post(&self, target: &str, body: &Value) -> Answered {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(request(target, body, "").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        Answered::read(&answer)
+    }
 
     async fn end(mut self) -> Value {
         self.running.interrupt().await;
         let (code, said) = self.running.end().await;
-        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(code, Some(4), "{said}");
+        assert_eq!(said["schema"], "vitals-fhir-1");
         said
     }
 }
@@ -117,7 +139,9 @@ async fn an_observation_is_created_by_its_receipt_and_stored_once_also_after_a_r
     assert_eq!((again.status.as_str(), again.location), ("200", Some(location)));
     let other = server.post(CREATE, &rate("1", 99)).await;
     assert_eq!((other.status.as_str(), code(&other.body)), ("409", "identifier-reused"));
-    server.end().await;
+    let said = server.end().await;
+    let counted = ["requests", "accepted", "taken_before", "rejected", "readings"];
+    assert_eq!(counted.map(|name| &said[name]), [2, 1, 1, 1, 1], "{said}");
     assert_eq!(node.log().stored, 1);
 }
 
@@ -158,4 +182,33 @@ async fn what_consent_refuses_is_forbidden_with_its_code() {
     let refused = server.post(CREATE, &rate("1", 72)).await;
     assert_eq!((refused.status.as_str(), code(&refused.body)), ("403", "node-9"));
     server.end().await;
+}
+
+#[tokio::test]
+async fn a_sender_needs_a_certificate_and_a_token_where_both_are_asked_for() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let (ward, other, issuer) = (Ward::new(), Ward::new(), Issuer::new());
+    ward.write(folder.path());
+    std::fs::write(folder.path().join("jwks.json"), issuer.jwks()).unwrap();
+    let options =
+        format!("--jwks DIR/jwks.json --issuer https://auth.example.org {}", tls::OPTIONS);
+    let server = Server::start_with(folder.path(), &node, &options).await;
+    let now = SystemClock.now().unix_ms() / 1000;
+    let token = issuer.token(&json!({
+        "iss": "https://auth.example.org", "aud": "https://fhir.example.org/fhir", "sub": "feed",
+        "iat": now, "exp": now + 300, "scope": "system/Observation.c",
+    }));
+    let shown = request(CREATE, &rate("1", 72), &format!("Authorization: Bearer {token}\r\n"));
+    for sender in [Sender::Unknown, Sender::Of(&other)] {
+        assert_eq!(ward.exchange(&server.address, sender, shown.as_bytes()).await, None);
+    }
+    let without = request(CREATE, &rate("1", 72), "");
+    for (posted, status) in [(without, "401"), (shown, "201")] {
+        let answer = ward.exchange(&server.address, Sender::Of(&ward), posted.as_bytes()).await;
+        assert_eq!(Answered::read(&answer.expect("let in")).status, status);
+    }
+    let said = server.end().await;
+    let counted = ["connections", "connections_refused", "turned_away", "accepted"];
+    assert_eq!(counted.map(|name| &said[name]), [4, 2, 1, 1], "{said}");
 }

@@ -13,6 +13,7 @@ mod formats;
 mod lanes;
 mod log;
 mod lost;
+mod mapped;
 mod mllp;
 mod moving;
 mod names;
@@ -28,5 +29,6 @@ mod small;
 #[path = "../../examples/stream_file.rs"]
 mod stream_file;
 mod streaming;
+mod tls;
 mod waiting;
 mod weight;

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::command_line::folder_with_identities;
 use crate::node::{Behaviour, Node};
+use crate::tls::{self, Sender, Ward};
 use crate::waiting::Running;
 
 const MAP: &str = r#"
@@ -203,4 +204,23 @@ async fn what_of_before_is_refused_by_now_is_given_up_and_decided_anew_when_it_c
     assert!(again[0].starts_with("MSA|AA|2|receipt"), "{again:?}");
     bridge.end().await;
     assert_eq!(node.log().stored, 2);
+}
+
+#[tokio::test]
+async fn a_sender_without_a_certificate_of_the_ward_is_refused_and_one_with_it_is_taken() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let (ward, other) = (Ward::new(), Ward::new());
+    ward.write(folder.path());
+    let bridge = Bridge::start(folder.path(), &node, tls::OPTIONS).await;
+    let framed = format!("\x0b{}\x1c\r", message("1", 72));
+    for sender in [Sender::Unknown, Sender::Of(&other)] {
+        assert_eq!(ward.exchange(&bridge.address, sender, framed.as_bytes()).await, None);
+    }
+    let taken = ward.exchange(&bridge.address, Sender::Of(&ward), framed.as_bytes()).await;
+    assert!(taken.expect("let in").contains("MSA|AA|1|receipt 1"));
+    let said = bridge.end().await;
+    let counted = ["connections", "connections_refused", "accepted"].map(|name| &said[name]);
+    assert_eq!(counted, [3, 2, 1], "{said}");
+    assert_eq!(node.log().stored, 1);
 }

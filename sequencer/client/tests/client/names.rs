@@ -1,9 +1,12 @@
 //! Whom a rule names is asked about before anybody signs it.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use model::{PractitionerId, RejectCode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use wire::RegistryKey;
 
 use crate::command_line::{command, done, enrol, folder_with_identities, vitals};
@@ -146,4 +149,78 @@ async fn without_a_node_a_look_says_not_checked_and_nothing_is_signed() {
     assert!(String::from_utf8_lossy(&asked.stderr).contains("expected --yes where nobody"));
     assert_eq!(node.log().shown, [], "no session");
     assert_eq!(nonce(folder.path(), &node).await, before);
+}
+
+#[tokio::test]
+async fn what_goes_over_http_is_asked_about_at_the_node_that_is_named_beside_it() {
+    let node = Node::start(without_dr_0o1());
+    let folder = folder_with_identities(&node);
+    enrol(folder.path(), &node).await;
+    let before = nonce(folder.path(), &node).await;
+    // Where nobody listens: what is told is told before anything is sent.
+    let line = format!("{PERMIT} practitioner:dr-0o1 --http http://127.0.0.1:1");
+    let output = vitals(folder.path(), &node, &format!("{line} --yes")).await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(report["names_unknown"], json!(["practitioner dr-0o1"]));
+    let mut alone = command(folder.path(), &node, &format!("{line} --dry-run --json"));
+    let output = alone.env_remove("VITALS_NODE").output().await.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["names_not_checked"], json!(["practitioner dr-0o1"]));
+    assert!(
+        report["names"][0]["why"].as_str().unwrap().contains("--node HOST:PORT is"),
+        "{report}"
+    );
+    assert_eq!(nonce(folder.path(), &node).await, before);
+}
+
+/// Head and JSON of the answer to what the page posts.
+async fn post(at: &str, path: &str, more: &str, body: &Value) -> (String, Value) {
+    let (mut stream, body) = (TcpStream::connect(at).await.unwrap(), body.to_string());
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {at}\r\nOrigin: http://{at}\r\nContent-Length: {}\r\n\
+         Content-Type: application/json\r\n{more}\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap())
+}
+
+#[tokio::test]
+async fn the_patients_page_tells_of_a_name_that_the_registry_does_not_know_before_it_signs() {
+    let node = Node::start(without_dr_0o1());
+    let folder = folder_with_identities(&node);
+    enrol(folder.path(), &node).await;
+    let line = "wallet --key DIR/anna.key --identity DIR/wallet --http http://127.0.0.1:1 \
+                --headers DIR/headers.json --json";
+    let mut page = command(folder.path(), &node, line).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(page.stdout.take().unwrap());
+    let mut first = String::new();
+    said.read_line(&mut first).await.unwrap();
+    let first: Value = serde_json::from_str(&first).expect(&first);
+    let url = first["url"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let (at, token) = url.split_once("/#token=").unwrap();
+    let (head, opened) = post(at, "/session", "", &json!({ "token": token })).await;
+    let (_, cookie) = head.split_once("set-cookie: ").expect(&head);
+    let (cookie, word) = (cookie.split(';').next().unwrap(), opened["word"].as_str().unwrap());
+    let session = format!("Cookie: {cookie}\r\nX-Vitals-Page: {word}\r\n");
+    let rule = json!({
+        "actor": "practitioner:dr-0o1", "categories": "ecg", "purposes": "treatment",
+    });
+    let wanted = json!({ "action": "permit", "rule": rule });
+    let (_, shown) = post(at, "/preview", &session, &wanted).await;
+    assert_eq!(shown["names_unknown"], json!(["practitioner dr-0o1"]), "{shown}");
+    let sign = |more: Value| {
+        let mut asked = json!({ "preview": shown["preview"] });
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        asked
+    };
+    let (_, refused) = post(at, "/sign", &session, &sign(json!({}))).await;
+    assert_eq!(refused["kind"], "name-unknown", "{refused}");
+    // Agreed to, it goes out, where nobody listens.
+    let (_, sent) = post(at, "/sign", &session, &sign(json!({ "allow_unknown": true }))).await;
+    assert_eq!(sent["kind"], "node-away", "{sent}");
 }

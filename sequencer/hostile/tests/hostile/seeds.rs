@@ -35,6 +35,8 @@ fn seeds() -> Seeds {
     of_batches(&mut seeds);
     of_recordings(&mut seeds);
     of_consents(&mut seeds);
+    of_posts(&mut seeds);
+    of_publications(&mut seeds);
     of_sessions(&mut seeds);
     of_spools(&mut seeds);
     of_edges(&mut seeds);
@@ -131,6 +133,10 @@ fn of_edges(seeds: &mut Seeds) {
         let sample = text(&format!("sequencer/accounting/tests/accounting/samples/{name}"));
         seeds.insert(("export", name.into()), sample.into_bytes());
     }
+    let search = "patient=Patient/7&date=ge2026-05-01&date=lt2026-06-01T00:00:00Z&_count=20\
+                  &agent=Practitioner/dr-001&_lastUpdated=gt2026-04-30\
+                  &_cursor=000000000000000300000001&_format=json";
+    seeds.insert(("export", "search".into()), search.into());
 }
 
 fn of_recordings(seeds: &mut Seeds) {
@@ -162,6 +168,117 @@ fn of_consents(seeds: &mut Seeds) {
         let (_, file) = name.split_once('/').expect("a folder and a name");
         seeds.insert(("consent", file.into()), bytes);
     }
+    let question = r#"{"hook": "patient-consent-consult", "context": {
+        "patientId": [{"system": "urn:vitals-rollup:patient", "value": "7"}],
+        "scope": "patient-privacy", "purposeOfUse": "TREAT", "actor": [
+            {"system": "urn:vitals-rollup:practitioner", "value": "dr-001"},
+            {"system": "urn:vitals-rollup:organisation", "value": "st-anne"}],
+        "category": [{"system": "urn:vitals-rollup:consent:category", "code": "ecg"}],
+        "securityLabel": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
+            "code": "N"}],
+        "dataPeriod": {"start": "2026-05-01T00:00:00Z", "end": "2026-06-01T00:00:00Z"}}}"#;
+    seeds.insert(("consent", "question".into()), question.into());
+    let names = r#"[patients]
+"Patient/ex-patient" = 7
+[actors]
+"urn:oid:2.16.840.1|4711" = "organisation:st-anne"
+[purposes]
+"http://example.org/policies/purposeOfUse|FooBar" = "research"
+[labels]
+"http://terminology.hl7.org/CodeSystem/v3-ActCode|ETHUD" = "substance-use"
+[document]
+organization = "Organization/ex-organization"
+"#;
+    seeds.insert(("consent", "names".into()), names.into());
+}
+
+/// Published examples, and the requests that post one.
+fn of_posts(seeds: &mut Seeds) {
+    let example = |name: &str| {
+        let path = root().join("sequencer/fhir/tests/examples").join(name);
+        fs::read(path).expect("an example")
+    };
+    for (name, file) in [
+        ("heart-rate", "r4/Observation-heart-rate.json"),
+        ("blood-pressure-without-value", "r4/Observation-blood-pressure-dar.json"),
+        ("ecg", "r4/Observation-ekg.json"),
+        ("waveform", "phd/rtsa-example.json"),
+        ("panel", "r4/Observation-vitals-panel.json"),
+    ] {
+        seeds.insert(("posted_fhir", name.into()), example(file));
+    }
+    let observation = r#"{"resourceType": "Observation", "status": "final",
+        "identifier": [{"system": "urn:x", "value": "a-1"}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "85354-9"}]},
+        "subject": {"reference": "Patient/example"}, "device": {"reference": "Device/monitor"},
+        "effectivePeriod": {"start": "2026-05-01T08:30:00Z", "end": "2026-05-01T08:31:00Z"},
+        "component": [
+            {"code": {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]},
+             "valueQuantity": {"value": 107.0, "unit": "mm[Hg]", "code": "mm[Hg]"}},
+            {"code": {"coding": [{"system": "urn:iso:std:iso:11073:10101", "code": "131329"}]},
+             "valueSampledData": {"origin": {"value": 0, "unit": "mV"}, "factor": 1e-3,
+                "period": 4, "dimensions": 1, "data": "1 -2 E 3"}},
+            {"code": {"text": "pulse"},
+             "dataAbsentReason": {"coding": [{"code": "not-performed"}]}}]}"#;
+    let entry = |request: &str| format!(r#"{{"resource": {observation}, "request": {request}}}"#);
+    let create = r#""method": "POST", "url": "Observation""#;
+    let bundle = format!(
+        r#"{{"resourceType": "Bundle", "type": "transaction", "entry": [{}, {}]}}"#,
+        entry(&format!("{{{create}}}")),
+        entry(&format!(r#"{{{create}, "ifNoneExist": "identifier=urn:x|a-1"}}"#)),
+    );
+    seeds.insert(("posted_fhir", "components".into()), observation.into());
+    seeds.insert(("posted_fhir", "bundle".into()), bundle.into());
+    let heart_rate = String::from_utf8(example("r4/Observation-heart-rate.json")).expect("text");
+    let head = "Host: 127.0.0.1:8080\r\nAuthorization: Bearer a.b.c\r\n\
+                Content-Type: application/fhir+json; charset=utf-8\r\n\
+                If-None-Exist: identifier=urn:x%7Ca-1\r\n";
+    let length = heart_rate.len();
+    let requests = format!(
+        "\u{7}POST /fhir/Observation HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{heart_rate}\
+         GET /fhir/metadata?_format=json HTTP/1.1\r\nhost: a\r\nAccept: */*\r\n\r\n"
+    );
+    seeds.insert(("http_requests", "kept-open".into()), requests.into());
+    let chunked = format!(
+        "\u{2}POST /fhir HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\
+         Expect: 100-continue\r\n\r\n3\r\n{{\"a\r\n4 ;x=y\r\n\": 1\r\n1\r\n}}\r\n0\r\n\r\n"
+    );
+    seeds.insert(("http_requests", "chunks".into()), chunked.into());
+}
+
+/// Messages of the topics that the bridge's page has as its example.
+fn of_publications(seeds: &mut Seeds) {
+    let header = r#""header": {"uuid": "a-1", "schema_id":
+        {"namespace": "omh", "name": "body-temperature", "version": "4.0"}}"#;
+    let body = r#""body": {"body_temperature": {"value": 37.2, "unit": "C"},
+        "effective_time_frame": {"date_time": "2026-05-01T08:30:00Z"}}"#;
+    let point = format!("{{{header}, {body}}}");
+    let messages = [
+        (
+            "vitals",
+            "ward/1/4711/bed7/vitals",
+            r#"{"id": "m-1", "ts": 1777624200.5, "hr": 72, "temp": {"v": "98.6", "u": "[degF]"}}"#,
+        ),
+        (
+            "items",
+            "wearables/watch-3",
+            r#"{"who": "anna", "samples": [
+                {"at": "2026-05-01T10:30:00", "kind": "HR", "value": 61},
+                {"at": "2026-05-01T08:30:01.25Z", "kind": "HR", "value": 6.2e1},
+                {"at": "2026-05-01T08:30Z", "kind": "steps", "value": null}]}"#,
+        ),
+        ("open-mhealth", "omh/4711/bed7", &point),
+    ];
+    for (name, topic, payload) in messages {
+        let length = u8::try_from(topic.len()).expect("a short topic");
+        let bytes = [&[length][..], topic.as_bytes(), payload.as_bytes()].concat();
+        seeds.insert(("published", name.into()), bytes);
+    }
+    let page = text("sequencer/client/docs/mqtt.md");
+    let (_, example) = page.split_once("```toml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    let topics = [&[u8::MAX - 1][..], example.as_bytes()].concat();
+    seeds.insert(("published", "topics".into()), topics);
 }
 
 /// A record of each kind behind a head, with the frames of the wire's vectors that are short.

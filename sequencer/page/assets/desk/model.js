@@ -38,6 +38,7 @@ export function readDesk(json) {
     points: readPoints(points),
     health: readHealth(json.health),
     rejects: readRejects(json.rejects),
+    recentRejects: readRecentRejects(json.recent_rejects),
     tuned: readTuned(json.tuned),
     paused: readOrdered(json.paused),
     draining: readOrdered(json.draining),
@@ -110,6 +111,20 @@ function readRejects(rejects) {
       perSecond: isNumber(perSecond) ? perSecond : 0,
     }))
     .sort((one, other) => other.count - one.count);
+}
+
+/** What was rejected last, the newest first; of another gateway than a name none is shown. */
+function readRecentRejects(recent) {
+  const told = listOf(recent).filter((one) => isObject(one) && isCount(one.code));
+  return told.map(({ at_unix_ms: atMs, until_unix_ms: untilMs, ...one }) => ({
+    atMs: isCount(atMs) ? atMs : undefined,
+    untilMs: isCount(untilMs) ? untilMs : undefined,
+    count: isCount(one.count) ? one.count : 1,
+    code: one.code,
+    meaning: wordOf(one.meaning) ?? "",
+    peer: wordOf(one.peer) ?? "unknown",
+    gateway: wordOf(one.gateway),
+  }));
 }
 
 /** Settings that hold otherwise than they are configured, if the node tells of any. */

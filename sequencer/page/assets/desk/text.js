@@ -269,6 +269,27 @@ export function queue({ holds, items, itemsMax }) {
   return `${count(items)}${of}${holds === undefined ? "" : ` ${holds}`}`;
 }
 
+/** When something was rejected: the first time, and the last of a minute. */
+export function whenRejected({ atMs, untilMs }) {
+  if (atMs === undefined) return "";
+  const isOne = untilMs === undefined || untilMs - atMs < 1000;
+  return isOne ? time(atMs) : `${time(atMs)} to ${clock(untilMs)}`;
+}
+
+/** Who was told so: of a gateway its name, of people what they are. */
+export function whoRejected({ peer, gateway }) {
+  if (gateway !== undefined) return gateway;
+  return PEERS[peer] ?? peer;
+}
+
+const PEERS = {
+  wallet: "a wallet",
+  practitioner: "a practitioner",
+  operator: "an operator",
+  http: "over HTTP",
+  unknown: "nobody that is known",
+};
+
 export const STAGE_STATES = { runs: "good", failed: "bad", held: "bad" };
 
 /** Why nothing can be shown, and what to do. */

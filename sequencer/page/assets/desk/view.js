@@ -130,6 +130,20 @@ const rejectsCard = () =>
       ]),
   });
 
+const recentRejectsCard = () =>
+  tableCard("Rejected last", {
+    columns: ["When", "Who was told", "Code", "Reason", "Times"],
+    empty: "Nothing was rejected in this run.",
+    rowsOf: ({ recentRejects }) =>
+      recentRejects.map((one) => [
+        text.whenRejected(one),
+        text.whoRejected(one),
+        String(one.code),
+        one.meaning,
+        text.figure("count", one.count),
+      ]),
+  });
+
 const tunedCard = () =>
   tableCard("Settings tuned", {
     columns: ["Key", "Configured", "Tuned", "Since"],
@@ -141,7 +155,7 @@ const tunedCard = () =>
 /** Everything that is made once, and how a further answer is written into it. */
 export function makeDesk() {
   const groups = [queueCard(), ...text.GROUPS.map(figureCard)];
-  const tables = [stagesCard(), rejectsCard(), tunedCard()];
+  const tables = [stagesCard(), rejectsCard(), recentRejectsCard(), tunedCard()];
   const notices = el("div");
   const empty = el("p", { class: "card empty" }, text.EMPTY);
   const grid = el("div", { class: "grid" }, groups.map(({ card: one }) => one));

@@ -55,7 +55,9 @@ export class Wallet {
   /** The log as it came, too: that is what is kept as a file. */
   log = async () => await this.#ask("/log");
   preview = async (wanted) => (await this.#ask("/preview", wanted)).object;
-  sign = async (preview) => (await this.#ask("/sign", { preview })).object;
+  /** Signs what was shown; with names that the registry does not know only if that is said. */
+  sign = async (preview, allowUnknown) =>
+    (await this.#ask("/sign", { preview, allow_unknown: allowUnknown })).object;
   finish = async () => (await this.#ask("/pending", {})).object;
   rebuild = async () => (await this.#ask("/rebuild", {})).object;
 

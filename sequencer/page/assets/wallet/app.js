@@ -1,10 +1,19 @@
 // The patient's page: what was asked of the wallet, what came of it, and what is shown when.
 
 import { button, el, notice } from "../dom.js";
+import { offer } from "../offer.js";
 import { escape } from "../statement/escape.js";
 import { startTheme } from "../theme.js";
 import { Wallet, tokenOf } from "./api.js";
-import { collectedCard, missingCard, operationsCard, readsCard, urgentCard } from "./log.js";
+import {
+  askedCard,
+  collectedCard,
+  erasureCards,
+  missingCard,
+  operationsCard,
+  readsCard,
+  urgentCard,
+} from "./log.js";
 import { rulesCard } from "./rules.js";
 import { RuleForm, outcomeCard, previewCard } from "./sign.js";
 import * as text from "./text.js";
@@ -12,12 +21,10 @@ import * as text from "./text.js";
 /** What was read so long ago is said to be of then. */
 const STALE_MS = 10 * 60_000;
 const TICK_MS = 30_000;
-/** How long the browser has to take a file from here. */
-const OFFERED_MS = 60_000;
 /** Lists that show some of their rows before they are asked for all. */
-const LISTS = ["urgent", "refused", "reads", "collected", "operations"];
+const LISTS = ["urgent", "refused", "asked", "reads", "collected", "operations"];
 /** Where the log stands. */
-const LOG_PARTS = ["missing", "urgent", "reads", "collected", "operations"];
+const LOG_PARTS = ["missing", "erasure", "urgent", "asked", "reads", "collected", "operations"];
 
 const byId = (id) => document.getElementById(id);
 const wallet = new Wallet({ storage: storageOf() });
@@ -139,9 +146,9 @@ async function look(wanted) {
   focus("preview-title");
 }
 
-async function sign(preview) {
+async function sign({ preview, allowUnknown }) {
   const words = "Signing, and waiting for the node's receipt";
-  const found = await ask(words, () => wallet.sign(preview), { isSigning: true });
+  const found = await ask(words, () => wallet.sign(preview, allowUnknown), { isSigning: true });
   if (found === undefined) return;
   if (text.isFault(found)) {
     await refresh();
@@ -243,11 +250,7 @@ function shut(error) {
 
 function save(raw) {
   const day = new Date().toISOString().slice(0, 10);
-  const url = URL.createObjectURL(new Blob([raw], { type: "application/json" }));
-  const link = el("a", { href: url, download: `vitals-log-${day}.json` });
-  link.click();
-  // What it holds would stay until the page is left.
-  setTimeout(() => URL.revokeObjectURL(url), OFFERED_MS);
+  offer(new Blob([raw], { type: "application/json" }), `vitals-log-${day}.json`);
 }
 
 function print() {
@@ -318,7 +321,9 @@ function showLog() {
   const shown = { now: nearTo(), acts, all: state.all, log: log.object };
   const found = text.groups(log.object);
   fill("missing", [missingCard({ log: log.object, raw: log.text }, shown)]);
+  fill("erasure", erasureCards(log.object, shown));
   fill("urgent", [urgentCard(found, shown)]);
+  fill("asked", [askedCard(found, shown)]);
   fill("reads", [readsCard(found, shown)]);
   fill("collected", [collectedCard(found, shown)]);
   fill("operations", [operationsCard(found, shown)]);

@@ -51,6 +51,40 @@ export function urgentCard({ urgent, refused }, shown) {
   return card("urgent-title", "Refused, and broken glass", parts);
 }
 
+/** Systems that asked whether somebody may read: nobody read anything by it. */
+export function askedCard({ asked }, shown) {
+  if (asked.length === 0) {
+    const none = nothing(shown, "No system asked whether somebody may read", text.REFUSED_WORD);
+    return card("asked-title", "Who asked whether they may", [none]);
+  }
+  const rows = some("asked", asked, shown).map((entry) => {
+    const { who, about, act, told } = text.askedOf(entry);
+    return el(
+      "tr",
+      {},
+      timeCell(entry, shown.now),
+      cell("Who", who),
+      cell("About", about),
+      cell("What", act),
+      cell("Told", told),
+    );
+  });
+  return card("asked-title", "Who asked whether they may", [
+    box(["When", "Who", "About", "What", "Told"], rows, text.REFUSED_WORD),
+    more("asked", asked, shown),
+  ]);
+}
+
+/** Erasures that were carried out, and those that wait or are held. */
+export function erasureCards(log, { now }) {
+  return text.erasuresOf(log, now).map(({ kind, title, lines }, at) =>
+    notice(
+      { kind, title, key: `erasure-${at}` },
+      lines.map((line) => el("p", {}, line)),
+    ),
+  );
+}
+
 /** Who read what. */
 export function readsCard({ reads }, shown) {
   const parts =

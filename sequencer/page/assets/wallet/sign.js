@@ -192,6 +192,8 @@ const isChecked = ({ checked }) => checked;
 export function previewCard(preview, acts) {
   const lines = preview.text.split("\n").map((line) => el("li", {}, escape(line)));
   const isEnd = /^closes /.test(preview.says);
+  const unknown = preview.names_unknown ?? [];
+  const agreed = { preview: preview.preview, allowUnknown: unknown.length > 0 };
   return el(
     "section",
     { class: "card preview", "aria-labelledby": "preview-title" },
@@ -204,10 +206,11 @@ export function previewCard(preview, acts) {
       el("span", { class: "fingerprint" }, escape(preview.fingerprint)),
     ),
     isEnd ? el("p", { class: "outcome bad" }, "This cannot be undone.") : undefined,
+    unknown.length > 0 ? el("p", { class: "outcome bad" }, text.UNKNOWN) : undefined,
     el(
       "div",
       { class: "buttons" },
-      button("Sign and send", () => acts.sign(preview.preview), { "data-key": "sign" }),
+      button(text.signWords(unknown), () => acts.sign(agreed), { "data-key": "sign" }),
       button("Do not sign", acts.drop, { class: "quiet" }),
     ),
   );

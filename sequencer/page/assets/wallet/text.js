@@ -154,6 +154,7 @@ export function groups(log) {
   return {
     urgent: claims.filter(isUrgent),
     refused: log.refused.toReversed(),
+    asked: (log.asked ?? []).toReversed(),
     reads: plain.filter(({ kind }) => kind === "access"),
     collected: streams(plain.filter(({ kind }) => kind === "collect")),
     operations: entries.filter(({ kind }) => kind === "operation"),
@@ -218,6 +219,56 @@ export function refusedOf(entry) {
     why: `${escape(entry.why)} (${escape(entry.rule)})`,
   };
 }
+
+/** Who asked whether somebody may, and what they were told: nothing is read by it. */
+export function askedOf(entry) {
+  const more =
+    entry.count > 1 ? `, and ${plural(entry.count - 1, "more question")} that are not listed` : "";
+  const act = VERB_ASKED.get(entry.act) ?? escape(entry.act);
+  return {
+    who: escape(`organisation ${entry.organisation}`),
+    about: escape(`${entry.who} of ${entry.of}`),
+    act: `may ${act} ${list(entry.categories)} for ${word(entry.purpose)}${more}`,
+    told: entry.permitted ? "Yes" : `No: ${escape(entry.why)} (${escape(entry.rule)})`,
+  };
+}
+
+const VERB_ASKED = new Map([
+  ["access", "read"],
+  ["collect", "record"],
+  ["break-glass", "break the glass and read"],
+]);
+
+/** What became of the wish to be erased: what is done, and what the node says of what is not. */
+export function erasuresOf({ compared }, now) {
+  const done = (compared.erased ?? []).map((one) => ({
+    kind: one.own ? "good" : "bad",
+    title: one.own
+      ? `Your readings were erased at your request, ${moment(one.time, now)}`
+      : `Your readings were erased, and NOT at your request, ${moment(one.time, now)}`,
+    lines: [ERASED_STAYS, "Who read what before that stays below."],
+  }));
+  const open = (compared.erasure_asked ?? []).map((one) => {
+    const told = `So the node said ${moment(one.told_at, now)}; it is the operator's word.`;
+    if (one.state !== "held") {
+      return { kind: "warn", title: "You asked to be erased, and the hospital has it", lines: [told] };
+    }
+    const since = moment(one.since, now);
+    return {
+      kind: "warn",
+      title: `A legal hold keeps your readings, ${since}`,
+      lines: [`The reason given: "${escape(one.reason)}"`, told, HELD_MEANS],
+    };
+  });
+  return [...done, ...open];
+}
+
+export const ERASED_STAYS =
+  "What stays: that and when something was measured, and by which device; what you signed; who " +
+  "read what, when and why, which the law keeps; what readers were given; and backups of keys, " +
+  "until they expire.";
+const HELD_MEANS =
+  "A hold permits nobody to read them. Your request waits, and is carried out once it is cleared.";
 
 export const REFUSED_WORD = "The operator's word: no proof shows that none is missing.";
 
@@ -310,6 +361,10 @@ const FAULTS = {
   "preview-gone": [
     "This preview is not open any more",
     "It was signed, or another one was shown since. Look at the rules, which say what holds.",
+  ],
+  "name-unknown": [
+    "The registry does not know whom the rule names",
+    "Nothing was signed. Correct the name; or compare it letter by letter, and sign it all the same.",
   ],
   "look-again": ["Look again before you sign", "Nothing was signed. Show what would be signed anew."],
   "not-rebuilt": ["The copy stays as it is", "Nothing was changed."],
@@ -444,6 +499,15 @@ export function lackOf(form) {
   if (!form.allPurposes && form.purposes.length === 0) return "Choose what for.";
   if (form.ends === "until" && form.until === "") return "Say until when, or choose another end.";
   return undefined;
+}
+
+/** What is beside a preview with names that the registry does not know. */
+export const UNKNOWN = "As things are, this rule covers nobody by a name that the registry does not know.";
+
+/** What is on the button that signs. */
+export function signWords(unknown) {
+  if (unknown.length === 0) return "Sign and send";
+  return `Sign although the registry does not know ${row(unknown.map(escape), "and")}`;
 }
 
 /** What became of an operation that had no answer. */

@@ -16,6 +16,7 @@
 //! or a site that has its name point to this machine could read them in its visitor's browser.
 
 mod answer;
+pub mod base64;
 mod chain;
 mod desk;
 mod reach;

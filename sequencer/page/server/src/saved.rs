@@ -12,13 +12,15 @@ use alloy::rpc::client::RpcClient;
 use alloy::sol_types::SolEvent as _;
 use alloy::transports::{RpcError, TransportError};
 use l1_contracts::{
-    HttpClientError, HttpUrl, Settlement, answer_in_words, is_answer_too_large, rpc_client,
+    HttpClientError, HttpUrl, LogRange, Settlement, answer_in_words, is_answer_too_large,
+    rpc_client, suggested_blocks,
 };
 use model::{BatchNumber, Millis};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-mod base64;
+use crate::base64;
+
 #[cfg(test)]
 mod tests;
 
@@ -40,8 +42,6 @@ pub struct Saving {
 const ANSWERS_CHARS_MAX: usize = 64 << 20;
 /// Most bytes of the public files in it, together.
 pub const FILES_BYTES_MAX: usize = 64 << 20;
-/// Blocks of logs asked for at once.
-const LOG_BLOCKS_MAX: u64 = 10_000;
 /// Most blocks that are searched: a head beyond them is no chain's.
 const BLOCKS_MAX: u64 = 1_000_000_000;
 /// How often the chain is read because its head was reorganised away meanwhile.
@@ -170,6 +170,8 @@ struct Recording {
     answers: BTreeMap<String, Value>,
     logs: Vec<Value>,
     chars: usize,
+    /// How many blocks of logs the node serves at once, as far as it said.
+    range: LogRange,
 }
 
 impl Recording {
@@ -180,6 +182,7 @@ impl Recording {
             contract: terms.contract.clone(),
             answers: BTreeMap::new(),
             logs: Vec::new(),
+            range: LogRange::default(),
             chars: 0,
         })
     }
@@ -289,15 +292,17 @@ impl Recording {
         if last.saturating_sub(first) > BLOCKS_MAX {
             return Err(self.malformed(method, "a head within a billion blocks of the deployment"));
         }
-        let (mut from, mut range) = (first, LOG_BLOCKS_MAX);
+        let mut from = first;
         while from <= last {
-            let to = last.min(from.saturating_add(range - 1));
+            let to = last.min(from.saturating_add(self.range.blocks() - 1));
+            let asked = to - from + 1;
             let params = format!(
                 r#"[{{"address":"{}","topics":["{topic}"],"fromBlock":"{from:#x}","toBlock":"{to:#x}"}}]"#,
                 self.contract
             );
             match self.request(method, &params).await {
                 Ok(Value::Array(mut logs)) => {
+                    self.range.served(asked);
                     // Some nodes know no filter, and what others say there is not about batches.
                     logs.retain(|log| self.is_of_contract(log));
                     self.chars += logs.iter().map(|log| log.to_string().len()).sum::<usize>();
@@ -307,8 +312,9 @@ impl Recording {
                     from = behind;
                 }
                 Ok(_) => return Err(self.malformed(method, "a list of logs")),
-                Err(error) if to > from && may_be_too_much(&error) => {
-                    range = (to - from).div_ceil(2)
+                Err(error) if asked > 1 && may_be_too_much(&error) => {
+                    let words = error.as_error_resp().map(|refusal| &*refusal.message);
+                    self.range.refused(asked, words.and_then(suggested_blocks));
                 }
                 Err(error) => return Err(self.away(method, &error)),
             }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use accounting::notices::{Limits, Pace};
 use journal::FileLengths;
 use l1_contracts::HttpUrl;
 use model::limits::WINDOW_MS_MAX;
@@ -366,21 +367,22 @@ settings! {
 }
 
 settings! {
-    /// `[fhir]`
-    pub struct FhirSection in "fhir" {
+    /// `[tokens]`
+    pub struct TokensSection in "tokens" {
         jwks_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
-            sets: "The public keys of the issuer whose tokens are taken, as a JWKS (RS384, ES384): \
-                   `GET /fhir/AuditEvent` is answered to whoever has one \
-                   ([to whom](audit-events.md)). Without it there is no such path.",
+            sets: "The public keys of the issuer whose bearer tokens are taken below `/fhir`, as a \
+                   JWKS (RS384, ES384; [what is checked](../tokens/README.md)). SIGHUP reads the \
+                   file again: keys are rolled without a restart. Without it no token is good.",
         }
         issuer: String = String::new(); "URL", Allowed::Words("exactly what `iss` is") => {
-            sets: "Whose tokens are taken.",
+            sets: "Whose tokens are taken: the hospital's SMART server.",
         }
-        base: String = String::new(); "URL", Allowed::Words("exactly what `aud` is") => {
+        audience: String = String::new(); "URL", Allowed::Words("exactly what `aud` is") => {
             sets: "The address of the FHIR routes as clients have it: what tokens are for, and \
                    what links begin with.",
         }
-        token_ms_max: u64 = 3_600_000; "milliseconds", range(1_000, 86_400_000) => {
+        token_ms_max: u64 = tokens::LIFETIME_MS_MAX; "milliseconds",
+        range(1_000, 86_400_000) => {
             sets: "How long a token may still be good: nobody asks the issuer whether it took one \
                    back.",
             at_limit: "The token is refused (`token-lasting`).",
@@ -388,39 +390,37 @@ settings! {
     }
 }
 
-impl FhirSection {
+impl TokensSection {
     /// What a token has to say.
     pub fn expected(&self) -> tokens::Expected {
         tokens::Expected {
             issuer: self.issuer.clone(),
-            audience: self.base.clone(),
-            skew_ms: TOKEN_SKEW_MS,
+            audience: self.audience.clone(),
+            skew_ms: tokens::SKEW_MS,
             lifetime_ms_max: self.token_ms_max,
         }
     }
 }
 
-/// How far the issuer's clock may be apart.
-const TOKEN_SKEW_MS: u64 = 5_000;
+settings! {
+    /// `[fhir]`
+    pub struct FhirSection in "fhir" {
+        audit_events: bool = false; "yes or no", Allowed::Words("`true` or `false`") => {
+            sets: "Whether `GET /fhir/AuditEvent` is answered to whoever has a token of `[tokens]` \
+                   that grants it ([to whom](audit-events.md)).",
+        }
+    }
+}
 
 settings! {
     /// `[decisions]`
     pub struct DecisionsSection in "decisions" {
-        jwks_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
-            sets: "File with the public keys (JWKS) of the hospital's SMART server: systems with a \
-                   token of it may ask [whether consent would allow \
-                   something](decisions.md). Without it nobody may.",
-        }
-        issuer: String = String::new(); "text", Allowed::Words("the `iss` of its tokens") => {
-            sets: "Who issues the tokens.",
-        }
-        audience: String = String::new(); "text", Allowed::Words("an `aud` of its tokens") => {
-            sets: "For whom they are issued: the FHIR base under which this node is known.",
-        }
         systems: Vec<String> = Vec::new();
         "texts", Allowed::Words("`SUBJECT=ORGANISATION` each") => {
-            sets: "Which systems may ask, by the `sub` of their tokens, and for which registered \
-                   organisation: its name stands in the patient's log.",
+            sets: "Which systems with a token of `[tokens]` may ask [whether consent would allow \
+                   something](decisions.md), by the `sub` of their tokens, and for which \
+                   registered organisation: its name stands in the patient's log. Without one \
+                   nobody may.",
         }
         names_file: Option<PathBuf> = None; "path", Allowed::Words("a file") => {
             sets: "What these systems call patients, actors, purposes and labels: TOML, as [for \
@@ -430,6 +430,56 @@ settings! {
             sets: "Most questions of one system in a minute of the clock; each is an entry of the \
                    journal.",
             at_limit: "Refused with 429.",
+        }
+    }
+}
+
+settings! {
+    /// `[notices]`
+    pub struct NoticesSection in "notices" {
+        hosts: Vec<String> = Vec::new();
+        "texts", Allowed::Words("`NAME` or `NAME:PORT` each, with a dot in the name; no address") => {
+            sets: "Hosts that patients may have told, by https, that somebody read their data \
+                   ([notices](notices.md)); 443 where no port is said. Without one nobody is told, \
+                   and there is no such path.",
+            memory: "256 MiB while a settled batch is looked at, and 8 KiB a subscription.",
+        }
+        of_patient_max: usize = 4; "subscriptions", range(1, 64) => {
+            sets: "Most subscriptions of one patient.",
+            at_limit: "Refused with 409 until one is deleted.",
+        }
+        subscriptions_max: usize = 1_000; "subscriptions", range(1, 2_000) => {
+            sets: "Most subscriptions in all; the file of all of them is written anew with each \
+                   notice.",
+            at_limit: "Refused with 409 until one is deleted.",
+        }
+        retry_first_ms: u64 = 5_000; "milliseconds", range(100, 3_600_000) => {
+            sets: "First pause before a notice that was not taken is sent again; it doubles with \
+                   each further failure, and is drawn from the upper half of what it would be.",
+        }
+        retry_max_ms: u64 = 3_600_000; "milliseconds", range(100, 86_400_000) => {
+            sets: "Longest such pause.",
+            at_limit: "The pause grows no more.",
+        }
+        give_up_after_ms: u64 = 259_200_000; "milliseconds", range(1_000, 2_592_000_000) => {
+            sets: "How long a notice is tried.",
+            at_limit: "Its subscription says `error` and why, and its receiver is told nothing more.",
+        }
+    }
+}
+
+impl NoticesSection {
+    /// How many subscriptions there may be.
+    pub fn limits(&self) -> Limits {
+        Limits { of_patient: self.of_patient_max, of_all: self.subscriptions_max }
+    }
+
+    /// When a notice that was not taken is sent again.
+    pub fn pace(&self) -> Pace {
+        Pace {
+            first_ms: self.retry_first_ms,
+            most_ms: self.retry_max_ms,
+            give_up_after_ms: self.give_up_after_ms,
         }
     }
 }

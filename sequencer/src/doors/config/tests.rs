@@ -58,15 +58,40 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[archive]\nurl = \"s3://a\"\nendpoint = \"https://host/geheim\"", "archive.endpoint"),
         ("[archive]\nurl = \"s3://a\"\nendpoint = \"https://host/?a=b\"", "archive.endpoint"),
         ("[archive]\nurl = \"s3://a\"\nendpoint = \"http://s3.ward:9000\"", "archive.endpoint"),
+        ("[tokens]\njwks_file = \"a\"\nissuer = \"b\"", "tokens.issuer and tokens.audience"),
+        ("[tokens]\ntoken_ms_max = 1", "tokens.token_ms_max"),
+        ("[fhir]\naudit_events = true", "fhir.audit_events to be set together with tokens"),
+        ("[decisions]\nsystems = [\"ehr=a\"]", "decisions.systems to be set together with tokens"),
         ("[log]\nlevel = \"loud\"", "log.level"),
         ("[log]\nlevel = \"info,sequencer=\"", "log.level"),
         ("[log]\nformat = \"xml\"", "log.format"),
+        ("[notices]\nhosts = [\"app.example.org\"]", "fhir.audit_events"),
+        ("[notices]\nhosts = [\"127.0.0.1\"]", "notices.hosts"),
+        ("[notices]\nsubscriptions_max = 0", "notices.subscriptions_max"),
         ("[nonsense]", "nonsense"),
     ];
     for (text, named) in cases {
         let error = parse(text).expect_err(text);
         assert!(error.contains(named), "{error} does not name {named}");
     }
+}
+
+#[test]
+fn a_key_that_stands_elsewhere_now_is_refused_with_its_place() {
+    let parse = |text: &str| Config::parse(Path::new("node.toml"), text).unwrap_err();
+    for (text, found, instead) in [
+        ("[fhir]\nissuer = \"\"", "fhir.issuer", "tokens.issuer"),
+        ("[fhir]\nbase = \"a\"", "fhir.base", "tokens.audience"),
+        ("[decisions]\naudience = \"a\"\nper_minute = 7", "decisions.audience", "tokens.audience"),
+    ] {
+        let error = parse(text);
+        let ConfigError::Moved { key, instead: place, .. } = &error else { panic!("{error}") };
+        assert_eq!((*key, *place), (found, instead));
+        assert!(error.to_string().contains("node.toml"), "{error}");
+    }
+    // What was never a key is no key of a version before.
+    let other = parse("[decisions]\nissuers = \"a\"");
+    assert!(matches!(other, ConfigError::Format { line: 2, .. }), "{other}");
 }
 
 #[test]

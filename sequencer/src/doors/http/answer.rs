@@ -17,7 +17,7 @@ use super::health::{Asked, Unready, answer_all, wants_all};
 use super::operations;
 use super::places::{FetchPlace, FilePlace, Held, Kept, Place};
 use super::shown::{Failed, Shown};
-use super::{decisions, desk, fhir};
+use super::{capabilities, decisions, desk, erasures, fhir, subscriptions};
 use crate::doors::codes;
 use crate::doors::reach::reach;
 use crate::folder::store::{BroughtPublic, Store};
@@ -38,7 +38,11 @@ pub(super) fn router(shown: Shown) -> Router {
         .route("/batches/{number}", get(public))
         .route("/batches/{number}/private", get(private))
         .route("/fhir/AuditEvent", get(fhir::search))
+        .route("/fhir/Subscription", post(subscriptions::create).get(subscriptions::search))
+        .route("/fhir/Subscription/{id}", get(subscriptions::read).delete(subscriptions::delete))
+        .route("/fhir/metadata", get(capabilities::show))
         .route("/operations", post(operations::take))
+        .route("/erasures", post(erasures::take))
         .route("/fhir/$consent-decision", post(decisions::decide))
         .route("/metrics", get(metrics))
         .route("/desk", get(desk))

@@ -1,38 +1,33 @@
 //! `GET /fhir/AuditEvent` (IHE ITI-81): what is settled of one patient's record, for whoever has a
-//! token for it. Off unless `[fhir] jwks_file` is set.
+//! token for it. Off unless `fhir.audit_events` is set.
 //!
 //! Claims are opened with the view key of the record, as their patient's own program opens them;
 //! nothing is kept in the clear for it. That somebody read is a line in `audit-reads.log`, durable
 //! before the answer: where it cannot be written nothing is shown.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accounting::{Asker, Cursor, Entry, Known, Page, Search, SearchError};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use files::Audience;
 use model::{
     BatchNumber, ChainScope, Clock, Millis, PatientIndex, PractitionerId, Word, with_causes,
 };
 use serde_json::{Value, json};
-use statement::batch::{OpeningKey, PatientOpening, PrivateFile, PublicFile, SealScope};
-use thiserror::Error;
-use tokens::{
-    Bearer, Context, Expected, JwksError, Keys, Needed, TokenError, UserKind, Verb, Verifier,
-    bearer_of,
-};
+use statement::batch::{OpeningKey, PatientOpening};
+use tokens::{Bearer, Context, Needed, TokenError, UserKind, Verb};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::places::FilePlace;
 use crate::doors::codes::{self, Unserved};
-use crate::folder::operator_log::{Line, OperatorLog};
+use crate::doors::token_issuer::TokenIssuer;
+use crate::folder::operator_log::{Line, OperatorLog, OperatorLogError};
+use crate::folder::parts::{BatchParts, PartError};
 use crate::folder::store::{BatchRow, Store, StoreError};
 
-/// Longest JWKS that is read.
-const JWKS_BYTES_MAX: u64 = 64 * 1024;
 /// Most batches that are looked at for a page; behind them it ends, and its link leads on.
 const BATCHES_MAX: u64 = 256;
 /// Most bytes of files that are opened for a page, but for the last of them.
@@ -45,8 +40,7 @@ pub(super) const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
 pub struct AuditEvents(Arc<Parts>);
 
 struct Parts {
-    verifier: Verifier,
-    base: String,
+    issuer: Arc<TokenIssuer>,
     scope: ChainScope,
     clock: Arc<dyn Clock>,
     reads: OperatorLog,
@@ -56,10 +50,8 @@ struct Parts {
 
 /// Whose tokens are taken, and where what is read is noted.
 pub struct AuditSetup<'a> {
-    /// The issuer's JWKS.
-    pub jwks_file: &'a Path,
-    /// Issuer, audience and times.
-    pub expected: Expected,
+    /// Whose.
+    pub issuer: Arc<TokenIssuer>,
     /// Which deployment.
     pub scope: ChainScope,
     /// The node's clock.
@@ -68,31 +60,12 @@ pub struct AuditSetup<'a> {
     pub reads: &'a Path,
 }
 
-/// Keys that tokens cannot be checked with.
-#[derive(Debug, Error)]
-pub enum AuditSetupError {
-    /// The file cannot be read.
-    #[error("the keys of the token issuer cannot be read from {path}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// What stands there is no JWKS to be used.
-    #[error("the keys of the token issuer in {path} cannot be used")]
-    Keys {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        source: JwksError,
-    },
-}
-
 /// Why nothing is shown.
 pub(super) struct Refused {
     answer: &'static Unserved,
     says: String,
+    /// The element that it is about, if it is about one.
+    expression: Option<&'static str>,
     /// For a token: how to ask for a better one.
     authenticate: Option<String>,
 }
@@ -108,22 +81,11 @@ pub(super) struct Reading {
 }
 
 impl AuditEvents {
-    /// Reads the issuer's keys.
-    ///
-    /// # Errors
-    /// [`AuditSetupError`].
-    pub fn open(setup: AuditSetup<'_>) -> Result<AuditEvents, AuditSetupError> {
-        let AuditSetup { jwks_file, expected, scope, clock, reads } = setup;
-        let path = || jwks_file.to_owned();
-        // Public keys; whoever could change them could let anybody in, but nobody by reading them.
-        let bytes = files::read(jwks_file, JWKS_BYTES_MAX, Audience::Public)
-            .map_err(|source| AuditSetupError::File { path: path(), source })?;
-        let keys = Keys::from_jwks(&bytes)
-            .map_err(|source| AuditSetupError::Keys { path: path(), source })?;
-        let base = expected.audience.trim_end_matches('/').to_owned();
-        let (verifier, reads) = (Verifier::new(keys, expected), OperatorLog::new(reads));
-        let one = Arc::new(Semaphore::new(1));
-        Ok(AuditEvents(Arc::new(Parts { verifier, base, scope, clock, reads, one })))
+    /// Answers from now on.
+    pub fn new(setup: AuditSetup<'_>) -> AuditEvents {
+        let AuditSetup { issuer, scope, clock, reads } = setup;
+        let (reads, one) = (OperatorLog::new(reads), Arc::new(Semaphore::new(1)));
+        AuditEvents(Arc::new(Parts { issuer, scope, clock, reads, one }))
     }
 }
 
@@ -160,10 +122,21 @@ impl AuditEvents {
 
     /// Who asks, by the token of a request.
     pub(super) fn bearer(&self, headers: &HeaderMap) -> Result<Bearer, Refused> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
-        let token = bearer_of(given.unwrap_or_default()).map_err(Refused::of_token)?;
-        let now = self.0.clock.now();
-        self.0.verifier.check(token, now).map_err(Refused::of_token)
+        self.0.issuer.bearer(headers, self.now()).map_err(Refused::of_token)
+    }
+}
+
+impl AuditEvents {
+    /// What links begin with.
+    pub(super) fn base(&self) -> &str {
+        self.0.issuer.base()
+    }
+
+    /// Writes a durable line about who reads, or will be told that somebody does.
+    pub(super) fn note(&self, line: Line) -> Result<(), OperatorLogError> {
+        self.0.reads.write(&[line]).inspect_err(|error| {
+            tracing::error!("who reads AuditEvents cannot be noted: {}", with_causes(error));
+        })
     }
 }
 
@@ -176,12 +149,12 @@ impl Reading {
         _place: &FilePlace,
     ) -> Result<Value, Refused> {
         self.note(bearer, now)?;
-        let Parts { base, scope, .. } = &*self.audit.0;
+        let Parts { issuer, scope, .. } = &*self.audit.0;
         let (entries, next) = match self.view_key {
             Some(view_key) => self.find(view_key)?,
             None => (Vec::new(), None),
         };
-        Ok(self.search.bundle(&Page { entries, next, base, scope: *scope }))
+        Ok(self.search.bundle(&Page { entries, next, base: issuer.base(), scope: *scope }))
     }
 
     /// A durable line about who reads what.
@@ -197,8 +170,7 @@ impl Reading {
         });
         let line = Line::new(now, "read-audit-events", None);
         let line = line.of_key(&self.search.patient.get().to_string(), Value::Null, read);
-        self.audit.0.reads.write(&[line]).map_err(|error| {
-            tracing::error!("who reads AuditEvents cannot be noted: {}", with_causes(&error));
+        self.audit.note(line).map_err(|_| {
             let says = "that somebody reads could not be noted, and nothing is shown without";
             Refused::new(&codes::AUDIT_UNAVAILABLE, says.to_owned())
         })
@@ -248,24 +220,28 @@ impl Reading {
         if !self.search.wants_batch(row.t1.plus(lateness_ms)) {
             return Ok(None);
         }
-        let Some(private) = self.store.private_bytes(batch)? else { return Ok(None) };
+        let refused = |error: PartError| match error {
+            PartError::Store(error) => error.into(),
+            other => Refused::damaged(batch, &other),
+        };
         // What is in the archive alone is not waited for: the answer says so.
-        let public = self.store.public_bytes_within(batch, Duration::ZERO)?;
-        let Some(public) = public else { return Ok(None) };
-        *opened += private.len() + public.len();
-        let damaged = |error: &(dyn std::error::Error + 'static)| Refused::damaged(batch, error);
-        let header = PublicFile::from_bytes(&public).map_err(|error| damaged(&error))?.header;
-        let private = PrivateFile::from_bytes(&private).map_err(|error| damaged(&error))?;
-        let scope = SealScope::of_header(self.audit.0.scope, &header);
+        let parts = BatchParts::read(&self.store, batch, self.audit.0.scope, Duration::ZERO);
+        let Some(parts) = parts.map_err(refused)? else { return Ok(None) };
+        *opened += parts.bytes();
         let key = OpeningKey { view_key, patient: self.search.patient };
-        let opening = private.open(&scope, key).map_err(|error| damaged(&error))?;
+        let opening = parts.open(key).map_err(refused)?;
         Ok(opening.map(|opening| (row, opening)))
     }
 }
 
 impl Refused {
     pub(super) fn new(answer: &'static Unserved, says: String) -> Refused {
-        Refused { answer, says, authenticate: None }
+        Refused { answer, says, expression: None, authenticate: None }
+    }
+
+    /// The same, about an element (FHIRPath).
+    pub(super) fn at(self, expression: &'static str) -> Refused {
+        Refused { expression: Some(expression), ..self }
     }
 
     pub(super) fn malformed(error: &SearchError) -> Refused {
@@ -273,12 +249,17 @@ impl Refused {
     }
 
     fn of_token(error: TokenError) -> Refused {
+        Refused::of_grant(error, &codes::AUDIT_FORBIDDEN)
+    }
+
+    /// Of a token that is not taken, or does not grant something: `forbidden` answers that.
+    pub(super) fn of_grant(error: TokenError, forbidden: &'static Unserved) -> Refused {
         let answer = match error {
-            TokenError::Scope { .. } => &codes::AUDIT_FORBIDDEN,
+            TokenError::Scope { .. } => forbidden,
             _ => &codes::AUDIT_TOKEN,
         };
         let says = format!("{error} ({})", error.code());
-        Refused { answer, says, authenticate: Some(error.www_authenticate()) }
+        Refused { answer, says, expression: None, authenticate: Some(error.www_authenticate()) }
     }
 
     /// The cause is for the operator.
@@ -299,7 +280,7 @@ impl From<StoreError> for Refused {
 /// An `OperationOutcome`, as every answer below `/fhir` that is not the one asked for.
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Refused { answer, says, authenticate } = self;
+        let Refused { answer, says, expression, authenticate } = self;
         let status = StatusCode::from_u16(answer.status);
         let status = status.expect("the table holds statuses of HTTP");
         let issue = match answer.status {
@@ -307,15 +288,18 @@ impl IntoResponse for Refused {
             401 => "login",
             403 => "forbidden",
             404 => "not-found",
+            409 => "too-costly",
+            415 | 422 => "not-supported",
             _ => "transient",
         };
         let code = json!({"coding": [{"system": "urn:vitals:code", "code": answer.code}]});
-        let outcome = json!({
-            "resourceType": "OperationOutcome",
-            "issue": [{
-                "severity": "error", "code": issue, "details": code, "diagnostics": says,
-            }],
+        let mut issue = json!({
+            "severity": "error", "code": issue, "details": code, "diagnostics": says,
         });
+        if let Some(expression) = expression {
+            issue["expression"] = json!([expression]);
+        }
+        let outcome = json!({ "resourceType": "OperationOutcome", "issue": [issue] });
         let headers = [(header::CONTENT_TYPE, FHIR_JSON), (header::CACHE_CONTROL, "no-store")];
         let mut response = (status, headers, outcome.to_string()).into_response();
         if let Some(value) = authenticate.and_then(|text| text.parse().ok()) {
@@ -329,4 +313,4 @@ impl IntoResponse for Refused {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,11 +1,13 @@
 //! `POST /fhir/$consent-decision`: a system asks whether consent would allow something.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use model::RejectCode;
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ use super::operations::Peer;
 use super::places::Place;
 use super::shown::{Failed, Shown};
 use crate::doors::codes;
-use crate::doors::consult::NotAnswered;
+use crate::doors::consult::{ConsultDoor, Decided, NotAnswered};
 
 /// How long the bytes may take.
 const BODY_WAIT: Duration = Duration::from_secs(10);
@@ -23,34 +25,65 @@ const BODY_WAIT: Duration = Duration::from_secs(10);
 /// The media type of a question. No page of another site may send it without asking first.
 const JSON: &str = "application/json";
 
-/// Answers one question with a card.
+/// No card, and how a better token is asked for.
+pub(super) struct Undecided {
+    failed: Failed,
+    authenticate: Option<String>,
+}
+
+impl From<Failed> for Undecided {
+    fn from(failed: Failed) -> Undecided {
+        Undecided { failed, authenticate: None }
+    }
+}
+
+impl IntoResponse for Undecided {
+    fn into_response(self) -> Response {
+        let mut response = self.failed.into_response();
+        if let Some(value) = self.authenticate.and_then(|text| text.parse().ok()) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+        }
+        response
+    }
+}
+
+/// Answers one question with a card, and counts how it was answered.
 pub(super) async fn decide(
     State(shown): State<Shown>,
     Extension(place): Extension<Arc<Place>>,
     Extension(Peer(peer)): Extension<Peer>,
     request: axum::extract::Request,
-) -> Result<Json<Value>, Failed> {
-    let (head, body) = request.into_parts();
+) -> Result<Json<Value>, Undecided> {
     let none = || Failed(&codes::PATH_UNKNOWN, Value::Null);
     let door = shown.consult.as_ref().ok_or_else(none)?;
-    let organisation = door.admit(bearer(&head.headers)?)?;
+    let answered = answer(door, &place, peer, request).await;
+    let answer = match &answered {
+        Ok(Decided { decision: Ok(_), .. }) => "permit",
+        Ok(Decided { decision: Err(_), .. }) => "deny",
+        Err(Undecided { failed: Failed(why, _), .. }) => why.code,
+    };
+    shown.metrics.count_question(answer);
+    let Decided { decision, position } = answered?;
+    Ok(Json(pcf::card(decision.is_ok(), position.0)))
+}
+
+async fn answer(
+    door: &ConsultDoor,
+    place: &Arc<Place>,
+    peer: IpAddr,
+    request: axum::extract::Request,
+) -> Result<Decided, Undecided> {
+    let (head, body) = request.into_parts();
+    let organisation = door.admit(&head.headers)?;
     let is_json = head.headers.get(header::CONTENT_TYPE).is_some_and(|found| found == JSON);
     if !is_json {
-        return Err(Failed(&codes::DECISION_TYPE, json!({ "expected": JSON })));
+        return Err(Failed(&codes::DECISION_TYPE, json!({ "expected": JSON })).into());
     }
     let bytes = read(body).await?;
     // From here to the answer nobody pushes it out: what is journaled is answered.
     let full = || Failed(&codes::DECISIONS_CLOSED, Value::Null);
     let _kept = place.keep(peer, false).ok_or_else(full)?;
-    let decided = door.ask(organisation, &bytes).await?;
-    Ok(Json(pcf::card(decided.decision.is_ok(), decided.position.0)))
-}
-
-fn bearer(headers: &HeaderMap) -> Result<&str, Failed> {
-    let missing = || Failed(&codes::DECISION_TOKEN, json!("token-missing"));
-    let header = headers.get(header::AUTHORIZATION).ok_or_else(missing)?;
-    let header = header.to_str().map_err(|_| missing())?;
-    tokens::bearer_of(header).map_err(|error| Failed(&codes::DECISION_TOKEN, json!(error.code())))
+    Ok(door.ask(organisation, &bytes).await?)
 }
 
 async fn read(body: Body) -> Result<Bytes, Failed> {
@@ -58,6 +91,16 @@ async fn read(body: Body) -> Result<Bytes, Failed> {
     let read = timeout(BODY_WAIT, to_bytes(body, pcf::CONSULT_BYTES_MAX)).await;
     let read = read.map_err(|_| malformed("the bytes did not come within 10 s"))?;
     read.map_err(|_| malformed("expected at most 16 KiB, whole"))
+}
+
+impl From<NotAnswered> for Undecided {
+    fn from(error: NotAnswered) -> Undecided {
+        let authenticate = match &error {
+            NotAnswered::Token(error) => Some(error.www_authenticate()),
+            _ => None,
+        };
+        Undecided { failed: error.into(), authenticate }
+    }
 }
 
 impl From<NotAnswered> for Failed {

@@ -6,9 +6,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use files::Audience;
+use prometheus::IntCounter;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -56,11 +59,62 @@ pub enum TokenError {
     },
 }
 
+/// Between two lines of the log about wrong tokens: whoever guesses must not fill it.
+const WRONG_SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// Whoever gave another token than the desk's: counted each time, said in the log now and then.
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WrongTokens {
+    total: IntCounter,
+    said: Arc<Mutex<Said>>,
+}
+
+/// What was said of them.
+#[derive(Debug, Default)]
+struct Said {
+    at: Option<Instant>,
+    /// How many there were since.
+    since: u64,
+}
+
+impl WrongTokens {
+    /// Counted here.
+    pub fn new(total: IntCounter) -> WrongTokens {
+        WrongTokens { total, said: Arc::default() }
+    }
+
+    /// One more at this moment; how many are to be said now, if any are.
+    fn count(&self, now: Instant) -> Option<u64> {
+        self.total.inc();
+        // Two plain values: a panic under the lock leaves them whole.
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.since += 1;
+        let is_early = |at| now.saturating_duration_since(at) < WRONG_SAID_EVERY;
+        if said.at.is_some_and(is_early) {
+            return None;
+        }
+        said.at = Some(now);
+        Some(std::mem::take(&mut said.since))
+    }
+
+    /// One more: nothing of it is logged but that it was wrong.
+    fn tell(&self) {
+        if let Some(requests) = self.count(Instant::now()) {
+            tracing::warn!(
+                requests,
+                "a token was given for the desk that is not the one of web.token_file"
+            );
+        }
+    }
+}
+
 /// Who is let in.
 #[derive(Clone)]
 pub struct Access {
     /// Hash of the token, which is compared in constant time; none: this machine.
     token: Option<blake3::Hash>,
+    wrong: WrongTokens,
 }
 
 impl Access {
@@ -68,9 +122,9 @@ impl Access {
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn read(path: Option<&Path>) -> Result<Access, TokenError> {
+    pub fn read(path: Option<&Path>, wrong: WrongTokens) -> Result<Access, TokenError> {
         let token = path.map(read_token).transpose()?;
-        Ok(Access { token })
+        Ok(Access { token, wrong })
     }
 
     /// Whether this request is let in; the answer if not.
@@ -80,7 +134,13 @@ impl Access {
         let given = given.and_then(|given| given.strip_prefix(b"Bearer "));
         match given {
             Some(given) if blake3::hash(given) == token => Ok(()),
-            _ => Err(&codes::DESK_TOKEN),
+            _ => {
+                // A page asks without one first, and then for one.
+                if headers.contains_key(header::AUTHORIZATION) {
+                    self.wrong.tell();
+                }
+                Err(&codes::DESK_TOKEN)
+            }
         }
     }
 
@@ -92,7 +152,11 @@ impl Access {
     /// Whether this is the token; false where there is none, and nobody is let in by one.
     pub(in crate::doors) fn is_token(&self, given: &[u8]) -> bool {
         // Hashes are compared in constant time.
-        self.token.is_some_and(|token| blake3::hash(given) == token)
+        let is_it = self.token.is_some_and(|token| blake3::hash(given) == token);
+        if !is_it {
+            self.wrong.tell();
+        }
+        is_it
     }
 }
 
@@ -139,6 +203,7 @@ pub(in crate::doors) fn since(uri: &Uri) -> Result<u64, &'static Unserved> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Metrics, alerts};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &str)| {
@@ -147,9 +212,13 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
+    fn wrong_tokens() -> WrongTokens {
+        WrongTokens::new(Metrics::new().desk_tokens_wrong_total.clone())
+    }
+
     #[test]
     fn without_a_token_only_this_machine_is_let_in() {
-        let access = Access::read(None).unwrap();
+        let access = Access::read(None, wrong_tokens()).unwrap();
         let refused = |pairs: &[_]| access.check(&headers(pairs)).err().map(|why| why.code);
         for host in ["localhost:8080", "LocalHost", "127.0.0.1:1", "[::1]:8080", "[::1]"] {
             assert_eq!(refused(&[("host", host)]), None, "{host}");
@@ -169,7 +238,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         files::replace(&path, &[text.as_bytes()], Audience::Owner).unwrap();
-        Access::read(Some(&path))
+        Access::read(Some(&path), wrong_tokens())
     }
 
     #[test]
@@ -188,13 +257,33 @@ mod tests {
     }
 
     #[test]
+    fn wrong_tokens_are_counted_and_said_once_a_minute_and_whoever_has_none_is_asked_for_it() {
+        let token = "0123456789abcdef0123456789abcdef";
+        let access = access(token).unwrap();
+        let ask = |pairs: &[_]| access.check(&headers(pairs)).is_ok();
+        let right = format!("Bearer {token}");
+        assert!(!ask(&[("host", "localhost")]));
+        assert!(ask(&[("authorization", &right)]) && access.is_token(token.as_bytes()));
+        assert_eq!(access.wrong.total.get(), 0);
+        let alert = alerts::named("VitalsDeskTokensWrong").unwrap();
+        for guess in 1..=6 {
+            assert!(!ask(&[("authorization", "Bearer 00")]) && !access.is_token(b"00"));
+            let found = access.wrong.total.get();
+            assert_eq!((found, alert.limit.is_passed(found as f64)), (2 * guess, guess > 5));
+        }
+        let (wrong, now) = (wrong_tokens(), Instant::now());
+        let said = [0, 1, 59, 60, 61, 500].map(|at| wrong.count(now + Duration::from_secs(at)));
+        assert_eq!(said, [Some(1), None, None, Some(3), None, Some(2)]);
+    }
+
+    #[test]
     fn a_file_that_holds_no_token_is_refused_and_not_shown() {
         for text in ["", "short", &"x".repeat(513), &format!("{} {}", "a".repeat(20), "geheim")] {
             let Err(error) = access(text) else { panic!("{text} is no token") };
             let said = format!("{error} {error:?}");
             assert!(!said.contains("geheim") && !said.contains("xxx"), "{said}");
         }
-        let missing = Access::read(Some(Path::new("nowhere/token")));
+        let missing = Access::read(Some(Path::new("nowhere/token")), wrong_tokens());
         assert!(matches!(missing, Err(TokenError::File { .. })));
     }
 
@@ -205,7 +294,8 @@ mod tests {
         let path = folder.path().join("token");
         files::replace(&path, &["a".repeat(40).as_bytes()], Audience::Owner).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(Access::read(Some(&path)), Err(TokenError::File { .. })));
+        let refused = Access::read(Some(&path), wrong_tokens());
+        assert!(matches!(refused, Err(TokenError::File { .. })));
     }
 
     #[test]

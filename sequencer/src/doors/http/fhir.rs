@@ -40,7 +40,7 @@ async fn answer(
     headers: &HeaderMap,
     uri: &Uri,
 ) -> Result<Value, Refused> {
-    let off = || Refused::new(&codes::PATH_UNKNOWN, "no token issuer is set".to_owned());
+    let off = || Refused::new(&codes::PATH_UNKNOWN, "AuditEvents are not shown here".to_owned());
     let audit = shown.audit_events.clone().ok_or_else(off)?;
     let bearer = audit.bearer(headers)?;
     let parameters = Query::<Vec<(String, String)>>::try_from_uri(uri);

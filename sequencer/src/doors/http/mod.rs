@@ -7,7 +7,11 @@
 //! | `GET /batches/{n}` | the public file |
 //! | `GET /batches/{n}/private` | the private file: openings, each sealed for its patient |
 //! | `POST /operations` | takes a signed operation; JSON with its receipt once it is durable |
+//! | `POST /erasures` | keeps a signed request to erase for the operator; JSON with how it stands |
 //! | `GET /fhir/AuditEvent` | a Bundle of AuditEvents, for whoever has a token for them |
+//! | `POST`, `GET /fhir/Subscription` | who is told that somebody read, of a patient's own |
+//! | `GET`, `DELETE /fhir/Subscription/{id}` | one of these |
+//! | `GET /fhir/metadata` | the CapabilityStatement of what is switched on below `/fhir` |
 //! | `POST /fhir/$consent-decision` | tells a system whether consent would allow something |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /healthz` | 200 while no stage failed, then 503 |
@@ -26,15 +30,18 @@
 
 mod answer;
 mod audit_events;
+mod capabilities;
 mod decisions;
 mod desk;
 mod door_place;
+mod erasures;
 mod fhir;
 mod health;
 mod operations;
 mod places;
 mod serve;
 mod shown;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 
@@ -46,8 +53,8 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub use audit_events::{AuditEvents, AuditSetup, AuditSetupError};
-pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError};
+pub use audit_events::{AuditEvents, AuditSetup};
+pub use desk::{Access, DESK_POINTS_MAX, TellDesk, TokenError, WrongTokens};
 pub(super) use desk::{is_own_host, since};
 pub use door_place::DoorPlace;
 pub use health::{Health, StageHealth, Unready, tell_health};

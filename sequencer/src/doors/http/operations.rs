@@ -26,7 +26,7 @@ const BODY_WAIT: Duration = Duration::from_secs(10);
 const DURABLE_WAIT: Duration = Duration::from_secs(15);
 
 /// The media type of the bytes. No page of another site may send it without asking this one first.
-const OCTETS: &str = "application/octet-stream";
+pub(super) const OCTETS: &str = "application/octet-stream";
 
 /// Who is at the other end of the connection.
 #[derive(Clone, Copy)]
@@ -73,7 +73,11 @@ async fn read(body: Body) -> Result<Bytes, Failed> {
 }
 
 /// Where a request comes from, which its rate is charged to.
-fn source(headers: &HeaderMap, peer: IpAddr, is_forwarded: bool) -> Result<IpAddr, Failed> {
+pub(super) fn source(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    is_forwarded: bool,
+) -> Result<IpAddr, Failed> {
     if is_forwarded {
         return forwarded(headers);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use crate::doors::consult::ConsultDoor;
 use crate::doors::reach::TellWindows;
 use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
+use crate::stages::notices::NoticeDesk;
 
 /// What is shown.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Shown {
     pub windows: Arc<dyn TellWindows>,
     /// Who shows AuditEvents, and to whose tokens; nobody unless it is configured.
     pub audit_events: Option<AuditEvents>,
+    /// Who is told that somebody read; nobody unless a host is configured.
+    pub notices: Option<NoticeDesk>,
 }
 
 /// Not the answer asked for, and what else is to be said.
@@ -49,9 +52,13 @@ impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let Failed(answer, detail) = self;
         let Unserved { status, code, .. } = answer;
-        let status = StatusCode::from_u16(*status).expect("the table holds statuses of HTTP");
-        let mut response =
-            (status, Json(json!({ "error": code, "detail": detail }))).into_response();
+        let said = StatusCode::from_u16(*status).expect("the table holds statuses of HTTP");
+        let mut response = (said, Json(json!({ "error": code, "detail": detail }))).into_response();
+        // Every 401 says how to ask (RFC 9110, 11.6.1); whoever knows more says more.
+        if *status == 401 {
+            let value = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+        }
         if let Some(seconds) = answer.retry_after_s() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -77,7 +77,8 @@ impl Bench {
         store.save_batch(&batch, at(2000)).unwrap();
         let (metrics, stages) = (Metrics::new(), Stages::default());
         let health = Arc::new(stages.clone());
-        let (desk, access) = (Arc::new(stages.clone()), Access::read(None).unwrap());
+        let wrong = WrongTokens::new(metrics.desk_tokens_wrong_total.clone());
+        let (desk, access) = (Arc::new(stages.clone()), Access::read(None, wrong).unwrap());
         let windows = desk.clone();
         let (operations, forwarded) = (DoorPlace::default(), false);
         let shown = Shown {
@@ -91,6 +92,7 @@ impl Bench {
             operations,
             forwarded,
             audit_events: None,
+            notices: None,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let service = HttpService::start(any, shown, &Guard::new(Failures::new())).await.unwrap();
@@ -146,6 +148,25 @@ async fn nobody_asks_about_consent_where_it_is_not_configured() {
     let (status, _, body) = bench.send(post).await;
     assert_eq!(status, 404);
     assert!(String::from_utf8(body).unwrap().contains("path-unknown"));
+    let (status, head, body) = bench.get("/fhir/metadata").await;
+    assert_eq!(status, 404, "nothing of FHIR is stated where nothing is answered");
+    assert!(head.contains("content-type: application/fhir+json"), "{head}");
+    assert!(String::from_utf8(body).unwrap().contains("path-unknown"));
+}
+
+#[tokio::test]
+async fn nobody_subscribes_to_notices_where_no_host_is_configured() {
+    let bench = Bench::new().await;
+    let posted = "POST /fhir/Subscription HTTP/1.1\r\nhost: node\r\ncontent-length: 2\r\n\r\n{}";
+    let ended = "DELETE /fhir/Subscription/7 HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n";
+    for request in [posted, ended] {
+        let (status, _, body) = bench.send(request).await;
+        let body = String::from_utf8(body).unwrap();
+        assert!(status == 404 && body.contains("path-unknown"), "{status} {body}");
+    }
+    for path in ["/fhir/Subscription", "/fhir/Subscription/7"] {
+        assert_eq!(bench.get(path).await.0, 404, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub const CONTENTS: &[Content] = &[
     content("clock.witness", Fate::LeftOut, "speaks of one boot of one machine"),
     content("operator.log", Fate::Copied, "says who told the node to do what"),
     content("audit-reads.log", Fate::Copied, "says who read whose AuditEvents"),
+    content("subscriptions.json", Fate::Copied, "its secrets sign notices and open nothing"),
+    content("erasures.waiting", Fate::Copied, "says which patients ask to be erased"),
     content("paused.json", Fate::Copied, "says that nothing is to be settled"),
     content("restored.mark", Fate::LeftOut, "is written by each restore"),
     content("proving-keys", Fate::LeftOut, "are made or imported again"),

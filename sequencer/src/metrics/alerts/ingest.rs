@@ -139,6 +139,19 @@ pub(super) const ALERTS: &[Alert] = &[
         brought_about_by: "src/stages/ingest/tests/names.rs#a_wallet_hears_of_each_exact_name_whether_it_is_registered_now",
     },
     Alert {
+        name: "VitalsDeskTokensWrong",
+        severity: Ticket,
+        measured: "increase(vitals_desk_tokens_wrong_total[1h])",
+        // Who types it wrongly does so a few times.
+        limit: Above(10.0),
+        for_minutes: 0,
+        summary: "Somebody asks for the desk with tokens that are not the one that is set.",
+        fires: &[moving("vitals_desk_tokens_wrong_total", 0.0, 1.0)],
+        labels: &[],
+        silent: &[still("vitals_desk_tokens_wrong_total", 50.0)],
+        brought_about_by: "src/doors/http/desk.rs#wrong_tokens_are_counted_and_said_once_a_minute_and_whoever_has_none_is_asked_for_it",
+    },
+    Alert {
         name: "VitalsCertificatesEnding",
         severity: Ticket,
         measured: "vitals_certificates_ending",

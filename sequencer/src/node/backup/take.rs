@@ -332,7 +332,8 @@ impl Taking<'_> {
         let evidence = evidence.into_iter().map(|name| format!("evidence/{name}"));
         // Most nodes have neither, and nobody misses them in the list of what is left out.
         let is_there = |name: &&str| self.layout.folder().join(name).is_file();
-        let rare = ["operator.log", "paused.json"].into_iter().filter(is_there);
+        let rare = ["operator.log", "audit-reads.log", "erasures.waiting", "subscriptions.json"];
+        let rare = rare.into_iter().chain(["paused.json"]).filter(is_there);
         let names = ["deployment.json", "node.toml"].into_iter().chain(rare).map(String::from);
         let names: Vec<String> = names.chain(evidence).collect();
         names.iter().try_for_each(|name| self.copy_if_there(name).map(drop))

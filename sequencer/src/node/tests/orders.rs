@@ -1,5 +1,7 @@
 //! What operators order of a whole node, over its socket.
 
+use std::sync::{Arc, Mutex};
+
 use model::{Action, ClaimKind, Clock as _, Party, RejectCode, Rule, RuleSlot, SystemClock};
 use serde_json::{Value, json};
 use statement::scope;
@@ -222,6 +224,46 @@ async fn what_is_set_holds_above_the_file_until_it_is_reset_or_the_node_starts_a
     let [set, reset, lapsed] = ["set", "reset", "lapsed"].map(|word| format!("{word} {FEE}"));
     let reload = "reload settle.gas_max".to_owned();
     assert_eq!(written(&site), [set.clone(), reload, reset, set, lapsed]);
+    node.stop().await.unwrap();
+}
+
+/// Writes down every level it is told, in order.
+#[derive(Default)]
+struct Levels(Mutex<Vec<String>>);
+
+impl SetLevel for Levels {
+    fn refuses(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn set(&self, level: &str) {
+        self.0.lock().unwrap().push(level.to_owned());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_level_that_is_set_by_hand_outlives_a_sighup_and_takes_no_room() {
+    const KEY: &str = "log.level";
+    let mut site = Site::new().await;
+    // As a development node on a small machine is: its limits may take more than there is.
+    site.config.ingest.limits.connections_max = 100_000;
+    let (node, _) = site.start().await;
+    let levels = Arc::new(Levels::default());
+    node.log_by(levels.clone());
+    let last = || levels.0.lock().unwrap().last().cloned();
+    order(&site, set(KEY, "debug")).await.unwrap();
+    assert_eq!(last().as_deref(), Some("debug"));
+    let why = order(&site, set("ingest.rates.keys_max", "1_000_000")).await.unwrap_err();
+    assert!(why.contains("expected limits that together take at most"), "{why}");
+    // As the program does on a SIGHUP, whose file has another one.
+    site.config.log.level = "warn".into();
+    assert_eq!(node.reload(&site.config).unwrap().tuned, [KEY]);
+    node.apply_log_level();
+    assert_eq!(last().as_deref(), Some("debug"));
+    order(&site, Order::Reset { key: Some(KEY.into()) }).await.unwrap();
+    assert_eq!(last().as_deref(), Some("warn"));
+    node.apply_log_level();
+    assert_eq!(levels.0.lock().unwrap().len(), 4);
     node.stop().await.unwrap();
 }
 

@@ -16,7 +16,7 @@ use wire::{Lane, Role, SignedReceipt};
 use super::admit::AdmitError;
 use super::close::close;
 use super::config::READ_BYTES_MAX;
-use super::observe::{Observe, Observed, RenewalStep};
+use super::observe::{Observe, Observed, RejectedPeer, RenewalStep};
 use super::peer::{Peer, PeerId};
 use super::places::ConnectionPlace;
 use super::session::{Reply, Session};
@@ -84,25 +84,25 @@ pub(super) async fn run(connection: Connection, shared: Arc<Shared>, stop: Liste
             let error = model::with_causes(&error);
             tracing::info!(error, "a peer's certificate names nobody");
             let observe = shared.services.observe.as_ref();
-            return turn_away(&connection, observe, RejectCode::Identity);
+            return turn_away(&connection, observe, RejectCode::Identity, RejectedPeer::Unknown);
         }
     };
-    let role = role(&peer.id);
+    let (role, rejected) = (role(&peer.id), peer.id.rejected());
     // A peer that opens no lanes must not keep its place for ever.
     let observe = Arc::clone(&shared.services.observe);
     let opening = open_session(connection.clone(), peer, Arc::clone(&shared), stop);
     let shell = match timeout(shared.config.handshake_timeout(), opening).await {
         Ok(Ok(shell)) => shell,
-        Ok(Err(code)) => return turn_away(&connection, observe.as_ref(), code),
-        Err(_) => return turn_away(&connection, observe.as_ref(), RejectCode::Protocol),
+        Ok(Err(code)) => return turn_away(&connection, observe.as_ref(), code, rejected),
+        Err(_) => return turn_away(&connection, observe.as_ref(), RejectCode::Protocol, rejected),
     };
     observe.observe(Observed::SessionOpened(role));
-    let mut open = OpenSession { observe: observe.as_ref(), role, code: None };
+    let mut open = OpenSession { observe: observe.as_ref(), role, peer: rejected, code: None };
     open.code = shell.run().await;
 }
 
-fn turn_away(connection: &Connection, observe: &dyn Observe, code: RejectCode) {
-    observe.observe(Observed::Rejected(code));
+fn turn_away(connection: &Connection, observe: &dyn Observe, code: RejectCode, peer: RejectedPeer) {
+    observe.observe(Observed::Rejected { code, peer });
     close(connection, code);
 }
 
@@ -110,13 +110,14 @@ fn turn_away(connection: &Connection, observe: &dyn Observe, code: RejectCode) {
 struct OpenSession<'a> {
     observe: &'a dyn Observe,
     role: Role,
+    peer: RejectedPeer,
     code: Option<RejectCode>,
 }
 
 impl Drop for OpenSession<'_> {
     fn drop(&mut self) {
         if let Some(code) = self.code {
-            self.observe.observe(Observed::Rejected(code));
+            self.observe.observe(Observed::Rejected { code, peer: self.peer.clone() });
         }
         self.observe.observe(Observed::SessionClosed(self.role, self.code));
     }

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{
-    Action, Clock, Digest, Millis, Operation, OperationError, Position, RejectCode, RuleNumber,
+    Action, ChainScope, Clock, Digest, Millis, Operation, OperationError, Position, RejectCode,
+    RuleNumber,
 };
 use statement::field;
 use statement::operation as signed;
@@ -32,9 +33,10 @@ use wire::{DecodeError, Holder, SignedOperation, SignedReceipt};
 use super::admit::{Admit, AdmitError};
 use super::buckets::Rate;
 use super::config::RateConfig;
-use super::observe::{Observe, Observed};
+use super::observe::{Observe, Observed, RejectedPeer};
 use super::places::Network;
 use super::sources::{Asking, ByUrgency, Sources};
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::guard::panic_of_task;
 use crate::stages::deliver::{AgainError, ReceiptHub};
 use crate::stages::ledger::{Answer, Item, LedgerView};
@@ -71,6 +73,10 @@ struct Shared {
 
 /// What the door uses of the node.
 pub struct DoorParts {
+    /// Chain and contract.
+    pub scope: ChainScope,
+    /// Where requests to erase wait for the operator.
+    pub requests: ErasureRequests,
     /// Where operations go.
     pub admit: Admit,
     /// What is durable of the ledger.
@@ -212,12 +218,37 @@ impl OperationDoor {
         if matches!(action, Action::Enrol { .. }) {
             return Err(DoorError::Enrolment);
         }
-        let (urgency, source) = (Urgency::of(&action), source(from));
-        let now = self.shared.parts.clock.now();
+        let urgency = Urgency::of(&action);
+        let source = self.charge(urgency, from)?;
+        Ok(Arrived { operation, urgency, source })
+    }
+
+    /// Charges what came from a network and can wait.
+    ///
+    /// # Errors
+    /// [`DoorError::TooOften`].
+    pub(super) fn look(&self, from: IpAddr) -> Result<(), DoorError> {
+        self.charge(Urgency::Ordinary, from).map(drop)
+    }
+
+    fn charge(&self, urgency: Urgency, from: IpAddr) -> Result<Holder, DoorError> {
+        let (source, now) = (source(from), self.shared.parts.clock.now());
         match self.shared.looks().of(urgency).take(source, now) {
-            true => Ok(Arrived { operation, urgency, source }),
+            true => Ok(source),
             false => Err(DoorError::TooOften),
         }
+    }
+
+    /// Does work that can wait on a thread for it.
+    ///
+    /// # Errors
+    /// [`DoorError::Panicked`].
+    pub(super) async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&DoorParts) -> T + Send + 'static,
+    ) -> Result<T, DoorError> {
+        let shared = Arc::clone(&self.shared);
+        run(&self.shared.ordinary, move || work(&shared.parts)).await
     }
 
     /// Looks at its signature, on a thread for that.
@@ -264,7 +295,8 @@ impl OperationDoor {
                 if let Some(stored) = self.shared.find(&digest, holder) {
                     return Ok(stored);
                 }
-                parts.observe.observe(Observed::Rejected(refusal.code));
+                let (code, peer) = (refusal.code, RejectedPeer::Http);
+                parts.observe.observe(Observed::Rejected { code, peer });
                 if let Some(rule) = refusal.rule {
                     parts.observe.observe(Observed::RefusedBy(rule));
                 }
@@ -307,7 +339,7 @@ impl Shared {
                 Ok(Asked::New(Examined { urgency, holder: holder(), signed_at, operation }))
             }
             Err(code) => {
-                self.parts.observe.observe(Observed::Rejected(code));
+                self.parts.observe.observe(Observed::Rejected { code, peer: RejectedPeer::Http });
                 match code {
                     RejectCode::Busy => Err(DoorError::TooOften),
                     // Whoever did not hear the answer sends the same bytes again.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use model::{ClaimKind, Millis, RejectCode, RuleNumber};
+use model::{ClaimKind, GatewayId, Millis, RejectCode, RuleNumber};
 use wire::Role;
 
 /// Something worth counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
     /// The socket was opened, with these buffers.
     SocketOpened(udp::Buffers),
@@ -40,7 +40,12 @@ pub enum Observed {
     /// A frame came that was stored already with the same bytes.
     FrameAgain,
     /// A peer was told this code, of frames, a stream, an operation, a request or its connection.
-    Rejected(RejectCode),
+    Rejected {
+        /// Which.
+        code: RejectCode,
+        /// Who was told it.
+        peer: RejectedPeer,
+    },
     /// A refusal by a numbered rule: no consent covered a frame or a request, or an operation broke
     /// the rule.
     RefusedBy(RuleNumber),
@@ -77,6 +82,32 @@ pub enum Observed {
         /// When it took effect.
         time: Millis,
     },
+}
+
+/// Who was told a code. Of people it says what they are, and no name: whoever looks for the reason
+/// of rejects looks at machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RejectedPeer {
+    /// A gateway.
+    Gateway(GatewayId),
+    /// A wallet, a practitioner or an operator.
+    Person(Role),
+    /// Whoever handed an operation in over HTTP.
+    Http,
+    /// A certificate that names nobody.
+    Unknown,
+}
+
+impl RejectedPeer {
+    /// What they are, in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            RejectedPeer::Gateway(_) => Role::Gateway.name(),
+            RejectedPeer::Person(role) => role.name(),
+            RejectedPeer::Http => "http",
+            RejectedPeer::Unknown => "unknown",
+        }
+    }
 }
 
 /// How far a renewal has come.

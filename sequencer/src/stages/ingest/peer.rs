@@ -6,6 +6,7 @@ use thiserror::Error;
 use wire::{Holder, RegistryRecord, Role};
 use x509_parser::x509::X509Name;
 
+use super::observe::RejectedPeer;
 use crate::folder::authority::fingerprint;
 use crate::stages::ledger::LedgerView;
 
@@ -99,6 +100,14 @@ impl PeerId {
             PeerId::Practitioner(id) => (Role::Practitioner, id.as_str()),
             PeerId::Wallet(id) => (Role::Wallet, id.as_str()),
             PeerId::Operator(id) => (Role::Operator, id.as_str()),
+        }
+    }
+
+    /// As it is counted when it is told a code.
+    pub(super) fn rejected(&self) -> RejectedPeer {
+        match self {
+            PeerId::Gateway(id) => RejectedPeer::Gateway(id.clone()),
+            other => RejectedPeer::Person(other.role_and_name().0),
         }
     }
 

@@ -15,7 +15,6 @@ use model::{RejectCode, Sequence};
 use wire::{Credit, GroupIdentity, Hello, Lane, ServerEvent, SignedReceipt, Standing};
 
 use super::config::EVENTS_OF_A_READ_MAX;
-use super::observe::Observed;
 use super::peer::PeerId;
 use crate::history::HistoryError;
 
@@ -152,7 +151,7 @@ impl Session {
                 }
             }
             ServerEvent::Duplicate { handle, frame } => self.gather_again(handle, frame),
-            ServerEvent::FrameRejected { code, .. } => self.observe(Observed::Rejected(code)),
+            ServerEvent::FrameRejected { code, .. } => self.observe_reject(code),
             // Clock facts are not kept yet: they change nothing that is stored.
             ServerEvent::Clock(_) => {}
             ServerEvent::Operation { request, operation } => {

@@ -21,7 +21,9 @@ use super::consent::read_patient;
 /// Most legal holds at once. Memory: up to 600 bytes each.
 pub const HOLDS_MAX: usize = 10_000;
 
-const KEY_CHECKS: KeyChecks = KeyChecks { verifies: eddsa::verify_bytes, hash: eddsa::hash_bytes };
+/// By which keys and signatures of requests are checked.
+pub const KEY_CHECKS: KeyChecks =
+    KeyChecks { verifies: eddsa::verify_bytes, hash: eddsa::hash_bytes };
 
 /// Bytes of a tombstone with its patient.
 const TOMBSTONE_BYTES: usize = 4 + 8 + 8 + 31 + 32;

@@ -50,7 +50,7 @@ pub use answer::{Answer, Deliver, Item, ToClose};
 pub use authentic::{AuthenticRequest, NotSigned};
 pub use bodies::{BodySeal, UnsealError};
 pub use consent::Consent;
-pub use erasures::{Erasures, HOLDS_MAX, LegalHold, NotErased, Tombstone};
+pub use erasures::{Erasures, HOLDS_MAX, KEY_CHECKS, LegalHold, NotErased, Tombstone};
 pub use frames::{Found, FramesAsked, StoredPlace};
 pub use gate::Gate;
 pub use index::{DamagedNode, FrameNodes, IndexError, IndexFile, Look};

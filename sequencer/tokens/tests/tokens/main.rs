@@ -1,12 +1,15 @@
 //! Tokens as an issuer makes them, and as somebody makes them who is none.
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+mod issuer;
+
+use aws_lc_rs::hmac;
 use model::Millis;
 use serde_json::{Value, json};
 use tokens::{
     Context, Expected, JwksError, Keys, Needed, TokenError, UserKind, Verb, Verifier, bearer_of,
 };
+
+use issuer::{Issuer, encode};
 
 const JWKS: &[u8] = include_bytes!("vectors/jwks.json");
 const RS384: &str = include_str!("vectors/rs384.jwt");
@@ -35,64 +38,24 @@ fn verifier(jwks: &[u8]) -> Verifier {
     Verifier::new(Keys::from_jwks(jwks).expect("keys"), expected())
 }
 
-/// An issuer with a key of its own.
-struct Issuer {
-    key: EcdsaKeyPair,
+/// A verifier of this issuer's tokens.
+fn verifier_of(issuer: &Issuer) -> Verifier {
+    verifier(issuer.jwks().as_bytes())
 }
 
-impl Issuer {
-    fn new() -> Issuer {
-        let key = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).expect("a key");
-        Issuer { key }
+/// The token of some claims, which change those of a good one; null takes one away.
+fn changed(issuer: &Issuer, changes: &Value) -> String {
+    let mut claims = good();
+    for (name, value) in changes.as_object().expect("claims") {
+        claims[name] = value.clone();
     }
-
-    fn jwk(&self, id: &str) -> Value {
-        let point = self.key.public_key().as_ref();
-        json!({"kty": "EC", "crv": "P-384", "kid": id,
-               "x": encode(&point[1..49]), "y": encode(&point[49..])})
-    }
-
-    fn verifier(&self) -> Verifier {
-        verifier(json!({"keys": [self.jwk("own")]}).to_string().as_bytes())
-    }
-
-    fn sign(&self, header: &Value, payload: &str) -> String {
-        let signed =
-            format!("{}.{}", encode(header.to_string().as_bytes()), encode(payload.as_bytes()));
-        let random = SystemRandom::new();
-        let signature = self.key.sign(&random, signed.as_bytes()).expect("a signature");
-        format!("{signed}.{}", encode(signature.as_ref()))
-    }
-
-    /// The token of some claims, which change those of a good one; null takes one away.
-    fn token(&self, changes: &Value) -> String {
-        let mut claims = good();
-        for (name, value) in changes.as_object().expect("claims") {
-            claims[name] = value.clone();
-        }
-        let claims = claims.as_object_mut().expect("claims");
-        claims.retain(|_, value| !value.is_null());
-        let header = json!({"alg": "ES384", "kid": "own"});
-        self.sign(&header, &Value::Object(claims.clone()).to_string())
-    }
+    claims.as_object_mut().expect("claims").retain(|_, value| !value.is_null());
+    issuer.token(&claims)
 }
 
 fn good() -> Value {
     json!({"iss": "https://auth.example.org", "aud": "https://node.example.org/fhir",
            "sub": "feed", "iat": BEGIN, "exp": BEGIN + 300, "scope": "system/Observation.c"})
-}
-
-fn encode(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let word = three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-        let word = word << (8 * (3 - three.len()));
-        for place in 0..=three.len() {
-            text.push(ALPHABET[(word >> (18 - 6 * place) & 63) as usize].into());
-        }
-    }
-    text
 }
 
 #[test]
@@ -139,8 +102,9 @@ fn a_token_is_good_from_its_begin_to_its_end() {
 #[test]
 fn each_claim_has_to_be_as_expected() {
     let issuer = Issuer::new();
-    let verifier = issuer.verifier();
-    let check = |changes: Value| verifier.check(&issuer.token(&changes), at(BEGIN + 1)).map(|_| ());
+    let verifier = verifier_of(&issuer);
+    let check =
+        |changes: Value| verifier.check(&changed(&issuer, &changes), at(BEGIN + 1)).map(|_| ());
     let code = |changes: Value| check(changes.clone()).expect_err(&changes.to_string()).code();
     assert_eq!(check(json!({})), Ok(()));
     assert_eq!(check(json!({"iat": null, "scope": null})), Ok(()));
@@ -165,8 +129,8 @@ fn each_claim_has_to_be_as_expected() {
 fn the_user_is_one_of_this_base_and_of_no_other() {
     let issuer = Issuer::new();
     let user = |text: &str| {
-        let token = issuer.token(&json!({"fhirUser": text, "patient": "7"}));
-        let bearer = issuer.verifier().check(&token, at(BEGIN + 1));
+        let token = changed(&issuer, &json!({"fhirUser": text, "patient": "7"}));
+        let bearer = verifier_of(&issuer).check(&token, at(BEGIN + 1));
         bearer.map(|bearer| bearer.user.map(|user| (user.kind, user.id)))
     };
     let expected = Ok(Some((UserKind::Practitioner, "dr-001".to_owned())));
@@ -180,7 +144,7 @@ fn the_user_is_one_of_this_base_and_of_no_other() {
 #[test]
 fn a_header_chooses_among_keys_and_never_how_one_is_used() {
     let issuer = Issuer::new();
-    let verifier = issuer.verifier();
+    let verifier = verifier_of(&issuer);
     let check = |header: Value| {
         let token = issuer.sign(&header, &good().to_string());
         verifier.check(&token, at(BEGIN + 1)).map(|_| ())
@@ -202,12 +166,212 @@ fn a_header_chooses_among_keys_and_never_how_one_is_used() {
     assert_eq!(verifier.check(&forged, at(BEGIN + 1)).err(), Some(TokenError::Signature));
 }
 
+/// The keys are public: who takes their bytes for a secret lets everybody sign.
+#[test]
+fn a_token_signed_with_the_public_key_as_a_secret_is_refused() {
+    let verifier = verifier(JWKS);
+    let jwks: Value = serde_json::from_slice(JWKS).expect("JSON");
+    let whole = [String::from_utf8_lossy(JWKS).into_owned(), jwks["keys"][0].to_string()];
+    let parts = ["n", "x", "kid"].map(|name| jwks["keys"][0][name].as_str().map(str::to_owned));
+    for secret in whole.into_iter().chain(parts.into_iter().flatten()) {
+        for (alg, algorithm) in [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384)] {
+            let key = hmac::Key::new(algorithm, secret.as_bytes());
+            // Under its own name, and under the one of a key that is taken.
+            for named in [alg, "RS384"] {
+                let header = json!({"alg": named, "kid": jwks["keys"][0]["kid"]}).to_string();
+                let payload = good().to_string();
+                let signed =
+                    format!("{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()));
+                let tag = encode(hmac::sign(&key, signed.as_bytes()).as_ref());
+                let found = verifier.check(&format!("{signed}.{tag}"), at(BEGIN + 1)).err();
+                let expected = if named == alg { "token-algorithm" } else { "token-signature" };
+                assert_eq!(found.map(|error| error.code()), Some(expected), "{named}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_without_a_signature_is_refused_whatever_it_says_of_it() {
+    let verifier = verifier(JWKS);
+    for alg in ["none", "None", "NONE", "nOnE"] {
+        let header = json!({"alg": alg}).to_string();
+        let signed =
+            format!("{}.{}", encode(header.as_bytes()), encode(good().to_string().as_bytes()));
+        let found = verifier.check(&format!("{signed}."), at(BEGIN + 1)).err();
+        assert_eq!(found, Some(TokenError::Algorithm), "{alg}");
+    }
+    // All zeros were a signature of everything to a verifier that did not look (CVE-2022-21449).
+    let issuer = Issuer::new();
+    let signed = issuer.token(&good());
+    let (signed, _) = signed.rsplit_once('.').expect("a signature");
+    let found =
+        verifier_of(&issuer).check(&format!("{signed}.{}", encode(&[0; 96])), at(BEGIN + 1));
+    assert_eq!(found.err(), Some(TokenError::Signature));
+}
+
+/// A `kid` is a name among those of the file, and neither a path nor a question.
+#[test]
+fn the_name_of_a_key_and_addresses_of_keys_lead_nowhere() {
+    let (issuer, stranger) = (Issuer::new(), Issuer::new());
+    let verifier = verifier_of(&issuer);
+    let check = |signer: &Issuer, header: &Value| {
+        verifier.check(&signer.sign(header, &good().to_string()), at(BEGIN + 1)).err()
+    };
+    for kid in ["", "../../../dev/null", "/etc/hostname", "own\0", "OWN", "own ", "' OR 1=1 --"] {
+        let header = json!({"alg": "ES384", "kid": kid});
+        assert_eq!(check(&issuer, &header), Some(TokenError::Key), "{kid:?}");
+    }
+    for kid in [json!(0), json!(["own"]), json!({"own": 1})] {
+        let found = check(&issuer, &json!({"alg": "ES384", "kid": kid}));
+        assert_eq!(found, Some(TokenError::Malformed { part: "header" }));
+    }
+    for (name, value) in [
+        ("jku", json!("https://evil.example.org/jwks.json")),
+        ("x5u", json!("https://evil.example.org/chain.pem")),
+        ("x5c", json!(["MIIB"])),
+        ("jwk", stranger.jwk("own")),
+    ] {
+        let mut header = json!({"alg": "ES384", "kid": "own"});
+        header[name] = value;
+        assert_eq!(check(&stranger, &header), Some(TokenError::Signature), "{name}");
+    }
+}
+
+#[test]
+fn of_two_keys_of_one_algorithm_the_token_has_to_name_one() {
+    let (issuer, other) = (Issuer::new(), Issuer::new());
+    let keys = json!({"keys": [issuer.jwk("own"), other.jwk("next")]}).to_string();
+    let verifier = verifier(keys.as_bytes());
+    let check = |signer: &Issuer, header: Value| {
+        verifier.check(&signer.sign(&header, &good().to_string()), at(BEGIN + 1)).err()
+    };
+    assert_eq!(check(&issuer, json!({"alg": "ES384", "kid": "own"})), None);
+    assert_eq!(
+        check(&other, json!({"alg": "ES384", "kid": "next"})),
+        None,
+        "while they are rolled"
+    );
+    assert_eq!(check(&issuer, json!({"alg": "ES384"})), Some(TokenError::Key));
+    assert_eq!(check(&issuer, json!({"alg": "ES384", "kid": "next"})), Some(TokenError::Signature));
+}
+
+#[test]
+fn keys_that_are_replaced_sign_nothing_any_more() {
+    let (before, after) = (Issuer::new(), Issuer::new());
+    let mut verifier = verifier_of(&before);
+    let keys = Keys::from_jwks(after.jwks().as_bytes()).expect("keys");
+    assert_ne!(*verifier.keys(), keys);
+    verifier.replace_keys(keys);
+    let check = |issuer: &Issuer| verifier.check(&issuer.token(&good()), at(BEGIN + 1)).err();
+    assert_eq!(check(&after), None);
+    assert_eq!(check(&before), Some(TokenError::Signature));
+}
+
+#[test]
+fn an_audience_is_one_whole_text_among_the_first_ones() {
+    let issuer = Issuer::new();
+    let verifier = verifier_of(&issuer);
+    let own = "https://node.example.org/fhir";
+    let found = |aud: Value| {
+        let token = changed(&issuer, &json!({ "aud": aud }));
+        verifier.check(&token, at(BEGIN + 1)).err().map(|error| error.code())
+    };
+    for other in [
+        "https://node.example.org/fhir2",
+        "https://node.example.org",
+        "https://NODE.example.org/fhir",
+        "https://node.example.org/fhir\n",
+        "https://evil.example.org/?https://node.example.org/fhir",
+        "",
+    ] {
+        assert_eq!(found(json!(other)), Some("token-audience"), "{other:?}");
+    }
+    assert_eq!(found(json!([])), Some("token-audience"));
+    for malformed in [json!([[own]]), json!({ "0": own }), json!(7)] {
+        assert_eq!(found(malformed), Some("token-malformed"));
+    }
+    let among = |others: usize| {
+        let mut all = vec!["other"; others];
+        all.push(own);
+        json!(all)
+    };
+    assert_eq!(found(among(15)), None);
+    assert_eq!(found(among(16)), Some("token-audience"), "more are not looked at");
+}
+
+/// Also those that another machine's arithmetic would turn round.
+#[test]
+fn times_far_away_are_refused_and_overflow_nothing() {
+    let issuer = Issuer::new();
+    let verifier = verifier_of(&issuer);
+    let found = |changes: Value| {
+        let token = changed(&issuer, &changes);
+        verifier.check(&token, at(BEGIN + 1)).err().map(|error| error.code())
+    };
+    // The last is of an issuer that writes milliseconds.
+    for far in [u64::MAX, u64::MAX / 1000, i64::MAX as u64, 1 << 53, BEGIN * 1000] {
+        assert_eq!(found(json!({ "exp": far })), Some("token-lasting"), "{far}");
+        assert_eq!(found(json!({ "nbf": far })), Some("token-early"), "{far}");
+        assert_eq!(found(json!({ "iat": far })), Some("token-early"), "{far}");
+    }
+    assert_eq!(found(json!({ "exp": 0 })), Some("token-expired"));
+    for (name, value) in [
+        ("exp", json!(1e300)),
+        ("exp", json!(BEGIN as f64 + 300.5)),
+        ("nbf", json!(-1)),
+        ("iat", json!("now")),
+    ] {
+        assert_eq!(found(json!({ name: value })), Some("token-malformed"), "{name}");
+    }
+}
+
+#[test]
+fn a_scope_that_only_looks_like_the_one_that_is_needed_grants_nothing() {
+    let issuer = Issuer::new();
+    let verifier = verifier_of(&issuer);
+    let granted = |changes: Value| {
+        let bearer = verifier.check(&changed(&issuer, &changes), at(BEGIN + 1))?;
+        bearer.require(POST)
+    };
+    assert_eq!(granted(json!({"scope": "openid  system/Observation.cruds"})), Ok(()));
+    for scope in [
+        "system/Observation.c?",
+        "system/Observation.c?category=vital-signs",
+        "patient/Observation.c user/Observation.c",
+        "system/observation.c",
+        "SYSTEM/Observation.c",
+        "system/Observation.C",
+        "system/Observation.rs",
+        "system/Observation.c,system/Observation.r",
+        "system/Observation.r\tsystem/Observation.c",
+        "system/Observation.r\nsystem/Observation.c",
+        "system/Observation.c\u{a0}",
+        "system/Observati\u{43e}n.c",
+        "xsystem/Observation.c",
+        "system//Observation.c",
+        "system/Observation.c/",
+        "system/Observation.r.c",
+        "system/ObservationX.c",
+        "system/**.c",
+        "*/*.*",
+        "*",
+    ] {
+        assert!(granted(json!({ "scope": scope })).is_err(), "{scope:?}");
+    }
+    // Other names of the claim, of other issuers, are none.
+    let other = json!({"scope": null, "scp": ["system/Observation.c"], "scopes": "system/*.*"});
+    assert_eq!(granted(other), Err(TokenError::Scope { needed: POST }));
+    let list = granted(json!({"scope": ["system/Observation.c"]}));
+    assert_eq!(list, Err(TokenError::Malformed { part: "payload" }));
+}
+
 #[test]
 fn a_member_that_stands_twice_is_refused() {
     let issuer = Issuer::new();
     let payload = good().to_string().replacen('{', "{\"sub\":\"somebody\",", 1);
     let token = issuer.sign(&json!({"alg": "ES384", "kid": "own"}), &payload);
-    let found = issuer.verifier().check(&token, at(BEGIN + 1));
+    let found = verifier_of(&issuer).check(&token, at(BEGIN + 1));
     assert_eq!(found.err(), Some(TokenError::Malformed { part: "payload" }));
 }
 
@@ -231,9 +395,11 @@ fn another_form_is_refused_and_long_ones_before_they_are_read() {
 fn a_jwks_is_whole_public_and_bounded() {
     let own = Issuer::new().jwk("own");
     let read = |keys: Value| Keys::from_jwks(json!({"keys": keys}).to_string().as_bytes());
-    let mut private = own.clone();
-    private["d"] = "AA".into();
-    assert_eq!(read(json!([private])).err(), Some(JwksError::Private { index: 0 }));
+    for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
+        let mut private = own.clone();
+        private[name] = "AA".into();
+        assert_eq!(read(json!([private])).err(), Some(JwksError::Private { index: 0 }), "{name}");
+    }
     let secret = json!({"kty": "oct", "k": "AA"});
     assert_eq!(read(json!([own, secret])).err(), Some(JwksError::Private { index: 1 }));
     assert_eq!(read(json!([own, own])).err(), Some(JwksError::Twice { index: 1 }));
@@ -257,7 +423,7 @@ fn a_jwks_is_whole_public_and_bounded() {
 fn nobody_is_named_in_what_is_logged() {
     let issuer = Issuer::new();
     let claims = json!({"fhirUser": "Practitioner/dr-001", "patient": "p-77", "sub": "feed-9"});
-    let bearer = issuer.verifier().check(&issuer.token(&claims), at(BEGIN)).expect("good");
+    let bearer = verifier_of(&issuer).check(&changed(&issuer, &claims), at(BEGIN)).expect("good");
     let shown = format!("{bearer:?} {:?}", bearer.user);
     for name in ["dr-001", "p-77", "feed-9"] {
         assert!(!shown.contains(name), "{shown}");

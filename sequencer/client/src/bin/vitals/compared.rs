@@ -2,7 +2,7 @@
 //! frames. Each says what it found, or that it compared nothing.
 
 use client::copy::{CopyFound, SettledRecord, compare_copy};
-use client::erasure::CHECKS;
+use client::erasure::{CHECKS, ToldStands};
 use client::log::{Before, SeenOperation};
 use client::party::Names;
 use client::preview::operation_sentence;
@@ -10,7 +10,7 @@ use client::promised::{
     ErasedBy, JournalFound, OtherJournal, Promised, PromisesFound, SettledHash,
 };
 use model::calendar::Utc;
-use model::{BatchHeader, BatchNumber, ChainScope, Position, Record};
+use model::{BatchHeader, BatchNumber, ChainScope, Position, Record, escape};
 use serde_json::{Value, json};
 use statement::batch::{Compared, ComparedClaim, ComparedFrames, JournalSpan, ReleasedFrames};
 use wire::ErasureOf;
@@ -139,7 +139,9 @@ impl Findings {
                 continue;
             };
             let (at, receipt) = (Utc(*time), receipt.display().to_string());
-            let asked = match request.first_difference(&about, CHECKS) {
+            let differs = request.first_difference(&about, CHECKS);
+            let is_own = differs.is_none();
+            let asked = match differs {
                 None => "at your signed request".to_owned(),
                 Some(part) => {
                     self.contradicted = true;
@@ -154,10 +156,35 @@ impl Findings {
             list.push(json!({
                 "time": at.to_string(), "position": position.0, "group": group,
                 "receipt": receipt, "requested": Utc(request.request.requested_at).to_string(),
+                "own": is_own,
             }));
         }
         if !list.is_empty() {
             self.json.insert("erased".into(), list.into());
+        }
+    }
+
+    /// What the node said of requests to erase that are not carried out: nobody proves it.
+    pub(crate) fn add_told(&mut self, told: &[ToldStands]) {
+        let list = told.iter().map(|one| {
+            let ToldStands { told_at, held_since, reason, request, .. } = one;
+            let held = held_since.as_deref().zip(reason.as_deref());
+            let says = held.map_or("it waits for its operator".to_owned(), |(since, reason)| {
+                let (since, reason) = (escape(since), escape(reason));
+                format!("a legal hold since {since} keeps the readings: {reason}")
+            });
+            self.notes.push(format!(
+                "asked to be erased; at {} the node said, as its operator's word: {says}",
+                escape(told_at)
+            ));
+            json!({
+                "state": if held.is_some() { "held" } else { "waiting" }, "told_at": told_at,
+                "since": held_since, "reason": reason, "request": request,
+            })
+        });
+        let list: Vec<Value> = list.collect();
+        if !list.is_empty() {
+            self.json.insert("erasure_asked".into(), list.into());
         }
     }
 
@@ -349,6 +376,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_node_said_of_a_request_that_waits_is_shown_as_its_word() {
+        let waits = ToldStands::waiting(7, "00".into(), Millis::from_unix_ms(1_777_624_200_000));
+        let held = waits.clone().held("2026-05-01".into(), "a claim\nis pending".into());
+        let mut findings = Findings::default();
+        findings.add_told(&[waits, held]);
+        assert!(findings.notes[0].ends_with("its operator's word: it waits for its operator"));
+        assert!(findings.notes[1].contains("keeps the readings: a claim\\nis pending"));
+        assert_eq!(findings.json["erasure_asked"][0]["state"], "waiting");
+        assert_eq!(findings.json["erasure_asked"][1]["state"], "held");
+        assert!(!findings.contradicted && findings.not_compared.is_empty());
+        let mut findings = Findings::default();
+        findings.add_told(&[]);
+        assert!(findings.json.is_empty() && findings.notes.is_empty());
+    }
+
+    #[test]
     fn an_erasure_is_the_patients_own_or_it_is_said_to_be_none() {
         let [own, other] = [7, 8].map(|byte| Key::from_secret(KeyKind::Patient, [byte; 32]));
         let found = |of: Option<ErasureOf>, by: &Key| {
@@ -359,6 +402,7 @@ mod tests {
         let asked = found(Some(about(&own)), &own);
         assert!(!asked.contradicted && asked.notes[0].contains("at your signed request"));
         assert_eq!(asked.json["erased"][0]["position"], 12);
+        assert_eq!(asked.json["erased"][0]["own"], true);
         let forged = found(Some(about(&own)), &other);
         assert!(forged.contradicted, "the node shows a request that another key signed");
         assert!(forged.notes[0].contains("NOT AT YOUR REQUEST"), "{:?}", forged.notes);

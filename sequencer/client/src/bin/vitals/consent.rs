@@ -196,7 +196,8 @@ pub(crate) struct PatientArgs {
 pub(crate) struct SendArgs {
     #[command(flatten)]
     node: Node,
-    /// Hand it in over HTTP at this address of the node, instead of --node: without a certificate
+    /// Hand it in over HTTP at this address of the node, instead of --node: without a certificate.
+    /// With --node as well, that is asked for names and nothing else
     #[arg(long, value_name = "URL")]
     http: Option<String>,
     /// Do not ask before signing
@@ -455,12 +456,12 @@ impl Signing<'_> {
 /// What the node's registry knows of the names. Where something is to be sent, a node that is not
 /// there ends the command here: nobody is asked to sign what cannot go out.
 fn check_names(send: &SendArgs, named: Vec<Named>) -> anyhow::Result<CheckedNames> {
-    if send.http.is_some() {
-        return Ok(CheckedNames::not_asked(named));
-    }
-    let answer = match known::ask(&send.node, &named) {
-        Err(error) if send.dry_run => Answer::Nothing(format!("{error:#}")),
-        asked => asked?,
+    let answer = match send.http.is_some() {
+        true => known::ask_beside(&send.node, &named),
+        false => match known::ask(&send.node, &named) {
+            Err(error) if send.dry_run => Answer::Nothing(format!("{error:#}")),
+            asked => asked?,
+        },
     };
     Ok(CheckedNames::new(named, answer))
 }

@@ -70,6 +70,17 @@ pub(crate) fn ask(node: &Node, named: &[Named]) -> anyhow::Result<Answer> {
     })
 }
 
+/// Asks a node that what is signed does not go to: over HTTP no certificate is needed, and names
+/// are told to whoever has one alone. A node that cannot be asked leaves them unchecked.
+pub(crate) fn ask_beside(node: &Node, named: &[Named]) -> Answer {
+    if !node.is_given() {
+        let why = "over HTTP nobody is asked for names: --node HOST:PORT is, where the identity's \
+                   folder has a certificate";
+        return Answer::Nothing(why.to_owned());
+    }
+    ask(node, named).unwrap_or_else(|error| Answer::Nothing(format!("{error:#}")))
+}
+
 /// The names of a rule with what is known of each.
 pub(crate) struct CheckedNames(Vec<(Named, Standing)>);
 
@@ -99,12 +110,6 @@ impl CheckedNames {
     /// Of an operation that names nobody, or whose names were asked about before.
     pub(crate) fn nobody() -> CheckedNames {
         CheckedNames(Vec::new())
-    }
-
-    /// Of an operation that goes over HTTP.
-    pub(crate) fn not_asked(named: Vec<Named>) -> CheckedNames {
-        let why = "over HTTP no node is asked for names".to_owned();
-        CheckedNames::new(named, Answer::Nothing(why))
     }
 
     /// The names that the registry does not know, for a sentence; `None` if there are none.

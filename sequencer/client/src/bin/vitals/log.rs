@@ -5,16 +5,15 @@ mod beside;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use client::batches::{BatchFiles, Batches};
+use client::erasure::{ToldStands, read_told};
 use client::hand_in::Pending;
 use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
 use client::preview::operation_sentence;
 use client::promised::{JournalCheck, KeptReceipts, PromisedBy, find_promised, read_kept};
 use client::{Deployment, Key, KeyKind, Wallet, headers, party, read_layouts, rule_slot};
-use files::Audience;
 use model::calendar::Utc;
 use model::{
     BatchHeader, BatchNumber, Category, ClaimKind, Millis, Party, PatientIndex, Record, with_causes,
@@ -28,11 +27,8 @@ use crate::compared::{Findings, FramesCheck, Opened};
 use crate::exports::{Accounts, Exports};
 use crate::handed_in::{self, KeyLock};
 use crate::node::{let_pass, tell_deployment};
-use crate::of_patient::{OfPatient, patient_of};
-use crate::report::{Outcome, Report, Usage};
-
-/// Largest file of released frames that is read: far more than a node releases for one access.
-const FRAMES_BYTES_MAX: u64 = 1 << 30;
+use crate::of_patient::{OfPatient, patient_of, read_frames};
+use crate::report::{Outcome, Report};
 
 /// Show who read what of a patient, why and when, checked against the base chain
 ///
@@ -211,7 +207,9 @@ impl Sources<'_> {
         let Viewer { scope, .. } = reading.viewer;
         let by = PromisedBy { scope, signer: reading.deployment.receipt_signer };
         let kept = self.receipts.map(|folder| read_kept(folder, by)).transpose()?;
-        Ok(Given { kept, frames: self.read_frames(reading)? })
+        let told = self.receipts.map(|folder| read_told(folder, reading.viewer.patient));
+        let told = told.transpose()?.unwrap_or_default();
+        Ok(Given { kept, told, frames: read_frames(self.frames, &reading.viewer)? })
     }
 
     /// Checks batch by batch; the first that does not agree ends the log as failed.
@@ -267,27 +265,13 @@ impl Sources<'_> {
         }
         Ok((shown, before))
     }
-
-    fn read_frames(&self, reading: &Reading<'_>) -> anyhow::Result<Vec<ReleasedFrames>> {
-        let read = |path: &PathBuf| {
-            let what = || format!("reading {}", path.display());
-            let bytes = files::read(path, FRAMES_BYTES_MAX, Audience::Owner).with_context(what)?;
-            let released = ReleasedFrames::from_bytes(&bytes).with_context(what)?;
-            let Viewer { scope, patient, .. } = reading.viewer;
-            // Of another patient nothing would be compared, and that would look like success.
-            if released.scope != scope || released.patient != patient {
-                let why = "expected frames of this patient and deployment, found others";
-                return Err(Usage(format!("{}: {why}", path.display())).into());
-            }
-            Ok(released)
-        };
-        self.frames.iter().map(read).collect()
-    }
 }
 
 /// What the command line gives to be compared with the batches.
 struct Given {
     kept: Option<KeptReceipts>,
+    /// What a node said of requests to erase.
+    told: Vec<ToldStands>,
     frames: Vec<ReleasedFrames>,
 }
 
@@ -419,6 +403,7 @@ impl<'a> Shown<'a> {
             _ => None,
         };
         self.findings.add_erasures(about, &erased.collect::<Vec<_>>());
+        self.findings.add_told(&beside.given.told);
     }
 
     fn add(&mut self, number: BatchNumber, seen: &Seen) {

@@ -7,7 +7,7 @@ use clap::Args;
 use client::batches::Batches;
 use client::log::{Audited, Seen, Viewer, before_first, check};
 use client::{Deployment, Key, KeyKind, Wallet, headers, read_layouts};
-use extract::{Names, RecordWriter, Subject};
+use extract::{Names, Opened, RecordWriter, Subject};
 use files::Audience;
 use model::calendar::parse_length;
 use model::{BatchHeader, BatchNumber, with_causes};
@@ -16,15 +16,16 @@ use statement::batch::{PatientOpening, PublicFile};
 
 use crate::log::read_copy;
 use crate::node::{let_pass, tell_deployment};
-use crate::of_patient::{OfPatient, patient_of};
+use crate::of_patient::{OfPatient, patient_of, read_frames};
 use crate::report::{Outcome, Report, Usage};
 
 /// Write a patient's record of all settled batches, each line with what proves it
 ///
 /// For the patient, and for whoever the patient hands it to: collections, accesses, consents,
-/// refusals and gaps, as JSON lines that an auditor checks offline, and as a FHIR R4 Bundle. Each
-/// batch is checked first, as by `vitals log`; of one that does not hold nothing is written. No
-/// line has the view key or a reading. The patient's key signs the whole.
+/// refusals and gaps, as JSON lines that an auditor checks offline, and as a FHIR R4 Bundle of
+/// Observations, AuditEvents and Consents. Each batch is checked first, as by `vitals log`; of one
+/// that does not hold nothing is written. No line has the view key, and none a reading unless
+/// --frames gives it. The patient's key signs the whole.
 ///
 ///   vitals record --patient-key anna.key --data batches --headers headers.json --identity DIR \
 ///       --out anna.jsonl --fhir anna.json
@@ -40,6 +41,11 @@ pub(crate) struct WriteRecord {
     /// Tell a gap where collections of one device lie further apart than this
     #[arg(long, value_name = "LENGTH", value_parser = parse_length, default_value = "1m")]
     gaps_over: u64,
+    /// Write the readings, too, of each collection whose frames a reader was released and kept
+    /// (vitals access --frames) whole, and of whose categories there is one signal. With them goes
+    /// the key of this record's digests: whoever has the file can test a guess at any other segment
+    #[arg(long, value_name = "FILE.frames")]
+    frames: Vec<PathBuf>,
     /// The record as JSON lines, with proofs
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
@@ -64,6 +70,7 @@ struct Written {
     claims: usize,
     operations: usize,
     refused: usize,
+    opened: Opened,
 }
 
 /// What opens a patient's batches.
@@ -167,9 +174,14 @@ impl WriteRecord {
             names: self.names(opening.wallet.as_ref()),
         });
         let mut written = Written { batches: headers.len(), ..Written::default() };
+        let transactions = headers::read_transactions(&self.of.headers)?;
+        if !self.frames.is_empty() {
+            writer.give(read_frames(&self.frames, viewer)?, &viewer.view_key)?;
+        }
         let done = self.of.each(&opening, |public, seen| {
             let Some(opening) = &seen.opening else { return Ok(()) };
-            writer.add(public, opening)?;
+            let transaction = transactions.get(&public.header.number).copied();
+            writer.add(public, transaction, opening)?;
             self.keep_opening(public.header.number, opening)?;
             written.add(seen);
             Ok(())
@@ -177,6 +189,7 @@ impl WriteRecord {
         if let Err(broken) = done {
             return Ok(broken.report());
         }
+        written.opened = writer.opened();
         self.write(&writer.finish(&opening.key.signer())?)?;
         Ok(tell_deployment(deployment.fingerprint, self.report(&written)))
     }
@@ -216,13 +229,21 @@ impl WriteRecord {
     }
 
     fn report(&self, written: &Written) -> Report {
-        let Written { batches, concerned, claims, operations, refused } = written;
+        let Written { batches, concerned, claims, operations, refused, opened } = written;
         let mut text = format!(
             "{concerned} of {batches} batches concern the record: {operations} consent operations, \
              {claims} collections and accesses, {refused} refusals (in this file your word)\n\
              written to {}, signed",
             self.out.display()
         );
+        let Opened { whole, closed } = opened;
+        if !self.frames.is_empty() {
+            text += &format!(
+                "\nwith every reading of {whole} collections, and the key of this record's digests; \
+                 of {closed} no reading is shown: their frames are not all here, or may be of \
+                 several signals, or only a gateway's key opens them"
+            );
+        }
         if let Some(path) = &self.fhir {
             text += &format!("\nas a FHIR Bundle in {}", path.display());
         }
@@ -235,6 +256,7 @@ impl WriteRecord {
             json!({
                 "schema": "vitals-record-written-1", "batches": batches, "concerned": concerned,
                 "operations": operations, "claims": claims, "refused": refused, "holds": true,
+                "opened": whole, "not_opened": closed,
                 "out": self.out.display().to_string(), "fhir": shown(&self.fhir),
                 "openings": shown(&self.openings),
             }),

@@ -30,6 +30,7 @@ mod rule;
 mod signing;
 mod stream;
 mod study;
+mod tls;
 mod wallet;
 
 use std::process;
@@ -164,7 +165,7 @@ fn run(command: Command, json: bool) -> Outcome {
         Command::Stream(stream) => stream.run(json),
         Command::Mllp(mllp) => mllp.run(json),
         Command::Study(command) => command.run(),
-        Command::Fhir(fhir) => fhir.run(),
+        Command::Fhir(fhir) => fhir.run(json),
         Command::Mqtt(mqtt) => mqtt.run(json),
         Command::Inspect(inspect) => inspect.run(),
         Command::Wallet(wallet) => wallet.run(json),

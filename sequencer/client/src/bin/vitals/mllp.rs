@@ -15,14 +15,13 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::serve::{Limits, Server};
-use self::tls::TlsArgs;
 use crate::bridge::Delivery;
 use crate::node::{Node, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
+use crate::tls::TlsArgs;
 use crate::wallet::stopped;
 
 mod serve;
-mod tls;
 
 /// How long what is being answered may take when the command is to end.
 const LAST_WAIT: Duration = Duration::from_secs(5);

@@ -57,6 +57,21 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// One that is asked by this identity, where it is known; what is signed goes another way.
+    pub(crate) fn beside(
+        node: Option<String>,
+        server_name: Option<String>,
+        identity: PathBuf,
+        expected: Expected,
+    ) -> Node {
+        Node { node, server_name, identity, expected, receipts: None }
+    }
+
+    /// Whether it was said where it is.
+    pub(crate) fn is_given(&self) -> bool {
+        self.node.is_some()
+    }
+
     /// What the identity's folder says about the deployment.
     pub(crate) fn deployment(&self) -> anyhow::Result<Deployment> {
         self.expected.load(&self.identity)

@@ -2,13 +2,20 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use client::Wallet;
+use client::log::Viewer;
+use files::Audience;
 use model::PatientIndex;
+use statement::batch::ReleasedFrames;
 
 use crate::consent::parse_patient;
 use crate::node::Expected;
 use crate::report::Usage;
+
+/// Largest file of released frames that is read: far more than a node releases for one access.
+const FRAMES_BYTES_MAX: u64 = 1 << 30;
 
 /// Whose batches are opened, and from where they come
 #[derive(Args)]
@@ -47,4 +54,25 @@ pub(crate) fn patient_of(
     }
     let missing = || Usage("expected --patient N, or the wallet's record file".to_owned());
     given.or(of_copy).ok_or_else(missing)
+}
+
+/// Files of released frames, each of this patient and deployment.
+///
+/// # Errors
+/// [`Usage`] of another's: nothing of it would be compared, and that would look like success.
+pub(crate) fn read_frames(
+    paths: &[PathBuf],
+    viewer: &Viewer,
+) -> anyhow::Result<Vec<ReleasedFrames>> {
+    let read = |path: &PathBuf| {
+        let what = || format!("reading {}", path.display());
+        let bytes = files::read(path, FRAMES_BYTES_MAX, Audience::Owner).with_context(what)?;
+        let released = ReleasedFrames::from_bytes(&bytes).with_context(what)?;
+        if released.scope != viewer.scope || released.patient != viewer.patient {
+            let why = "expected frames of this patient and deployment, found others";
+            return Err(Usage(format!("{}: {why}", path.display())).into());
+        }
+        Ok(released)
+    };
+    paths.iter().map(read).collect()
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use client::batches::FetchError;
 use client::erasure::ErasureError;
+use client::erasure_door::ErasureDoorError;
 use client::hand_in::HandInError;
 use client::headers::HeadersError;
 use client::party::PartyError;
@@ -196,6 +197,9 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         if let Some(error) = cause.downcast_ref::<HandInError>() {
             return Some(hand_in_exit_code(error));
         }
+        if let Some(error) = cause.downcast_ref::<ErasureDoorError>() {
+            return Some(erasure_exit_code(error));
+        }
         if let Some(error) = cause.downcast_ref::<ConnectionError>() {
             return Some(connection_exit_code(error));
         }
@@ -214,6 +218,20 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
         }
         is_given_wrongly(cause).then_some(ExitCode::Usage)
     })
+}
+
+/// Of a request to erase over HTTP.
+fn erasure_exit_code(error: &ErasureDoorError) -> ExitCode {
+    match error {
+        ErasureDoorError::Unavailable { .. } | ErasureDoorError::Busy { .. } => {
+            ExitCode::Unavailable
+        }
+        ErasureDoorError::Request(_) => ExitCode::Usage,
+        ErasureDoorError::Refused { .. }
+        | ErasureDoorError::Malformed { .. }
+        | ErasureDoorError::Receipt { .. }
+        | ErasureDoorError::OtherReceipt { .. } => ExitCode::Failed,
+    }
 }
 
 /// Of an operation over HTTP.

@@ -36,7 +36,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::consent::parse_patient;
-use crate::node::{Expected, runtime, tell_deployment};
+use crate::known;
+use crate::node::{Expected, Node, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 
 use gate::{Gate, Secret};
@@ -68,6 +69,13 @@ pub(crate) struct Serve {
     /// The node: operations are handed in there, and batch files come from there
     #[arg(long, value_name = "URL")]
     http: String,
+    /// Where the node listens for connections, HOST:PORT (UDP): it is asked whether its registry knows
+    /// whom a rule names, by the certificate in the identity's folder; without it no name is checked
+    #[arg(long, env = "VITALS_NODE", value_name = "HOST:PORT")]
+    node: Option<String>,
+    /// Name in the node's certificate, if it is not HOST
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
     /// Batch files from elsewhere: a folder, or `http[s]://HOST[:PORT]`
     #[arg(long, value_name = "DIR|URL")]
     data: Option<String>,
@@ -180,6 +188,10 @@ impl Serve {
         for text in &self.know {
             client::party::actor(text)?;
         }
+        let node = Node::beside(self.node, self.server_name, self.identity.clone(), self.expected);
+        if node.is_given() {
+            node.place()?;
+        }
         Ok(Given {
             key_path: self.patient_key,
             identity: self.identity,
@@ -191,6 +203,7 @@ impl Serve {
             frames: self.frames,
             know: self.know,
             patient: self.patient,
+            ask_names: Box::new(move |named| known::ask_beside(&node, named)),
         })
     }
 }

@@ -28,10 +28,11 @@ fn page() -> String {
          adds up what all limits together may take of memory (the sums of *Memory* below);\n\
          `--json` gives one object. Unknown keys are refused.\n\n\
          What is called *live* holds from the next SIGHUP on, which also takes over the\n\
-         certificate in `server/` for connections that begin after it; what is called *next\n\
-         window* with the window that begins next. Both are also set without the file\n\
-         ([tune](operate.md#tune-it)), until the next start. A file that is not\n\
-         accepted changes nothing: the log says why, and `vitals_config_reload_failed` is 1.\n\
+         certificate in `server/` for connections that begin after it, and the keys in\n\
+         `tokens.jwks_file`; what is called *next window* with the window that begins next.\n\
+         Both are also set without the file ([tune](operate.md#tune-it)), until the next\n\
+         start. A file that is not accepted changes nothing: the log says why, and\n\
+         `vitals_config_reload_failed` is 1.\n\
          The log also names every changed value that SIGHUP does not change: what is called\n\
          *restart* holds from the next `sequencer run` on. *issue* holds for the next\n\
          certificate that `sequencer identity` issues. *init* goes into what\n\

@@ -1,32 +1,15 @@
-use model::{
-    Category, Claim, ClaimKind, Digest, Interval, Label, ManualClock, Party, Position, Purpose,
-    Record, Window,
-};
-use statement::batch::ClaimOpening;
-use statement::scope::{self, ActorKind, header_hash};
+use model::ManualClock;
 use tokens::{Scopes, User};
 
 use super::*;
-use crate::folder::store::Settled;
-use crate::folder::store::tests::empty_batch;
-use crate::window::Assembled;
+use crate::doors::token_issuer::tests::SmartServer;
+use crate::folder::parts::tests::{VIEW_KEY, access, anna, at, deployment, settled_store};
 
-const JWKS: &[u8] = include_bytes!("../../../../tokens/tests/tokens/vectors/jwks.json");
-const VIEW_KEY: Word = Word::from_u64(77);
-
-fn deployment() -> ChainScope {
-    ChainScope { chain_id: 31337, contract: [0x5e; 20] }
-}
-
-fn at(ms: u64) -> Millis {
-    Millis::new(ms).unwrap()
-}
-
-fn anna() -> PatientIndex {
-    PatientIndex::new(7).unwrap()
-}
-
-fn bearer(scope: &str, user: Option<&str>, patient: Option<&str>) -> Bearer {
+pub(in crate::doors::http) fn bearer(
+    scope: &str,
+    user: Option<&str>,
+    patient: Option<&str>,
+) -> Bearer {
     let kind = UserKind::Practitioner;
     Bearer {
         subject: "desk-1".into(),
@@ -38,88 +21,29 @@ fn bearer(scope: &str, user: Option<&str>, patient: Option<&str>) -> Bearer {
     }
 }
 
-/// What a practitioner read, as an opening has it.
-fn access(leaf: u32, who: &str) -> ClaimOpening {
-    let claim = Claim {
-        patient: anna(),
-        kind: ClaimKind::Access,
-        individual: scope::actor(ActorKind::Practitioner, who),
-        organisation: Word::from_u64(5),
-        care_team: Word::ZERO,
-        source: Party::Any,
-        categories: Category::Ecg.only(),
-        purpose: Purpose::Treatment,
-        labels: Label::Normal.only(),
-        receipt: Interval::instant(at(1500)),
-        measured: Interval::instant(at(1400)),
-        position: Position(u64::from(leaf)),
-        digest: Digest([leaf as u8; 31]),
-    };
-    let salt = Word::from_u64(9);
-    ClaimOpening { chunk: 0, leaf, covered: true, claim, salt, request: Vec::new() }
-}
-
-/// A batch with these claims of Anna's.
-fn batch(number: u64, previous: [u8; 32], claims: Vec<ClaimOpening>) -> Assembled {
-    let window = Window::new(at(1000 * number), at(1000 * number + 1000)).unwrap();
-    let mut batch = empty_batch(number, previous, Word::from_u64(7), window);
-    let one = Word::from_u64(1);
-    let opening = PatientOpening {
-        batch: BatchNumber(number),
-        patient: anna(),
-        record: Record::enrolled(one, VIEW_KEY, one),
-        path: [[Word::ZERO; 8]; 8],
-        claims,
-        operations: Vec::new(),
-        refused: Vec::new(),
-    };
-    let scope = SealScope::of_header(deployment(), &batch.public.header);
-    batch.private = PrivateFile::seal(&scope, &[opening]);
-    batch.public.header.ciphertext_length = batch.private.to_bytes().len() as u64;
-    batch
-}
-
 /// A store with two settled batches and one that is not, and who answers from it.
-struct Bench {
-    folder: tempfile::TempDir,
-    store: Arc<Store>,
-    audit: AuditEvents,
+pub(in crate::doors::http) struct Bench {
+    pub(in crate::doors::http) folder: tempfile::TempDir,
+    pub(in crate::doors::http) store: Arc<Store>,
+    pub(in crate::doors::http) audit: AuditEvents,
 }
 
 impl Bench {
-    fn new() -> Bench {
+    pub(in crate::doors::http) fn new() -> Bench {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(folder.path()).unwrap());
-        let mut previous = [0; 32];
         let claims = [
             vec![access(0, "dr-001"), access(1, "dr-002")],
             vec![access(0, "dr-001")],
             vec![access(0, "dr-001")],
         ];
-        for (number, claims) in (1..).zip(claims) {
-            let batch = batch(number, previous, claims);
-            previous = header_hash(&batch.public.header);
-            store.save_batch(&batch, at(5000)).unwrap();
-        }
-        let settled = Settled { transaction: [1; 32], block: 1, lateness_ms: 1, gas: 1 };
-        let settled = [1, 2].map(|number| (BatchNumber(number), Some(settled)));
-        store.mark_settled(&settled).unwrap();
-        let jwks_file = folder.path().join("jwks.json");
-        std::fs::write(&jwks_file, JWKS).unwrap();
-        let expected = Expected {
-            issuer: "https://auth.example.org".into(),
-            audience: "https://node.example.org/fhir/".into(),
-            skew_ms: 0,
-            lifetime_ms_max: 3_600_000,
-        };
-        let audit = AuditEvents::open(AuditSetup {
-            jwks_file: &jwks_file,
-            expected,
+        let store = settled_store(folder.path(), claims, 2);
+        let audit = AuditEvents::new(AuditSetup {
+            issuer: Arc::new(SmartServer::new().issuer()),
             scope: deployment(),
             clock: Arc::new(ManualClock::fixed(at(6000))),
             reads: &folder.path().join("audit-reads.log"),
         });
-        Bench { store, audit: audit.unwrap(), folder }
+        Bench { store, audit, folder }
     }
 
     fn reading(&self, asker: Asker, parameters: &[(&str, &str)]) -> Reading {

@@ -52,7 +52,7 @@ impl Session {
     }
 
     fn refuse_stream(&mut self, handle: StreamHandle, code: RejectCode) {
-        self.observe(Observed::Rejected(code));
+        self.observe_reject(code);
         self.wire.refuse_stream(handle, code);
     }
 
@@ -218,7 +218,7 @@ impl Session {
         // Never back to what has a receipt, which it sends no more: the stream would stand still.
         stream.next = stream.next.min(from).max(Sequence(stored + 1));
         stream.under_way.retain(|(_, sequence)| *sequence < from);
-        self.observe(Observed::Rejected(code));
+        self.observe_reject(code);
         self.wire.reject_frames(handle, from, code);
     }
 

@@ -73,7 +73,7 @@ impl Session {
 
     fn reject_request(&mut self, request: RequestId, digest: Digest, code: RejectCode) {
         self.unreceipted.remove(&digest);
-        self.observe(Observed::Rejected(code));
+        self.observe_reject(code);
         self.wire.reject_request(request, code);
     }
 
@@ -129,7 +129,7 @@ impl Session {
     }
 
     fn reject_question(&mut self, request: RequestId, code: RejectCode) {
-        self.observe(Observed::Rejected(code));
+        self.observe_reject(code);
         self.wire.reject_request(request, code);
     }
 
@@ -169,7 +169,7 @@ impl Session {
         if !asked.continues {
             self.unreceipted.remove(&asked.digest);
         }
-        self.observe(Observed::Rejected(code));
+        self.observe_reject(code);
         self.wire.reject_request(asked.request, code);
     }
 

@@ -228,6 +228,11 @@ impl Session {
         self.services.observe.observe(what);
     }
 
+    /// The peer was told a code.
+    pub(super) fn observe_reject(&self, code: RejectCode) {
+        self.observe(Observed::Rejected { code, peer: self.peer.id.rejected() });
+    }
+
     /// What a connection holds of the node: what has no receipt, and what waits for the writer. A
     /// stream that ends, or is rejected, counts off the first; its frames stay in the queue.
     pub(super) fn held(&self) -> Credit {

@@ -4,16 +4,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Action, ManualClock, PatientIndex, Word};
-use wire::{Holder, Role, SignedOperation, SignedReceipt};
+use model::{Action, ChainScope, ManualClock, PatientIndex, Word};
+use statement::eddsa::{self, SecretKey};
+use statement::field;
+use wire::{ErasureRequest, Holder, Role, SignedErasure, SignedOperation, SignedReceipt};
 
 use super::floods::submit;
 use super::support::{
-    Node, junk, key_hash, now, patient, patient_key, practitioner_key, registrar, sign,
+    Node, chain_scope, junk, key_hash, now, patient, patient_key, practitioner_key, registrar, sign,
 };
+use crate::folder::erasure_requests::ErasureRequests;
 use crate::stages::ingest::{
-    Asked, DoorError, DoorParts, Examined, IngestConfig, OperationDoor, RateConfig, Stored,
+    Asked, DoorError, DoorParts, ErasureDoorError, ErasureStands, Examined, IngestConfig,
+    OperationDoor, RateConfig, Stored, TakenErasure,
 };
+use crate::stages::ledger::NotErased;
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -25,7 +30,10 @@ fn home() -> IpAddr {
 async fn start() -> (Node, OperationDoor) {
     let clock = ManualClock::fixed(now());
     let node = Node::start_at(IngestConfig::default(), Arc::new(()), clock).await;
+    let requests = ErasureRequests::open(&node.folder().join("erasures.waiting")).unwrap();
     let parts = DoorParts {
+        scope: chain_scope(),
+        requests,
         admit: node.admit.clone(),
         view: node.view.clone(),
         hub: node.hub.clone(),
@@ -201,4 +209,81 @@ async fn a_door_of_a_held_or_failed_node_takes_nothing() {
     assert!(matches!(failed, DoorError::Unacknowledged { .. }), "{failed}");
     let after = hand_in(&door, home(), &stop).await.unwrap_err();
     assert!(matches!(after, DoorError::Admit(_)), "{after}");
+}
+
+/// Asked for by the patient behind so many operations, as the wallet signs it.
+fn erasure(nonce: u32, change: fn(&mut ErasureRequest), key: &SecretKey) -> SignedErasure {
+    let requested_at = now();
+    let mut request = ErasureRequest {
+        scope: chain_scope(),
+        patient: patient(),
+        nonce,
+        requested_at,
+        valid_until: requested_at.plus(1000),
+    };
+    change(&mut request);
+    let message = field::from_word(&request.signing_hash().unwrap().word());
+    let signature = eddsa::sign(key, message).encode();
+    SignedErasure { request, public_key: key.public().encode(), signature }
+}
+
+async fn ask(
+    door: &OperationDoor,
+    signed: &SignedErasure,
+) -> Result<TakenErasure, ErasureDoorError> {
+    door.take_erasure(home(), signed.to_bytes().unwrap().into()).await
+}
+
+#[tokio::test]
+async fn a_request_to_erase_is_kept_once_and_a_stranger_hears_one_answer() {
+    let (mut node, door) = start().await;
+    let nonce = || door.view().owner(patient()).expect("a record").nonce;
+    let before = nonce();
+    let elsewhere = |request: &mut ErasureRequest| {
+        request.scope = ChainScope { chain_id: 1, contract: [9; 20] };
+    };
+    let nobody = |it: &mut ErasureRequest| it.patient = PatientIndex::new(4_000).unwrap();
+    let wrong = [
+        ("another key", erasure(before, |_| (), &practitioner_key())),
+        ("another deployment", erasure(before, elsewhere, &patient_key())),
+        ("no record", erasure(before, nobody, &patient_key())),
+    ];
+    for (why, signed) in &wrong {
+        let found = ask(&door, signed).await;
+        assert!(matches!(found, Err(ErasureDoorError::NotTaken)), "{why}: {found:?}");
+    }
+    // Of a record that is open, whoever has the key is told what is missing.
+    let open = ask(&door, &erasure(before, |_| (), &patient_key())).await;
+    assert!(matches!(open, Err(ErasureDoorError::Refused(NotErased::NotStopped))), "{open:?}");
+    hand_in(&door, home(), &node.sign(Action::Stop)).await.unwrap();
+    let early = ask(&door, &erasure(before, |_| (), &patient_key())).await;
+    let early = early.expect_err("signed before the stop");
+    assert!(matches!(early, ErasureDoorError::Refused(NotErased::NotTheirs { .. })), "{early}");
+    let own = erasure(nonce(), |_| (), &patient_key());
+    let head = node.journal.head();
+    for _ in 0..2 {
+        let taken = ask(&door, &own).await.unwrap();
+        assert!(matches!(taken.stands, ErasureStands::Waiting), "{taken:?}");
+    }
+    let kept = ErasureRequests::open(&node.folder().join("erasures.waiting")).unwrap();
+    assert_eq!(kept.waiting(), [own], "durable before it was answered");
+    assert_eq!(node.journal.head(), head, "and carried out by nobody");
+    let malformed = door.take_erasure(home(), bytes::Bytes::from_static(&[7; 149])).await;
+    assert!(matches!(malformed, Err(ErasureDoorError::Malformed(_))), "{malformed:?}");
+}
+
+#[tokio::test]
+async fn requests_to_erase_are_charged_to_their_network() {
+    let (_node, door) = start().await;
+    let stranger = erasure(0, |_| (), &practitioner_key());
+    let most = RateConfig::default().operations_burst;
+    let mut refused = 0;
+    for _ in 0..3 * most {
+        match ask(&door, &stranger).await {
+            Err(ErasureDoorError::Door(DoorError::TooOften)) => refused += 1,
+            Err(ErasureDoorError::NotTaken) => {}
+            other => panic!("expected a refusal, found {other:?}"),
+        }
+    }
+    assert!(refused > 0, "expected a bound on what one network may ask");
 }

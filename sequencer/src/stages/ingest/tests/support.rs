@@ -6,6 +6,7 @@ mod people;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
@@ -93,7 +94,7 @@ pub(super) struct Node {
     pub(super) clock: Arc<ManualClock>,
     nonce: u32,
     _writer: Writer<FileMedium, LedgerAdmission<NodeDelivery>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What the writer waits at, and what evaluates rows.
@@ -182,6 +183,11 @@ fn writer_clock(gate: Arc<Gate>, broken: Arc<AtomicBool>) -> impl FnMut() -> u64
 }
 
 impl Node {
+    /// Where it keeps what is kept.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Registry filled, patient enrolled with a permit to collect and one to read.
     pub(super) async fn start() -> Node {
         Node::start_with(IngestConfig::default(), Arc::new(())).await
@@ -256,7 +262,7 @@ impl Node {
             clock: sessions,
             nonce: 0,
             _writer: writer,
-            _folder: folder,
+            folder,
         };
         node.fill().await;
         node

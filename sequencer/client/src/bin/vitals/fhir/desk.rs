@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bridge::{Cause, Map};
+use fhir::request::Head;
 use fhir::{
     Asked, Bundle, BundleType, Condition, Defaults, Entry, Fault, Identifier, Instance,
     Interaction, Issue, Mapped, Observation, Response, Told, Turned, bundle_response,
@@ -15,8 +16,8 @@ use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::door::Door;
-use super::request::Head;
 use super::store::{Kept, Posted, Store};
+use super::tally::Tally;
 
 /// Requests that are worked on at once; each holds its body and what was mapped of it, some 16 MiB
 /// at most.
@@ -35,6 +36,7 @@ pub(crate) struct Desk<S> {
     /// The address that others post to, as `http://127.0.0.1:8080/fhir`.
     pub(crate) base: String,
     pub(crate) work: Semaphore,
+    pub(crate) tally: Tally,
 }
 
 /// A request that was let in.
@@ -71,12 +73,15 @@ impl<S: Store> Desk<S> {
             return Answer::of(200, self.capabilities());
         }
         let Ok(Ok(_place)) = timeout(WORK_WAIT, self.work.acquire()).await else {
-            return Turned::Busy { max: WORK_MAX }.into();
+            let busy = Turned::Busy { max: WORK_MAX };
+            self.tally.turned(busy);
+            return busy.into();
         };
         match admitted.interaction {
             Interaction::Bundle => self.answer_bundle(body).await,
             _ => {
                 let response = self.take_one(head.if_none_exist.as_deref(), body).await;
+                self.tally.answered(&response, 1);
                 Answer::created(response, admitted.is_minimal)
             }
         }
@@ -115,7 +120,12 @@ impl<S: Store> Desk<S> {
     async fn answer_bundle(&self, body: &[u8]) -> Answer {
         let bundle = match Bundle::parse(body) {
             Ok(bundle) => bundle,
-            Err(issue) => return Answer::created(refused(&issue), false),
+            Err(issue) => {
+                let refused = refused(&issue);
+                // As one: how many it has is not known.
+                self.tally.answered(&refused, 1);
+                return Answer::created(refused, false);
+            }
         };
         // Every entry is read and mapped before one is sent.
         let of = |entry: &Result<Entry, Issue>| match entry {
@@ -128,8 +138,14 @@ impl<S: Store> Desk<S> {
             BundleType::Transaction => self.keep_transaction(&prepared).await,
         };
         match answered {
-            Ok(responses) => Answer::of(200, bundle_response(bundle.bundle_type, &responses)),
-            Err(refused) => Answer::created(refused, false),
+            Ok(responses) => {
+                responses.iter().for_each(|response| self.tally.answered(response, 1));
+                Answer::of(200, bundle_response(bundle.bundle_type, &responses))
+            }
+            Err(refused) => {
+                self.tally.answered(&refused, prepared.len() as u64);
+                Answer::created(refused, false)
+            }
         }
     }
 
@@ -189,6 +205,7 @@ impl<S: Store> Desk<S> {
             expression: observation.expression.clone(),
             left_out: left_out.iter().map(Told::left_out).collect(),
             id_salt: name.map_or_else(content, Vec::from),
+            readings: posted.iter().map(|posted| posted.measurements.len() as u64).sum(),
         };
         Ok((prepared, posted))
     }
@@ -198,6 +215,7 @@ impl<S: Store> Desk<S> {
             Ok(kept) => kept,
             Err(cause) => return refused(&prepared.issue(cause)),
         };
+        self.tally.stored(prepared.readings);
         let mut told = vec![Told::receipt(&kept.receipt)];
         if kept.is_known {
             told.push(Told::known());
@@ -218,6 +236,7 @@ struct Prepared {
     left_out: Vec<Told>,
     /// Its name, else what it says.
     id_salt: Vec<u8>,
+    readings: u64,
 }
 
 impl Prepared {

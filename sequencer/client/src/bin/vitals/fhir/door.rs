@@ -2,7 +2,9 @@
 
 use fhir::{Interaction, Turned};
 use model::Millis;
-use tokens::{Context, Needed, TokenError, Verb, Verifier, bearer_of};
+use tokens::{Context, Needed, TokenError, Verb, bearer_of};
+
+use super::keys::KeyFile;
 
 /// What a token has to grant.
 const NEEDED: Needed =
@@ -13,7 +15,7 @@ pub(crate) enum Door {
     /// Whoever reaches the address, which is one of this machine.
     Open,
     /// Whoever shows a token.
-    Tokens(Verifier),
+    Tokens(KeyFile),
 }
 
 impl Door {
@@ -25,12 +27,12 @@ impl Door {
         authorization: Option<&str>,
         now: Millis,
     ) -> Result<(), Turned> {
-        let verifier = match self {
-            Door::Tokens(verifier) if interaction != Interaction::Capabilities => verifier,
+        let keys = match self {
+            Door::Tokens(keys) if interaction != Interaction::Capabilities => keys,
             Door::Tokens(_) | Door::Open => return Ok(()),
         };
         let token = bearer_of(authorization.ok_or(Turned::TokenMissing)?);
-        let checked = token.and_then(|token| verifier.check(token, now));
+        let checked = token.and_then(|token| keys.check(token, now));
         match checked.and_then(|bearer| bearer.require(NEEDED)) {
             Ok(()) => Ok(()),
             Err(TokenError::NotBearer) => Err(Turned::TokenMissing),

@@ -1,19 +1,21 @@
 //! Sockets, time and threads around the desk.
 
 use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fhir::Turned;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use fhir::request::Reader;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answer, Framing};
 use super::desk::Desk;
-use super::request::Reader;
 use super::store::Store;
 use crate::node::now;
 
@@ -38,9 +40,15 @@ pub(crate) struct Limits {
     pub(crate) request_wait: Duration,
 }
 
+/// Where connections come in.
+pub(crate) struct Entrance {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
 /// Serves until `stop` is ready; what is under way then gets its answer.
 pub(crate) async fn serve<S: Store>(
-    listener: TcpListener,
+    entrance: Entrance,
     desk: Arc<Desk<S>>,
     limits: Limits,
     stop: impl Future<Output = ()>,
@@ -52,7 +60,7 @@ pub(crate) async fn serve<S: Store>(
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&entrance.listener, &places) => accepted,
         };
         // Those that ended leave their place in the set.
         while open.try_join_next().is_some() {}
@@ -67,8 +75,13 @@ pub(crate) async fn serve<S: Store>(
             desk: Arc::clone(&desk),
             ends: ends.clone(),
         };
+        desk.tally.connected();
+        let tls = entrance.tls.clone();
         open.spawn(async move {
-            connection.serve().await;
+            match tls {
+                None => connection.serve().await,
+                Some(tls) => connection.serve_encrypted(&tls).await,
+            }
             drop(place);
         });
     }
@@ -88,8 +101,8 @@ async fn accept(
     Some((stream, place))
 }
 
-struct Connection<S> {
-    stream: TcpStream,
+struct Connection<C, S> {
+    stream: C,
     reader: Reader,
     request_wait: Duration,
     desk: Arc<Desk<S>>,
@@ -110,19 +123,32 @@ impl From<Turned> for Broken {
     }
 }
 
-impl<S: Store> Connection<S> {
+impl<S: Store> Connection<TcpStream, S> {
+    /// Has the other side show what it must first, within the time of a request.
+    async fn serve_encrypted(self, tls: &TlsAcceptor) {
+        let Connection { stream, reader, request_wait, desk, ends } = self;
+        let shaken = timeout(request_wait, tls.accept(stream)).await;
+        match shaken.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+            Ok(stream) => Connection { stream, reader, request_wait, desk, ends }.serve().await,
+            Err(error) => desk.tally.refused_connection(&error),
+        }
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin, S: Store> Connection<C, S> {
     async fn serve(mut self) {
         loop {
             let (answer, framing) = match self.answer_next().await {
                 Ok(answered) => answered,
                 Err(Broken::Gone) => return,
                 Err(Broken::Turned(turned)) => {
+                    self.desk.tally.turned(turned);
                     (turned.into(), Framing { is_head: false, closes: true })
                 }
             };
             let date = UNIX_EPOCH + Duration::from_millis(now().unix_ms());
             let bytes = answer.to_bytes(framing, date);
-            let sent = timeout(ANSWER_WAIT, self.stream.write_all(&bytes)).await;
+            let sent = timeout(ANSWER_WAIT, self.send(&bytes)).await;
             if !matches!(sent, Ok(Ok(()))) {
                 return;
             }
@@ -133,6 +159,12 @@ impl<S: Store> Connection<S> {
         }
     }
 
+    /// What is encrypted may wait in memory until it is pushed out.
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
     /// Ends a connection whose sender may still be sending: what comes is passed over for a while,
     /// since a reset would take the answer away from it.
     async fn close(&mut self) {
@@ -140,7 +172,7 @@ impl<S: Store> Connection<S> {
             self.stream.shutdown().await?;
             let mut piece = [0; PIECE_BYTES];
             while self.stream.read(&mut piece).await? > 0 {}
-            Ok::<(), std::io::Error>(())
+            Ok::<(), io::Error>(())
         };
         // Whatever ends it, there is nobody to tell but the peer.
         drop(timeout(Duration::from_secs(1), passing).await);
@@ -148,6 +180,7 @@ impl<S: Store> Connection<S> {
 
     async fn answer_next(&mut self) -> Result<(Answer, Framing), Broken> {
         self.wait_for_request().await?;
+        self.desk.tally.asked();
         let until = Instant::now() + self.request_wait;
         let head = loop {
             if let Some(head) = self.reader.head()? {
@@ -157,7 +190,7 @@ impl<S: Store> Connection<S> {
         };
         let admitted = self.desk.admit(&head, now())?;
         if head.expects_continue() {
-            let sent = self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+            let sent = self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await;
             sent.map_err(|_| Broken::Gone)?;
         }
         let body = loop {

@@ -36,13 +36,6 @@ pub(crate) enum Routed {
     Close,
 }
 
-/// The number of a preview.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signed {
-    preview: u64,
-}
-
 /// The token of a link.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,7 +66,7 @@ pub(crate) fn route(gate: &Gate, head: &Head, body: &[u8]) -> Result<Routed, Ans
         (false, "/state") => Question::State,
         (false, "/log") => Question::Log,
         (true, "/preview") => Question::Preview(body.to_vec()),
-        (true, "/sign") => Question::Sign(read::<Signed>(body)?.preview),
+        (true, "/sign") => Question::Sign(read(body)?),
         (true, "/pending") => Question::Finish,
         (true, "/rebuild") => Question::Rebuild,
         (true, "/close") => return Ok(Routed::Close),
@@ -181,6 +174,7 @@ impl From<Unread> for Answer {
 #[cfg(test)]
 mod tests {
     use super::super::gate::Secret;
+    use super::super::patient::Agreed;
     use super::*;
 
     fn gate() -> Gate {
@@ -225,7 +219,11 @@ mod tests {
             assert_eq!(routed(&gate, path, &session, ""), Ok(asked));
         }
         let sign = |more: &str| routed(&gate, "POST /sign", more, r#"{"preview":3}"#);
-        assert_eq!(sign(&ours), Ok(Question::Sign(3)));
+        let agreed = Agreed { preview: 3, allow_unknown: false };
+        assert_eq!(sign(&ours), Ok(Question::Sign(agreed)));
+        let body = r#"{"preview":3,"allow_unknown":true}"#;
+        let agreed = Agreed { allow_unknown: true, ..agreed };
+        assert_eq!(routed(&gate, "POST /sign", &ours, body), Ok(Question::Sign(agreed)));
         assert_eq!(sign(&session), Err((403, "origin-unknown".into())));
         assert_eq!(sign(POST), Err((401, "session-unknown".into())));
         let other = ours.replace("4040\r\nContent", "4041\r\nContent");

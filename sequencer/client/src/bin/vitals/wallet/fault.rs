@@ -30,6 +30,12 @@ pub(crate) enum PageFault {
          say what holds"
     )]
     PreviewGone,
+    /// The registry does not know somebody whom the rule names.
+    #[error(
+        "expected names that the registry knows, found one that it does not: correct it, or say \
+         that the rule is signed all the same; nothing was signed"
+    )]
+    NameUnknown,
     /// The page has ended.
     #[error("expected a page that is open, found one that has ended: nothing was signed")]
     Ended,
@@ -89,6 +95,7 @@ fn kind(error: &anyhow::Error) -> Option<&'static str> {
                 PageFault::OtherKey => "key-other",
                 PageFault::Pending => "pending",
                 PageFault::PreviewGone => "preview-gone",
+                PageFault::NameUnknown => "name-unknown",
                 PageFault::Changed | PageFault::Over => "look-again",
                 PageFault::Ended => "failed",
                 PageFault::Reading => "reading",

@@ -13,10 +13,11 @@ use client::preview::operation_sentence;
 use client::{Deployment, Key, Wallet, headers, promised};
 use model::calendar::Utc;
 use model::{Category, ClaimKind, ExitCode, Label, Millis, PatientIndex, Purpose, Record};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::handed_in::{self, Finished, HandedIn, KeyLock, Way};
-use crate::known::CheckedNames;
+use crate::known::{Answer, CheckedNames, Named};
 use crate::log::{LogRead, Sources, read_copy};
 use crate::node::{now, tell_deployment};
 use crate::record::describe;
@@ -28,6 +29,9 @@ use super::wanted::{Rule, Wanted};
 
 /// How long a signature is good for: as `vitals consent` without more words.
 const VALID_FOR_MS: u64 = 10 * 60 * 1000;
+
+/// Whether a registry knows names, asked before anybody signs them.
+pub(crate) type AskNames = dyn Fn(&[Named]) -> Answer + Send + Sync;
 
 /// What was named on the command line.
 pub(crate) struct Given {
@@ -41,6 +45,7 @@ pub(crate) struct Given {
     pub(crate) frames: Vec<PathBuf>,
     pub(crate) know: Vec<String>,
     pub(crate) patient: Option<PatientIndex>,
+    pub(crate) ask_names: Box<AskNames>,
 }
 
 /// Where receipts are kept.
@@ -113,12 +118,23 @@ pub(crate) enum Question {
     Log,
     /// What would be signed; the bytes that say it.
     Preview(Vec<u8>),
-    /// The signature under the preview of this number.
-    Sign(u64),
+    /// The signature under a preview.
+    Sign(Agreed),
     /// What became of an operation without an answer.
     Finish,
     /// A copy of the record from the log.
     Rebuild,
+}
+
+/// To what somebody agreed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Agreed {
+    /// The number of the preview that was shown.
+    pub(crate) preview: u64,
+    /// That it is signed although the registry does not know whom it names.
+    #[serde(default)]
+    pub(crate) allow_unknown: bool,
 }
 
 impl Patient {
@@ -144,7 +160,7 @@ impl Patient {
             Question::State => Ok(self.state()),
             Question::Log => self.read_log().map(|read| read.report.json),
             Question::Preview(body) => self.preview(&body),
-            Question::Sign(number) => self.sign(number).map(in_full),
+            Question::Sign(agreed) => self.sign(agreed).map(in_full),
             Question::Finish => self.finish(),
             Question::Rebuild => self.rebuild().map(in_full),
         };
@@ -285,7 +301,9 @@ impl Patient {
             Wanted::Stop => (Draft::stop(wallet, VALID_FOR_MS)?, None),
         };
         let after = draft.effect()?;
-        let names = CheckedNames::not_asked(std::mem::take(&mut draft.written.named));
+        let named = std::mem::take(&mut draft.written.named);
+        let answer = (self.given.ask_names)(&named);
+        let names = CheckedNames::new(named, answer);
         let preview = draft.preview(names, &after, question.as_ref())?;
         previews.count += 1;
         let mut json = preview.json.clone();
@@ -298,11 +316,18 @@ impl Patient {
     }
 
     /// Signs exactly what was shown, hands it in, and takes it over by its receipt.
-    fn sign(&self, number: u64) -> anyhow::Result<Report> {
+    fn sign(&self, Agreed { preview, allow_unknown }: Agreed) -> anyhow::Result<Report> {
         // Held until its answer is there: one after the other.
         let mut previews = self.previews();
-        let shown = previews.shown.take().filter(|shown| shown.number == number);
-        let Shown { draft, preview, .. } = shown.ok_or(PageFault::PreviewGone)?;
+        let shown = previews.shown.take().filter(|shown| shown.number == preview);
+        let shown = shown.ok_or(PageFault::PreviewGone)?;
+        if !allow_unknown && shown.preview.names.unknown().is_some() {
+            // Said for the rule as it was meant, and not for a name that is there by mistake. It
+            // stays shown: nothing was signed.
+            previews.shown = Some(shown);
+            return Err(PageFault::NameUnknown.into());
+        }
+        let Shown { draft, preview, .. } = shown;
         let Given { key_path, deployment, .. } = &self.given;
         let _lock = KeyLock::take(key_path)?;
         self.check_nothing_waits()?;

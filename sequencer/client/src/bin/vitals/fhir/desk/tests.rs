@@ -1,9 +1,10 @@
+use fhir::request::Reader;
 use model::RejectCode;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::double::Double;
-use crate::fhir::request::Reader;
+use crate::fhir::tally::Counts;
 
 const MAP: &str = r#"
 version = 1
@@ -23,6 +24,7 @@ pub(crate) fn desk() -> Desk<Double> {
         store: Double::default(),
         base: "http://127.0.0.1:1/fhir".to_owned(),
         work: Semaphore::new(WORK_MAX),
+        tally: Tally::default(),
     }
 }
 
@@ -128,6 +130,30 @@ async fn what_cannot_be_taken_is_answered_at_its_element_and_nothing_is_sent() {
     let told = issues(answer.body.as_ref().unwrap());
     assert_eq!(told[1], ("left-out-code".to_owned(), "Observation.code".to_owned()));
     assert_eq!(*desk.store.calls.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_was_done_is_counted_by_its_answer() {
+    let desk = desk();
+    let observation = rate(json!({ "identifier": named("a") }));
+    create(&desk, &observation).await;
+    create(&desk, &observation).await;
+    let wrong = rate(json!({ "status": "amended" }));
+    let unknown = rate(json!({ "code": { "coding": [] } }));
+    post(&desk, "/fhir", &bundle("batch", &[saturation(), wrong.clone(), unknown])).await;
+    post(&desk, "/fhir", &bundle("transaction", &[saturation(), wrong])).await;
+    desk.store.refusals.lock().unwrap().insert("heart-rate", Cause::Away);
+    create(&desk, &rate(json!({}))).await;
+    let expected = Counts {
+        accepted: 3,
+        taken_before: 1,
+        errors: 1,
+        rejected: 1 + 2,
+        readings: 3,
+        left_out: 1,
+        ..Counts::default()
+    };
+    assert_eq!(desk.tally.counts(), expected, "{}", desk.tally.sentence());
 }
 
 #[tokio::test]

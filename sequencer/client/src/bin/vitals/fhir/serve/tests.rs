@@ -8,6 +8,9 @@ use super::*;
 use crate::fhir::desk::tests::{desk, rate};
 use crate::fhir::door::Door;
 use crate::fhir::double::Double;
+use crate::fhir::keys::KeyFile;
+
+const VECTORS: &[u8] = include_bytes!("../../../../../../tokens/tests/tokens/vectors/jwks.json");
 
 struct Served {
     address: SocketAddr,
@@ -26,8 +29,9 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (desk, (stop, stopped)) = (Arc::new(desk), oneshot::channel());
+        let entrance = Entrance { listener, tls: None };
         let limits = Limits { connections_max: 4, body_bytes_max: 4096, request_wait };
-        let serving = serve(listener, Arc::clone(&desk), limits, async { drop(stopped.await) });
+        let serving = serve(entrance, Arc::clone(&desk), limits, async { drop(stopped.await) });
         Served { address, desk, stop, done: tokio::spawn(serving) }
     }
 
@@ -111,15 +115,17 @@ async fn what_is_no_request_is_answered_with_an_outcome_and_ends_the_connection(
 
 #[tokio::test]
 async fn whoever_has_no_token_is_turned_away_before_the_body() {
-    let keys = include_bytes!("../../../../../../tokens/tests/tokens/vectors/jwks.json");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    std::fs::write(&path, VECTORS).unwrap();
     let expected = tokens::Expected {
         issuer: "https://auth.example.org".into(),
         audience: "https://node.example.org/fhir".into(),
-        skew_ms: 5000,
-        lifetime_ms_max: 3_600_000,
+        skew_ms: tokens::SKEW_MS,
+        lifetime_ms_max: tokens::LIFETIME_MS_MAX,
     };
-    let verifier = tokens::Verifier::new(tokens::Keys::from_jwks(keys).unwrap(), expected);
-    let served = Served::new(Desk { door: Door::Tokens(verifier), ..desk() }).await;
+    let keys = KeyFile::open(&path, expected, now()).unwrap();
+    let served = Served::new(Desk { door: Door::Tokens(keys), ..desk() }).await;
     // The body never comes, and nobody waits for it.
     let head = post("/fhir/Observation", "", "").replace("Length: 0", "Length: 100");
     let answer = served.exchange(head.as_bytes()).await;
@@ -135,6 +141,8 @@ async fn whoever_has_no_token_is_turned_away_before_the_body() {
     let answer = served.exchange(metadata.as_bytes()).await;
     assert_eq!(statuses(&answer), ["200"]);
     assert!(answer.contains("SMART-on-FHIR"), "{answer}");
+    let counts = served.desk.tally.counts();
+    assert_eq!((counts.connections, counts.requests, counts.turned_away), (3, 3, 2));
 }
 
 #[tokio::test]

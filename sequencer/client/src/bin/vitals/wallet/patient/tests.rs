@@ -56,6 +56,7 @@ fn patient(folder: &Path, node: SocketAddr) -> Patient {
         frames: Vec::new(),
         know: Vec::new(),
         patient: None,
+        ask_names: Box::new(|_| Answer::Nothing("nobody is asked".into())),
     };
     Patient::new(anna(), given)
 }
@@ -139,7 +140,12 @@ fn preview(patient: &Patient, body: &[u8]) -> Value {
 }
 
 fn sign(patient: &Patient, shown: &Value) -> Value {
-    patient.answer(Question::Sign(shown["preview"].as_u64().expect("a preview")))
+    patient.answer(Question::Sign(agreed(shown, false)))
+}
+
+/// What somebody says who looked at this preview.
+fn agreed(shown: &Value, allow_unknown: bool) -> Agreed {
+    Agreed { preview: shown["preview"].as_u64().expect("a preview"), allow_unknown }
 }
 
 fn nonce(folder: &Path) -> u32 {
@@ -170,8 +176,8 @@ fn what_was_shown_is_signed_once_and_its_receipt_kept() {
         (&Value::Null, &"practitioner:dr-001".into())
     );
     // The same preview, and one that there never was.
-    for number in [1, 2] {
-        let again = patient.answer(Question::Sign(number));
+    for preview in [1, 2] {
+        let again = patient.answer(Question::Sign(Agreed { preview, allow_unknown: true }));
         assert_eq!(again["kind"], "preview-gone", "{again}");
     }
 }
@@ -195,6 +201,43 @@ fn a_rule_is_previewed_by_the_native_rules_with_the_answer_before_and_after() {
     assert_eq!(empty["kind"], "not-allowed", "{empty}");
     let unread = preview(&patient, br#"{"action":"permit","rule":{"actor":"Dr X"}}"#);
     assert_eq!(unread["kind"], "given-wrongly", "{unread}");
+}
+
+#[test]
+fn a_name_that_the_registry_does_not_know_is_told_before_and_signed_by_a_word_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_copy(folder, &anna(), 1);
+    let (address, thread) = node(&[9]);
+    let mut patient = patient(folder, address);
+    // Of the first name it says yes, of any other no.
+    let said = |named: &[Named]| Answer::Said((0..named.len()).map(|at| at == 0).collect());
+    patient.given.ask_names = Box::new(said);
+    let rule = |actor: &str, source: &str| {
+        json!({ "action": "permit", "rule": {
+            "actor": actor, "source": source, "categories": "ecg", "purposes": "treatment",
+        } })
+        .to_string()
+    };
+    let misspelt = preview(&patient, rule("practitioner:dr-002", "device:m-0o1").as_bytes());
+    assert_eq!(misspelt["names_unknown"], json!(["device m-0o1"]), "{misspelt}");
+    let text = misspelt["text"].as_str().unwrap();
+    assert!(text.contains("the registry knows practitioner dr-002"), "{text}");
+    assert!(text.contains("THE REGISTRY DOES NOT KNOW device m-0o1"), "{text}");
+    for _ in 0..2 {
+        let refused = sign(&patient, &misspelt);
+        assert_eq!((&refused["kind"], nonce(folder)), (&"name-unknown".into(), 1), "{refused}");
+    }
+    // It stayed shown, and is signed once somebody says so.
+    let report = patient.answer(Question::Sign(agreed(&misspelt, true)));
+    assert_eq!((&report["done"], nonce(folder)), (&true.into(), 2), "{report}");
+    assert_eq!(report["names_unknown"], json!(["device m-0o1"]), "and is still told");
+    thread.join().unwrap();
+    // What only ends something names nobody, and a category that there is not is no rule.
+    let ends = preview(&patient, REVOKE);
+    assert_eq!(ends["names_unknown"], json!([]), "{ends}");
+    let other = rule("practitioner:dr-002", "device:m-1").replace("ecg", "egc");
+    assert_eq!(preview(&patient, other.as_bytes())["kind"], "given-wrongly");
 }
 
 #[test]

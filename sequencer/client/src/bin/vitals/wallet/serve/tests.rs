@@ -12,6 +12,7 @@ use wire::{SigningKey, signer_address};
 use super::super::gate::Secret;
 use super::super::patient::{Given, Receipts};
 use super::*;
+use crate::known;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -45,6 +46,7 @@ async fn page(idle: Duration) -> Page {
         frames: Vec::new(),
         know: Vec::new(),
         patient: None,
+        ask_names: Box::new(|_| known::Answer::Nothing(String::new())),
     };
     let patient = Patient::new(Key::from_secret(KeyKind::Patient, [7; 32]), given);
     let gate = Gate::new(at, Secret::of([5; 32]), || Some([6; 32]));

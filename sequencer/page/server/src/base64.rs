@@ -1,9 +1,10 @@
-//! Bytes as text (RFC 4648, section 4). Two dozen lines: what reads it is the browser.
+//! Bytes as text (RFC 4648, section 4). Two dozen lines: what reads it is the browser, or whoever
+//! the node tells something.
 
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Four characters for each three bytes, with padding.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));

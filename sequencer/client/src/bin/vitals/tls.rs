@@ -1,4 +1,4 @@
-//! TLS for whoever connects, from files.
+//! TLS for whoever connects to a bridge, from files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The options.
 #[derive(Args)]
-pub(super) struct TlsArgs {
+pub(crate) struct TlsArgs {
     /// The certificate that senders are shown, with those between it and its authority (PEM)
     #[arg(long, value_name = "FILE.pem", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub(super) struct TlsArgs {
 
 impl TlsArgs {
     /// What accepts connections, if TLS is asked for.
-    pub(super) fn acceptor(&self) -> anyhow::Result<Option<TlsAcceptor>> {
+    pub(crate) fn acceptor(&self) -> anyhow::Result<Option<TlsAcceptor>> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let chain = certificates(cert)?;
         let bytes = files::read(key, FILE_BYTES_MAX, Audience::Owner);

@@ -6,10 +6,10 @@
 
 use std::fmt;
 
-use fhir::Turned;
+use crate::interaction::Turned;
 
 /// Longest head, bytes; a token has 8 KiB at most.
-pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
+pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Most lines of a head.
 const LINES_MAX: usize = 64;
 /// Longest line before a chunk, bytes: its length, and extensions that nobody needs.
@@ -17,16 +17,25 @@ const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 /// A head, of which everything else is passed over.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(crate) struct Head {
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) host: Option<String>,
-    pub(crate) accept: Option<String>,
-    pub(crate) authorization: Option<String>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) if_none_exist: Option<String>,
-    pub(crate) prefer: Option<String>,
-    pub(crate) origin: Option<String>,
+pub struct Head {
+    /// `GET`, `POST` ...
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// `Host`; every head has one.
+    pub host: Option<String>,
+    /// `Accept`.
+    pub accept: Option<String>,
+    /// `Authorization`; a secret.
+    pub authorization: Option<String>,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `If-None-Exist`.
+    pub if_none_exist: Option<String>,
+    /// `Prefer`.
+    pub prefer: Option<String>,
+    /// `Origin`, which a browser's page has.
+    pub origin: Option<String>,
     expect: Option<String>,
     connection: Option<String>,
     content_length: Option<String>,
@@ -49,12 +58,12 @@ enum Length {
 
 impl Head {
     /// Whether the sender wants to hear that the body may come.
-    pub(crate) fn expects_continue(&self) -> bool {
+    pub fn expects_continue(&self) -> bool {
         self.expect.is_some()
     }
 
     /// Whether the sender ends the connection after this.
-    pub(crate) fn closes(&self) -> bool {
+    pub fn closes(&self) -> bool {
         let options = self.connection.as_deref().unwrap_or_default().split(',');
         options.map(str::trim).any(|option| option.eq_ignore_ascii_case("close"))
     }
@@ -151,7 +160,7 @@ fn is_token(name: &str) -> bool {
 }
 
 /// What of a connection was read and not taken yet.
-pub(crate) struct Reader {
+pub struct Reader {
     bytes: Vec<u8>,
     /// Where the end of the head is looked for next.
     looked: usize,
@@ -174,17 +183,18 @@ struct Chunks {
 }
 
 impl Reader {
-    pub(crate) fn new(body_bytes_max: usize) -> Reader {
+    /// Of a connection on which no body may be longer than this.
+    pub fn new(body_bytes_max: usize) -> Reader {
         Reader { bytes: Vec::new(), looked: 0, body_bytes_max, body: None }
     }
 
     /// More of the connection.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Whether a part of a request is there.
-    pub(crate) fn is_within(&self) -> bool {
+    pub fn is_within(&self) -> bool {
         !self.bytes.is_empty() || self.body.is_some()
     }
 
@@ -192,7 +202,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Turned`]: nothing more can be read of this connection.
-    pub(crate) fn head(&mut self) -> Result<Option<Head>, Turned> {
+    pub fn head(&mut self) -> Result<Option<Head>, Turned> {
         // Empty lines before a request are what some senders put behind a body.
         let empty = self.bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if empty > 0 && self.looked == 0 {
@@ -222,7 +232,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Turned`]: nothing more can be read of this connection.
-    pub(crate) fn body(&mut self) -> Result<Option<Vec<u8>>, Turned> {
+    pub fn body(&mut self) -> Result<Option<Vec<u8>>, Turned> {
         match &mut self.body {
             None => Ok(None),
             Some(Body::Bytes(bytes)) if self.bytes.len() < *bytes => Ok(None),
@@ -297,7 +307,9 @@ fn chunk_length(line: &[u8]) -> Result<usize, Turned> {
     let digits = text.split(';').next().unwrap_or_default().trim_end_matches(' ');
     let is_hex = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit());
     let length = is_hex.then(|| usize::from_str_radix(digits, 16).ok()).flatten();
-    length.filter(|_| line.len() <= CHUNK_LINE_BYTES_MAX).ok_or(Turned::Malformed)
+    // A line break of half its bytes is the line's end to somebody else.
+    let is_line = line.len() <= CHUNK_LINE_BYTES_MAX && !line.iter().any(u8::is_ascii_control);
+    length.filter(|_| is_line).ok_or(Turned::Malformed)
 }
 
 #[cfg(test)]
@@ -376,6 +388,8 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;x\n\r\na\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;\rx\r\na\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
         ] {
             assert_eq!(turned(text), Some(Turned::Malformed), "{text:?}");

@@ -1,0 +1,192 @@
+//! Requests to erase over HTTP: handed to a node, which keeps them for its operator and says how
+//! they stand. That it waits or is held is the operator's word; that it was carried out, the
+//! receipt says, which is verified here.
+
+use std::io;
+
+use model::{Millis, escape};
+use serde_json::Value;
+use statement::eddsa;
+use thiserror::Error;
+use wire::{DecodeError, Holder, ReceiptError, SignedErasure, SignedReceipt};
+
+use crate::hand_in::Door;
+use crate::http::{Answer, Sent};
+use crate::identity::Deployment;
+use crate::patience::{Busy, LetPass, StayedBusy, Waits};
+use crate::tls;
+
+/// How a request stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ErasureStands {
+    /// The operator has it, and did not carry it out yet.
+    Waiting,
+    /// A legal hold keeps the readings.
+    Held {
+        /// Since when, in the node's words.
+        since: String,
+        /// Why, in the operator's.
+        reason: String,
+    },
+    /// It was carried out.
+    Erased {
+        /// When.
+        at: Millis,
+        /// The receipt of it.
+        receipt: Box<SignedReceipt>,
+    },
+}
+
+/// Why nobody says how a request stands. The request itself is good for as long as it is valid, and
+/// may be sent again.
+#[derive(Debug, Error)]
+pub enum ErasureDoorError {
+    /// It does not encode.
+    #[error("the request cannot be sent")]
+    Request(#[from] DecodeError),
+    /// Nobody is there, or something else than a node.
+    #[error("expected somebody at {host}: send the request again later (--send FILE)")]
+    Unavailable {
+        /// Who was asked.
+        host: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The node stayed busy, or silent.
+    #[error(
+        "expected an answer of {host}, found {why}: send the request again later (--send FILE)"
+    )]
+    Busy {
+        /// Who was asked.
+        host: String,
+        /// What it says.
+        why: String,
+        /// How long it was waited for.
+        source: StayedBusy,
+    },
+    /// The node does not take it.
+    #[error("{host} does not take the request to erase: {why} (status {status})")]
+    Refused {
+        /// Who was asked.
+        host: String,
+        /// The status of its answer.
+        status: u16,
+        /// What it says.
+        why: String,
+    },
+    /// The answer says nothing.
+    #[error("expected {host} to say how the request stands, found something else")]
+    Malformed {
+        /// Who was asked.
+        host: String,
+    },
+    /// The receipt does not hold.
+    #[error("the receipt of {host} does not hold")]
+    Receipt {
+        /// Who was asked.
+        host: String,
+        /// Why not.
+        source: ReceiptError,
+    },
+    /// The receipt is of something else.
+    #[error(
+        "expected a receipt of {host} for this deployment that names the request and its signer, \
+         found one that does not: it says nothing of this erasure"
+    )]
+    OtherReceipt {
+        /// Who was asked.
+        host: String,
+    },
+}
+
+/// Hands a request in, or asks again how it stands: the same bytes change nothing. A busy node is
+/// waited for as `let_pass` lets time pass.
+///
+/// # Errors
+/// [`ErasureDoorError`].
+pub fn ask_erasure(
+    door: &Door,
+    deployment: &Deployment,
+    signed: &SignedErasure,
+    let_pass: LetPass<'_>,
+) -> Result<ErasureStands, ErasureDoorError> {
+    let host = door.address().peer().to_string();
+    let body = send(door, &signed.to_bytes()?, &mut Waits::begin(let_pass))?;
+    let malformed = || ErasureDoorError::Malformed { host: host.clone() };
+    let answer: Value = serde_json::from_slice(&body).map_err(|_| malformed())?;
+    let word = |name: &str| answer[name].as_str().map(str::to_owned).ok_or_else(malformed);
+    let is_ours = answer["schema"] == "vitals-erasure-request-1"
+        && word("request")? == hex::encode(signed.digest()?.0);
+    match word("state")?.as_str() {
+        "waiting" if is_ours => Ok(ErasureStands::Waiting),
+        "held" if is_ours => {
+            Ok(ErasureStands::Held { since: word("since")?, reason: word("reason")? })
+        }
+        "erased" if is_ours => {
+            let bytes = hex::decode(word("receipt")?).map_err(|_| malformed())?;
+            erased(&host, deployment, signed, &bytes)
+        }
+        _ => Err(malformed()),
+    }
+}
+
+/// What the receipt says, if it is one of this request.
+fn erased(
+    host: &str,
+    deployment: &Deployment,
+    signed: &SignedErasure,
+    receipt: &[u8],
+) -> Result<ErasureStands, ErasureDoorError> {
+    let wrong = |source| ErasureDoorError::Receipt { host: host.to_owned(), source };
+    let receipt = SignedReceipt::from_bytes(receipt).map_err(wrong)?;
+    receipt.verify(deployment.receipt_signer).map_err(wrong)?;
+    let holder = eddsa::hash_bytes(&signed.public_key).map(|hash| Holder::signer(&hash));
+    let inside = &receipt.receipt;
+    let ours = Some(inside.holder) == holder && inside.group.scope == deployment.scope;
+    let digest = signed.digest()?;
+    let item = inside.items().operations.iter().find(|item| item.digest == digest);
+    match item.filter(|_| ours) {
+        Some(item) => {
+            Ok(ErasureStands::Erased { at: item.time, receipt: Box::new(receipt.clone()) })
+        }
+        None => Err(ErasureDoorError::OtherReceipt { host: host.to_owned() }),
+    }
+}
+
+fn send(door: &Door, bytes: &[u8], waits: &mut Waits<'_>) -> Result<Vec<u8>, ErasureDoorError> {
+    let (peer, path) = (door.address().peer(), format!("{}/erasures", door.address().path));
+    let host = || peer.to_string();
+    loop {
+        let (busy, why) = match peer.exchange(&path, &Sent::Octets(bytes)) {
+            Ok(Answer::Whole { status: 200, body }) => return Ok(body),
+            Ok(Answer::Whole { status, body }) if status < 500 => {
+                return Err(ErasureDoorError::Refused { host: host(), status, why: said(&body) });
+            }
+            Ok(Answer::Whole { body, .. }) => (Busy::silent(), said(&body)),
+            Ok(Answer::Other { status }) => (Busy::silent(), format!("status {status}")),
+            Ok(Answer::Busy { busy, body }) => (busy, said(&body)),
+            Err(source) if tls::is_none(&source) || is_gone(&source) => {
+                return Err(ErasureDoorError::Unavailable { host: host(), source });
+            }
+            Err(source) => (Busy::silent(), source.to_string()),
+        };
+        if let Err(source) = waits.wait(&host(), busy) {
+            return Err(ErasureDoorError::Busy { host: host(), why, source });
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+}
+
+/// What a node says of what it does not take, as it may be shown.
+fn said(body: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let code = answer["error"].as_str().unwrap_or("it does not say why");
+    let text = match answer["detail"].as_str() {
+        Some(detail) => format!("{code}: {detail}"),
+        None => code.to_owned(),
+    };
+    escape(&text).to_string()
+}

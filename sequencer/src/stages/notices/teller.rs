@@ -1,0 +1,213 @@
+//! The stage: looks at batches that settled, sends what is due, and waits for nobody.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounting::notices::{DoneAt, Fault, Look, Notice};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use model::{BatchNumber, ChainScope, ClaimKind, Clock, Millis, PatientIndex, Word, with_causes};
+use statement::batch::OpeningKey;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::desk::NoticeDesk;
+use super::post::Poster;
+use crate::folder::parts::{BatchParts, PartError};
+use crate::folder::store::Store;
+use crate::metrics::Metrics;
+
+/// How often it is looked whether a batch settled, or a pause is over.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long a file that is in the archive alone is waited for.
+const ARCHIVE_WAIT: Duration = Duration::from_secs(10);
+/// Pause after a batch that could not be read: the scrub makes damaged files anew.
+const UNREAD_PAUSE_MS: u64 = 60_000;
+
+/// The view key of a patient's record, if there is one.
+pub type ViewKey = Arc<dyn Fn(PatientIndex) -> Option<Word> + Send + Sync>;
+
+/// What the stage works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Teller {
+    /// Who is told.
+    pub desk: NoticeDesk,
+    /// What is settled.
+    pub store: Arc<Store>,
+    /// Which deployment.
+    pub scope: ChainScope,
+    /// What opens a patient's part.
+    pub view_key: ViewKey,
+    /// What sends.
+    pub poster: Poster,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Notices on their way.
+type UnderWay = FuturesUnordered<BoxFuture<'static, (Notice, Result<(), Fault>)>>;
+/// What happened.
+enum Event {
+    /// The node stops.
+    Stop,
+    /// A notice was delivered, or was not.
+    Ended(Notice, Result<(), Fault>),
+    /// A batch was looked at; false if there was none.
+    Looked(Result<bool, PartError>),
+    /// It is time to look again.
+    Woken,
+}
+
+/// A look at a batch.
+type Looking = BoxFuture<'static, Result<bool, PartError>>;
+
+impl Teller {
+    /// Tells until it is stopped. What is under way then is cut off, and sent again after the next
+    /// start: whoever got it all the same knows it by its id.
+    ///
+    /// # Errors
+    /// None: a panic is the only way in which it fails itself.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Infallible> {
+        self.metrics.notices_closed.set(i64::from(self.desk.is_closed()));
+        let (mut under_way, mut looking) = (UnderWay::new(), None);
+        let mut rests_until = Millis::UNBOUNDED_PAST;
+        loop {
+            // Beside what is under way: a file may have to come from the archive.
+            looking = looking.or_else(|| self.look(rests_until));
+            self.begin(&under_way);
+            self.count();
+            let event = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => Event::Stop,
+                Some((notice, ended)) = under_way.next(), if !under_way.is_empty() => {
+                    Event::Ended(notice, ended)
+                }
+                looked = of(&mut looking) => Event::Looked(looked),
+                () = self.desk.changed() => Event::Woken,
+                () = sleep(LOOK_EVERY) => Event::Woken,
+            };
+            match event {
+                Event::Stop => break,
+                Event::Ended(notice, ended) => self.note(notice, ended).await,
+                Event::Looked(looked) => {
+                    looking = None;
+                    rests_until = match looked {
+                        // There may be another behind it.
+                        Ok(true) => Millis::UNBOUNDED_PAST,
+                        // Blocks were taken back, and with them what had settled.
+                        Ok(false) => self.clock.now().plus(LOOK_EVERY.as_millis() as u64),
+                        Err(error) => self.rest(&error),
+                    };
+                }
+                Event::Woken => {}
+            }
+        }
+        // It holds the store, which the next start is to find free.
+        if let Some(looking) = looking {
+            drop(looking.await);
+        }
+        Ok(())
+    }
+
+    /// Begins to look at the next batch; none if there is none, or the stage rests.
+    fn look(&self, rests_until: Millis) -> Option<Looking> {
+        // Asked of memory: the store is read where there is something to be read.
+        let settled = u64::try_from(self.metrics.batch_settled.get()).unwrap_or(0);
+        let now = self.clock.now();
+        // A rest that is longer than any was begun by a clock that somebody set back since.
+        if (1..=UNREAD_PAUSE_MS).contains(&rests_until.since(now)) {
+            return None;
+        }
+        self.desk.next_look(BatchNumber(settled), now)?;
+        let this = self.clone();
+        Some(Box::pin(off_runtime(move || this.look_at_next())))
+    }
+
+    /// Tells that a batch cannot be read; until when nobody tries again.
+    fn rest(&self, error: &PartError) -> Millis {
+        let cause = with_causes(error);
+        tracing::warn!(cause, "a batch cannot be looked at for notices: it is tried again");
+        self.metrics.notices_unread_total.inc();
+        self.clock.now().plus(UNREAD_PAUSE_MS)
+    }
+
+    /// False if there is none.
+    fn look_at_next(&self) -> Result<bool, PartError> {
+        let settled = self.store.last_settled()?;
+        let Some(look) = self.desk.next_look(settled, self.clock.now()) else { return Ok(false) };
+        let read = self.whose_data_was_read(&look)?;
+        self.desk.looked(&look, &read);
+        self.metrics.notices_batches_total.inc();
+        Ok(true)
+    }
+
+    /// Of these patients, those whose data somebody read in this batch: whom a collection is about
+    /// knows of it, and would be told of each.
+    fn whose_data_was_read(&self, look: &Look) -> Result<BTreeSet<PatientIndex>, PartError> {
+        let Look { batch, patients } = look;
+        let parts = BatchParts::read(&self.store, *batch, self.scope, ARCHIVE_WAIT)?;
+        let Some(parts) = parts else { return Ok(BTreeSet::new()) };
+        let mut read = BTreeSet::new();
+        for &patient in patients {
+            let Some(view_key) = (self.view_key)(patient) else { continue };
+            let opening = parts.open(OpeningKey { view_key, patient })?;
+            let mut claims = opening.iter().flat_map(|opening| &opening.claims);
+            if claims.any(|opening| opening.claim.kind != ClaimKind::Collect) {
+                read.insert(patient);
+            }
+        }
+        Ok(read)
+    }
+
+    /// Begins what is due.
+    fn begin(&self, under_way: &UnderWay) {
+        let now = self.clock.now();
+        while let Some(notice) = self.desk.take_due(now) {
+            let poster = self.poster.clone();
+            under_way.push(Box::pin(async move {
+                let ended = poster.send(&notice, now).await;
+                (notice, ended)
+            }));
+        }
+    }
+
+    async fn note(&self, notice: Notice, ended: Result<(), Fault>) {
+        self.metrics.notices_told_total.inc_by(u64::from(ended.is_ok()));
+        self.metrics.notices_failures_total.inc_by(u64::from(ended.is_err()));
+        let mut jitter = [0; 2];
+        // Without randomness all pauses are the shortest ones: they come together and that is all.
+        let _unlikely = getrandom::fill(&mut jitter);
+        let at = DoneAt { now: self.clock.now(), jitter: u16::from_be_bytes(jitter) };
+        let desk = self.desk.clone();
+        let is_given_up = off_runtime(move || desk.done(&notice, ended, at)).await;
+        if is_given_up {
+            self.metrics.notices_given_up_total.inc();
+            let fault = ended.err().map(|fault| fault.to_string());
+            tracing::warn!(fault, "a receiver is told nothing any more; its subscription says why");
+        }
+    }
+
+    fn count(&self) {
+        let [live, due] = self.desk.counts(self.clock.now());
+        self.metrics.notices_subscriptions.set(live as i64);
+        self.metrics.notices_waiting.set(due as i64);
+    }
+}
+
+/// What is looked at, if something is; else it never ends.
+async fn of(looking: &mut Option<Looking>) -> Result<bool, PartError> {
+    match looking {
+        Some(looking) => looking.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Runs what reads or writes the disk beside the runtime's threads; its panic is the stage's own.
+async fn off_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
+}
