@@ -153,6 +153,60 @@ async fn after_a_refusal_under_way_the_next_patient_of_the_device_is_taken() {
 }
 
 #[tokio::test]
+async fn frames_of_before_go_by_themselves_and_stand_in_nobodys_way() {
+    // It stores the first one, and is gone before its receipt.
+    let node = Node::start(Behaviour { silent: true, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "--answer-within 1s").await;
+    let away = bridge.send(&[message("1", 72)]).await;
+    assert!(away[0].starts_with("MSA|AE|1|node-away"), "{away:?}");
+    bridge.end().await;
+    node.behave(Behaviour::default());
+    let bridge = Bridge::start(folder.path(), &node, "").await;
+    // Another patient on the device, whose sender does as it is told.
+    let next = message("2", 73).replace("4711", "4712");
+    let mut answers = bridge.send(std::slice::from_ref(&next)).await;
+    while answers[0].starts_with("MSA|AE|2|node-away") {
+        answers = bridge.send(std::slice::from_ref(&next)).await;
+    }
+    assert!(answers[0].starts_with("MSA|AA|2|receipt"), "{answers:?}");
+    // That of before is known.
+    let again = bridge.send(&[message("1", 72)]).await;
+    assert!(again[0].starts_with("MSA|AA|1|receipt"), "{again:?}");
+    bridge.end().await;
+    let log = node.log();
+    assert_eq!(log.frames.values().map(|frames| frames.len()).sum::<usize>(), 2, "each once");
+}
+
+#[tokio::test]
+async fn what_of_before_is_refused_by_now_is_given_up_and_decided_anew_when_it_comes_again() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "--answer-within 1s").await;
+    assert!(bridge.send(&[message("1", 72)]).await[0].starts_with("MSA|AA|1|"));
+    // Not to be reached: the message stays in the folder alone.
+    node.hide();
+    node.hang_up();
+    let away = bridge.send(&[message("2", 73)]).await;
+    assert!(away[0].starts_with("MSA|AE|2|node-away"), "{away:?}");
+    bridge.end().await;
+    let patient = crate::node::stream_key().patient;
+    node.behave(Behaviour { without_consent: vec![patient], ..Behaviour::default() });
+    node.appear();
+    let mut bridge = Bridge::start(folder.path(), &node, "").await;
+    bridge.running.says("the node refused 1 readings").await;
+    node.behave(Behaviour::default());
+    let mut again = bridge.send(&[message("2", 73)]).await;
+    // For a second what was refused is refused without asking.
+    while again[0].starts_with("MSA|AE|2|node-9") {
+        again = bridge.send(&[message("2", 73)]).await;
+    }
+    assert!(again[0].starts_with("MSA|AA|2|receipt"), "{again:?}");
+    bridge.end().await;
+    assert_eq!(node.log().stored, 2);
+}
+
+#[tokio::test]
 async fn a_sender_without_a_certificate_of_the_ward_is_refused_and_one_with_it_is_taken() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
