@@ -1,5 +1,5 @@
-//! A pause and a drain of the real program while a gateway sends: what has a receipt is settled, what
-//! has none is told to come again, and the commands end as they say.
+//! A pause and a drain of the real program while a gateway sends: what has a receipt is settled,
+//! what has none is told to come again, and the commands end as they say.
 
 use std::pin::pin;
 use std::process::Output;
