@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use files::Audience;
-use model::PatientIndex;
+use model::{Millis, PatientIndex};
 use thiserror::Error;
 use wire::SignedErasure;
 
@@ -65,21 +65,24 @@ impl ErasureRequests {
         Ok(ErasureRequests(Arc::new(Kept { path, waiting })))
     }
 
-    /// Keeps a request, durably; the last one of a patient. Blocks for as long as the disk takes.
+    /// Keeps a request, durably; the last one of a patient, and none that is over by then. Blocks
+    /// for as long as the disk takes.
     ///
     /// # Errors
     /// [`KeepError`]; then what was kept before still is.
-    pub fn keep(&self, signed: &SignedErasure) -> Result<(), KeepError> {
+    pub fn keep(&self, signed: &SignedErasure, now: Millis) -> Result<(), KeepError> {
         let patient = signed.request.patient;
         let mut waiting = self.0.waiting();
         if waiting.get(&patient) == Some(signed) {
             return Ok(());
         }
-        if waiting.len() >= REQUESTS_MAX && !waiting.contains_key(&patient) {
-            return Err(KeepError::Full);
-        }
         let mut next = waiting.clone();
         next.insert(patient, *signed);
+        // One that is over erases nothing; its patient signs another.
+        next.retain(|_, one| one.request.valid_until > now);
+        if next.len() > REQUESTS_MAX {
+            return Err(KeepError::Full);
+        }
         self.0.write(&next)?;
         *waiting = next;
         Ok(())
@@ -90,14 +93,15 @@ impl ErasureRequests {
         self.0.waiting().get(&patient).copied()
     }
 
-    /// Every request that waits, by patient.
-    pub fn waiting(&self) -> Vec<SignedErasure> {
-        self.0.waiting().values().copied().collect()
+    /// Every request that waits and is not over, by patient.
+    pub fn waiting(&self, now: Millis) -> Vec<SignedErasure> {
+        let waiting = self.0.waiting();
+        waiting.values().filter(|one| one.request.valid_until > now).copied().collect()
     }
 
-    /// How many wait.
-    pub fn count(&self) -> usize {
-        self.0.waiting().len()
+    /// How many do.
+    pub fn count(&self, now: Millis) -> usize {
+        self.waiting(now).len()
     }
 
     /// Forgets that of a patient, durably: it was carried out. Blocks for as long as the disk takes.
@@ -135,13 +139,17 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use model::{ChainScope, Millis};
+    use model::ChainScope;
     use wire::ErasureRequest;
 
     use super::*;
 
+    fn at(ms: u64) -> Millis {
+        Millis::from_unix_ms(1_777_624_200_000 + ms)
+    }
+
     fn request(patient: u32, nonce: u32) -> SignedErasure {
-        let requested_at = Millis::from_unix_ms(1_777_624_200_000);
+        let requested_at = at(0);
         let request = ErasureRequest {
             scope: ChainScope { chain_id: 5, contract: [6; 20] },
             patient: PatientIndex::new(patient).unwrap(),
@@ -157,18 +165,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("erasures.waiting");
         let requests = ErasureRequests::open(&path).unwrap();
-        assert_eq!(requests.count(), 0);
+        assert_eq!(requests.count(at(1)), 0);
         for signed in [request(7, 1), request(3, 1), request(7, 2)] {
-            requests.keep(&signed).unwrap();
+            requests.keep(&signed, at(1)).unwrap();
         }
         let requests = ErasureRequests::open(&path).unwrap();
-        assert_eq!(requests.waiting(), [request(3, 1), request(7, 2)]);
+        assert_eq!(requests.waiting(at(999)), [request(3, 1), request(7, 2)]);
         let patient = request(7, 2).request.patient;
         assert_eq!(requests.of(patient), Some(request(7, 2)));
         requests.forget(patient).unwrap();
         requests.forget(patient).unwrap();
         let requests = ErasureRequests::open(&path).unwrap();
-        assert_eq!((requests.count(), requests.of(patient)), (1, None));
+        assert_eq!((requests.count(at(1)), requests.of(patient)), (1, None));
+        // Over, and gone with the next one that is kept.
+        assert_eq!(requests.count(at(1000)), 0);
+        let mut later = request(9, 1);
+        later.request.valid_until = at(5000);
+        requests.keep(&later, at(1000)).unwrap();
+        assert_eq!(requests.waiting(at(0)), [later]);
     }
 
     #[test]
@@ -176,10 +190,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gone").join("erasures.waiting");
         let requests = ErasureRequests::open(&path).unwrap();
-        assert!(matches!(requests.keep(&request(7, 1)), Err(KeepError::Disk(_))));
-        assert_eq!(requests.count(), 0);
+        assert!(matches!(requests.keep(&request(7, 1), at(1)), Err(KeepError::Disk(_))));
+        assert_eq!(requests.count(at(1)), 0);
         let path = folder.path().join("erasures.waiting");
-        ErasureRequests::open(&path).unwrap().keep(&request(7, 1)).unwrap();
+        ErasureRequests::open(&path).unwrap().keep(&request(7, 1), at(1)).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.push(0);
         files::replace(&path, &[&bytes], Audience::Owner).unwrap();

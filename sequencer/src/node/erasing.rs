@@ -234,7 +234,7 @@ impl Erasing {
                 "who": hold.who.as_str(),
             })
         });
-        let waiting = self.requests.waiting();
+        let waiting = self.requests.waiting(self.clock.now());
         let is_open =
             |signed: &&SignedErasure| erasures.tombstone(signed.request.patient).is_none();
         let requests = waiting.iter().filter(is_open).map(|signed| {

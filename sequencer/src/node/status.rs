@@ -191,7 +191,7 @@ impl Teller {
             },
             connections: metrics.ingest_connections.get(),
             patients: ledger.records,
-            erasure_requests: self.around.requests.count(),
+            erasure_requests: self.around.requests.count(self.around.clock.now()),
             plan: self.watched.plan_errors(),
             certificates: Certificates {
                 ending: metrics.certificates_ending.get(),

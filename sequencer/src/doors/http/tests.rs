@@ -370,25 +370,27 @@ async fn slow_strangers_keep_nobody_from_health_and_metrics() {
 }
 
 #[tokio::test]
-async fn an_operation_is_bytes_of_a_bounded_length_and_waits_for_the_node() {
+async fn what_is_signed_is_bytes_of_a_bounded_length_and_waits_for_the_node() {
     let bench = Bench::new().await;
-    let post = |kind: &str, length: usize| {
+    let post = |path: &str, kind: &str, length: usize| {
         let body = "x".repeat(length);
         format!(
-            "POST /operations HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n\
              content-length: {length}\r\nconnection: close\r\n\r\n{body}"
         )
     };
-    for (kind, length, status, code) in [
-        ("text/plain", 100, 415, "operation-type"),
-        ("application/octet-stream", 1025, 413, "operation-long"),
-        ("application/octet-stream", 1024, 503, "operations-closed"),
-    ] {
-        let (found, _, body) = bench.send(&post(kind, length)).await;
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!((found, body["error"].as_str()), (status, Some(code)), "{kind} {length}");
+    for (path, most) in [("/operations", 1024), ("/erasures", wire::SignedErasure::BYTES)] {
+        for (kind, length, status, code) in [
+            ("text/plain", 100, 415, "operation-type"),
+            ("application/octet-stream", most + 1, 413, "operation-long"),
+            ("application/octet-stream", most, 503, "operations-closed"),
+        ] {
+            let (found, _, body) = bench.send(&post(path, kind, length)).await;
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((found, body["error"].as_str()), (status, Some(code)), "{path} {length}");
+        }
+        assert_eq!(bench.get(path).await.0, 405, "{path}");
     }
-    assert_eq!(bench.get("/operations").await.0, 405);
 }
 
 /// An archive that says nothing before it is told what to.

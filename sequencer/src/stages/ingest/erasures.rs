@@ -108,7 +108,8 @@ fn take(parts: &DoorParts, signed: SignedErasure) -> Result<TakenErasure, Erasur
             stands: ErasureStands::Erased { at: tombstone.time, receipt },
         });
     }
-    if parts.clock.now() >= request.valid_until {
+    let now = parts.clock.now();
+    if now >= request.valid_until {
         return Err(ErasureDoorError::NotTaken);
     }
     if owner.closed_at == Millis::UNBOUNDED_FUTURE {
@@ -117,7 +118,7 @@ fn take(parts: &DoorParts, signed: SignedErasure) -> Result<TakenErasure, Erasur
     if owner.nonce != request.nonce {
         return Err(NotErased::NotTheirs { part: "nonce" }.into());
     }
-    parts.requests.keep(&signed)?;
+    parts.requests.keep(&signed, now)?;
     Ok(TakenErasure { signed, stands: waiting(&erasures, patient) })
 }
 

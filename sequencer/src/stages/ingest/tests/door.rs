@@ -266,7 +266,7 @@ async fn a_request_to_erase_is_kept_once_and_a_stranger_hears_one_answer() {
         assert!(matches!(taken.stands, ErasureStands::Waiting), "{taken:?}");
     }
     let kept = ErasureRequests::open(&node.folder().join("erasures.waiting")).unwrap();
-    assert_eq!(kept.waiting(), [own], "durable before it was answered");
+    assert_eq!(kept.waiting(now()), [own], "durable before it was answered");
     assert_eq!(node.journal.head(), head, "and carried out by nobody");
     let malformed = door.take_erasure(home(), bytes::Bytes::from_static(&[7; 149])).await;
     assert!(matches!(malformed, Err(ErasureDoorError::Malformed(_))), "{malformed:?}");
