@@ -12,6 +12,7 @@ use aws_lc_rs::hmac;
 use model::Millis;
 use page_server::base64;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::CONTENT_LENGTH;
 use reqwest::{Client, ClientBuilder, Url};
 use thiserror::Error;
 use tokio::net::lookup_host;
@@ -126,7 +127,9 @@ impl Poster {
         }
         let (id, timestamp) = (notice.id(), now.unix_ms() / 1_000);
         let signature = sign(notice.secret.expose(), &id, timestamp);
-        let request = self.client.post(url).body("").header("webhook-id", id);
+        // Nothing says by itself that a body is empty, and some receivers insist on hearing it.
+        let request = self.client.post(url).body("").header(CONTENT_LENGTH, 0);
+        let request = request.header("webhook-id", id);
         let request = request.header("webhook-timestamp", timestamp);
         let answer = request.header("webhook-signature", signature).send().await;
         let status = answer.map_err(|error| fault_of(&error))?.status();
