@@ -50,8 +50,8 @@ pub(crate) use self::message::{Member, Message};
 pub(crate) use self::taken::{Content, MessageId, ReceiptName};
 pub(crate) use self::telling::Telling;
 
-/// Most messages that are under way, each member of one that has several for itself. Below the marks
-/// of a stream, so that of each of them the folder says what was placed.
+/// Most messages that are under way, each member of one that has several for itself. Below the
+/// marks of a stream, so that of each of them the folder says what was placed.
 pub(crate) const UNDER_WAY_MAX: usize = 1000;
 /// Most readings in them: some 80 MiB.
 const READINGS_MAX: usize = 1_000_000;

@@ -1,5 +1,5 @@
-//! The issuer's keys out of a file that may become another one while this runs: issuers roll theirs,
-//! and who has a key that is known to others takes it out.
+//! The issuer's keys out of a file that may become another one while this runs: issuers roll
+//! theirs, and who has a key that is known to others takes it out.
 
 use std::fs;
 use std::io;
