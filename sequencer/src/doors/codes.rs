@@ -98,7 +98,7 @@ pub(crate) const AUDIT_FORBIDDEN: Unserved = Unserved {
     requests: AUDIT,
     status: 403,
     code: "search-forbidden",
-    meaning: "The token is good and does not grant this search, is of another patient, or of a practitioner whom the registry does not know.",
+    meaning: "The token is good and does not grant this search, is of another patient, of somebody else than the patient whose record it names, or of a practitioner whom the registry does not know.",
     what_to_do: "Ask for the scope and claims that `audit-events.md` lists.",
 };
 
@@ -130,7 +130,7 @@ pub(crate) const SUBSCRIPTION_FORBIDDEN: Unserved = Unserved {
     requests: SUBSCRIPTIONS,
     status: 403,
     code: "subscription-forbidden",
-    meaning: "The token is good and does not grant this, is of no patient, or of another than the subscription is about.",
+    meaning: "The token is good and does not grant this, is of no patient, of somebody else than the patient whose record it names, or of another than the subscription is about.",
     what_to_do: "Ask for the scopes that [notices](notices.md#who-may-subscribe) lists.",
 };
 

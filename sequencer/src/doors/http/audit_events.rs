@@ -103,10 +103,29 @@ pub(super) fn asker_of(bearer: &Bearer) -> Result<Asker, Refused> {
         return id.map(Asker::Practitioner).ok_or_else(|| refused(says));
     }
     bearer.require(needed(Context::Patient)).map_err(Refused::of_token)?;
+    own_record(bearer, &codes::AUDIT_FORBIDDEN).map(Asker::Patient)
+}
+
+/// The record that a token with `patient/` scopes is the patient's own of. A clinician who opens an
+/// app from a record gets these scopes, too, and `patient` then names whom they look after: so who
+/// sits in front of it counts, where the token says it. A guardian acts for the patient.
+pub(super) fn own_record(
+    bearer: &Bearer,
+    forbidden: &'static Unserved,
+) -> Result<PatientIndex, Refused> {
+    let refused = |says: &str| Refused::new(forbidden, says.to_owned());
     let index = bearer.patient.as_ref().and_then(|text| text.parse().ok());
     let index = index.and_then(|index| PatientIndex::new(index).ok());
     let says = "expected `patient` to be the index of a record, found another or none";
-    index.map(Asker::Patient).ok_or_else(|| refused(says))
+    let index = index.ok_or_else(|| refused(says))?;
+    let is_own = bearer.user.as_ref().is_none_or(|user| match user.kind {
+        UserKind::Patient => user.id == index.get().to_string(),
+        UserKind::RelatedPerson => true,
+        UserKind::Practitioner | UserKind::PractitionerRole | UserKind::Person => false,
+    });
+    let says = "expected `fhirUser` to be the patient of the record or a RelatedPerson, found \
+                somebody else";
+    if is_own { Ok(index) } else { Err(refused(says)) }
 }
 
 impl AuditEvents {

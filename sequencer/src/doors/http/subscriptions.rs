@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokens::{Bearer, Context, Needed, Verb};
 use tokio::time::timeout;
 
-use super::audit_events::{AuditEvents, FHIR_JSON, Refused};
+use super::audit_events::{AuditEvents, FHIR_JSON, Refused, own_record};
 use super::operations::Peer;
 use super::places::Place;
 use super::shown::Shown;
@@ -178,10 +178,7 @@ impl Asking {
         if verb == Verb::Create {
             require("AuditEvent", Verb::Search)?;
         }
-        let index = bearer.patient.as_ref().and_then(|text| text.parse().ok());
-        let patient = index.and_then(|index| PatientIndex::new(index).ok());
-        let says = "expected `patient` to be the index of a record, found another or none";
-        let patient = patient.ok_or_else(|| refused(&codes::SUBSCRIPTION_FORBIDDEN, says))?;
+        let patient = own_record(&bearer, &codes::SUBSCRIPTION_FORBIDDEN)?;
         Ok(Asking { bearer, patient })
     }
 }

@@ -123,6 +123,29 @@ fn a_token_says_who_asks_by_the_widest_scope() {
     }
 }
 
+/// An app that a clinician opens from a record is granted `patient/` scopes with that record.
+#[test]
+fn whoever_opens_an_app_from_a_record_is_not_its_patient() {
+    let asker = |kind, id: &str| {
+        let user = Some(User { kind, id: id.into() });
+        let launched = Bearer { user, ..bearer("patient/AuditEvent.s", None, Some("7")) };
+        asker_of(&launched).map_err(|refused| refused.answer.code)
+    };
+    let forbidden = codes::AUDIT_FORBIDDEN.code;
+    for kind in [UserKind::Practitioner, UserKind::PractitionerRole, UserKind::Person] {
+        assert!(asker(kind, "dr-001") == Err(forbidden), "{kind:?}");
+        assert!(asker(kind, "7") == Err(forbidden), "{kind:?}");
+    }
+    assert!(asker(UserKind::Patient, "8") == Err(forbidden));
+    assert!(asker(UserKind::Patient, "7") == Ok(Asker::Patient(anna())));
+    assert!(asker(UserKind::RelatedPerson, "mother-1") == Ok(Asker::Patient(anna())));
+    // The own accesses are what the scope for users shows.
+    let both = bearer("patient/AuditEvent.s user/AuditEvent.s", Some("dr-001"), Some("7"));
+    let doctor = PractitionerId::new("dr-001").unwrap();
+    let found = asker_of(&both).map_err(|refused| refused.answer.code);
+    assert!(found == Ok(Asker::Practitioner(doctor)));
+}
+
 #[test]
 fn that_somebody_reads_is_a_line_before_it_is_shown() {
     let bench = Bench::new();

@@ -154,6 +154,20 @@ async fn a_token_grants_each_verb_of_the_own_patient_and_making_one_takes_the_ev
     assert!(Asking::of(bearer(ALL, None, None), read).is_err());
 }
 
+#[tokio::test]
+async fn whoever_opens_an_app_from_a_record_subscribes_to_nothing_of_it() {
+    use tokens::UserKind::{Patient, Practitioner, RelatedPerson};
+    let launched = |kind, id: &str| {
+        let user = Some(tokens::User { kind, id: id.into() });
+        Asking::of(Bearer { user, ..bearer(ALL, None, Some("7")) }, Verb::Create)
+    };
+    for (kind, id) in [(Practitioner, "dr-001"), (Practitioner, "7"), (Patient, "8")] {
+        let (status, _, outcome) = said(launched(kind, id).map(|_| unreachable!())).await;
+        assert_eq!((status, code(&outcome).0), (403, "subscription-forbidden"), "{kind:?} {id}");
+    }
+    assert!(launched(Patient, "7").is_ok() && launched(RelatedPerson, "mother-1").is_ok());
+}
+
 #[test]
 fn a_search_is_of_the_own_subscriptions_and_of_nothing_else() {
     let own = asking(ALL, "7", Verb::Search).ok().unwrap().patient;
