@@ -218,12 +218,13 @@ pub(super) fn start_notices(
     let Some(desk) = common.notices.clone() else {
         return Ok(common.guard.task(Stage::Notices, archiving::idle(stop)));
     };
-    let view = core.view.clone();
+    let (view, erased) = (core.view.clone(), core.view.clone());
     let teller = Teller {
         desk,
         store: opened.store.clone(),
         scope: opened.edge.scope(),
         view_key: Arc::new(move |patient| view.owner(patient).map(|owner| owner.view_key)),
+        is_erased: Arc::new(move |patient| erased.erasures().tombstone(patient).is_some()),
         poster: Poster::new()?,
         clock: common.clock.clone(),
         metrics: common.watched.metrics().clone(),
