@@ -593,6 +593,14 @@ pub(crate) const DECISIONS_TOO_OFTEN: Unserved = Unserved {
     what_to_do: "Wait until the minute is over.",
 };
 
+pub(crate) const READS_TOO_OFTEN: Unserved = Unserved {
+    requests: &["/fhir/AuditEvent", "/fhir/Subscription"],
+    status: 429,
+    code: "reads-too-often",
+    meaning: "The subject of the token asked for more pages and subscriptions than `fhir.per_minute`.",
+    what_to_do: "Wait until the minute is over.",
+};
+
 pub(crate) const DECISIONS_CLOSED: Unserved = Unserved {
     requests: DECISIONS,
     status: 503,
@@ -647,6 +655,7 @@ pub const HTTP: &[Unserved] = &[
     SUBSCRIPTION_UNSERVED,
     OPERATIONS_TOO_OFTEN,
     DECISIONS_TOO_OFTEN,
+    READS_TOO_OFTEN,
     Unserved {
         requests: ANY,
         status: 431,

@@ -155,14 +155,23 @@ impl Book {
     /// # Errors
     /// [`BookFull`].
     pub fn add(&mut self, kept: Kept) -> Result<(), BookFull> {
+        self.check_room(kept.patient)?;
+        self.held.insert(kept.id, Held::new(kept));
+        Ok(())
+    }
+
+    /// Whether one more of this patient finds room.
+    ///
+    /// # Errors
+    /// [`BookFull`].
+    pub fn check_room(&self, patient: PatientIndex) -> Result<(), BookFull> {
         let Limits { of_patient, of_all } = self.limits;
-        if self.of(kept.patient).count() >= of_patient {
+        if self.of(patient).count() >= of_patient {
             return Err(BookFull::OfPatient { most: of_patient });
         }
         if self.held.len() >= of_all {
             return Err(BookFull::OfAll { most: of_all });
         }
-        self.held.insert(kept.id, Held::new(kept));
         Ok(())
     }
 

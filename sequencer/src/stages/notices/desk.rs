@@ -84,6 +84,15 @@ impl NoticeDesk {
         &self.0.hosts
     }
 
+    /// Whether a subscription of this patient would find room now.
+    ///
+    /// # Errors
+    /// [`NotTaken::Full`] or [`NotTaken::Unavailable`].
+    pub fn check_room(&self, patient: PatientIndex) -> Result<(), NotTaken> {
+        let book = self.book();
+        Ok(book.as_ref().ok_or(NotTaken::Unavailable)?.check_room(patient)?)
+    }
+
     /// Takes a subscription in, durably; it is told of batches behind this one. Blocks for as long
     /// as the disk takes.
     ///
