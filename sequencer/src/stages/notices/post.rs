@@ -99,14 +99,16 @@ impl Poster {
     /// # Errors
     /// [`PostError`].
     pub fn new() -> Result<Poster, PostError> {
-        Poster::of(Client::builder(), Judged::public())
+        let builder = Client::builder().connect_timeout(CONNECT).timeout(WHOLE);
+        Poster::of(builder, Judged::public())
     }
 
-    /// One that trusts what `builder` does.
+    /// One that trusts what `builder` does, and waits for as long: tests, whose clock is not the
+    /// connection's, do not depend on how busy their machine is.
     pub(super) fn of(builder: ClientBuilder, judged: Judged) -> Result<Poster, PostError> {
-        let builder = builder.connect_timeout(CONNECT).timeout(WHOLE).https_only(true);
         // What the environment, a receiver or an earlier connection says leads nowhere else.
-        let builder = builder.no_proxy().redirect(reqwest::redirect::Policy::none()).referer(false);
+        let builder = builder.https_only(true).no_proxy().referer(false);
+        let builder = builder.redirect(reqwest::redirect::Policy::none());
         let builder = builder.retry(reqwest::retry::never()).pool_max_idle_per_host(0).http1_only();
         let builder = builder.user_agent("vitals-node").dns_resolver(Arc::new(judged));
         Ok(Poster { client: builder.build().map_err(PostError)? })
