@@ -242,11 +242,14 @@ impl Node {
         let live = Live { settle, rates: ingest.rates(), operations };
         let tuning = start::tuning(&opened, &core, &common, live);
         let orders = start::order_desk(&opened, &core, &common, tuning.clone());
-        let Common { stop, guard, watched, around, operations, consult, issuer, .. } = common;
+        let (consult, issuer) = (common.consult.clone(), common.issuer.clone());
+        let Common { stop, guard, watched, around, operations: door_place, .. } = common;
+        let body_keys = start::key_desk(&opened);
         let Opened { layout, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
         let (page, page_task) = page.unzip();
-        let endpoints = Endpoints { ingest: ingest.local_addr(), http, page, rpc, fingerprint };
+        let ingest_at = ingest.local_addr();
+        let endpoints = Endpoints { ingest: ingest_at, http, page, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
         let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys, orders };
@@ -268,7 +271,7 @@ impl Node {
             stop,
             core,
             ingest,
-            operations,
+            operations: door_place,
             consult,
             issuer,
             http: None,

@@ -210,8 +210,8 @@ fn count_operations(
     Ok(counted)
 }
 
-/// What goes on beside collecting, behind what is settled or sealed: files are looked after, brought
-/// to the archive, and whoever asked for it is told that somebody read.
+/// What goes on beside collecting, behind what is settled or sealed: files are looked after,
+/// brought to the archive, and whoever asked for it is told that somebody read.
 pub(super) fn start_beside(
     opened: &Opened,
     core: &Core,

@@ -170,7 +170,8 @@ impl NoticeDesk {
         self.book().as_mut().map_or(Ok(()), change)
     }
 
-    /// Changes the subscriptions, and keeps them if the disk takes them; none if the desk is closed.
+    /// Changes the subscriptions, and keeps them if the disk takes them; none if the desk is
+    /// closed.
     fn note<T>(&self, change: impl FnOnce(&mut Book) -> T) -> Option<T> {
         let mut written = self.written();
         let (done, kept) = {

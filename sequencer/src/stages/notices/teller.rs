@@ -157,8 +157,9 @@ impl Teller {
         Ok(true)
     }
 
-    /// Ends subscriptions of whoever is erased: who was told of them, and by which secret, goes with
-    /// the readings. At each look, so that a file of before that was put back brings none back.
+    /// Ends subscriptions of whoever is erased: who was told of them, and by which secret, goes
+    /// with the readings. At each look, so that a file of before that was put back brings none
+    /// back.
     async fn forget_erased(&self) {
         if !self.desk.has_erased(&*self.is_erased) {
             return;
