@@ -125,6 +125,35 @@ fn code(outcome: &Value) -> &str {
 const CREATE: &str = "/fhir/Observation";
 
 #[tokio::test]
+async fn an_observation_of_two_identifiers_is_stored_once_in_both_orders() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let server = Server::start(folder.path(), &node).await;
+    let entry = |number: u32, condition: Option<&str>| {
+        let mut both = rate(&format!("{number}-a"), 70 + number);
+        let second = json!({ "system": "urn:x", "value": format!("{number}-b") });
+        both["identifier"].as_array_mut().unwrap().push(second);
+        let mut batch = bundle("batch", &[both]);
+        if let Some(name) = condition {
+            let name = format!("identifier=urn:x|{number}-{name}");
+            batch["entry"][0]["request"]["ifNoneExist"] = name.into();
+        }
+        batch
+    };
+    let mut told = Vec::new();
+    for posted in [entry(1, None), entry(1, Some("b")), entry(2, Some("b")), entry(2, None)] {
+        let answer = server.post("/fhir", &posted).await;
+        let response = answer.body["entry"][0]["response"].clone();
+        told.push((response["status"].clone(), response["location"].clone()));
+    }
+    let statuses: Vec<_> = told.iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses, ["201 Created", "200 OK", "201 Created", "200 OK"]);
+    assert!(told[0].1 == told[1].1 && told[2].1 == told[3].1, "{told:?}");
+    server.end().await;
+    assert_eq!(node.log().stored, 2);
+}
+
+#[tokio::test]
 async fn an_observation_is_created_by_its_receipt_and_stored_once_also_after_a_restart() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
