@@ -27,6 +27,13 @@ patient = 7
 [[device]]
 identifier = "Device/1"
 device = "m-1"
+[[patient]]
+authority = "2.999.1"
+identifier = "4712"
+patient = 8
+[[device]]
+identifier = "Device/2"
+device = "m-2"
 "#;
 
 /// A server that runs, and where it listens.
@@ -211,6 +218,33 @@ async fn what_consent_refuses_is_forbidden_with_its_code() {
     let refused = server.post(CREATE, &rate("1", 72)).await;
     assert_eq!((refused.status.as_str(), code(&refused.body)), ("403", "node-9"));
     server.end().await;
+}
+
+#[tokio::test]
+async fn what_consent_permits_of_a_transaction_is_stored_and_the_rest_when_it_is_sent_again() {
+    let without_consent = vec![model::PatientIndex::new(8).unwrap()];
+    let node = Node::start(Behaviour { without_consent, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let server = Server::start(folder.path(), &node).await;
+    let mut refused = rate("2", 73);
+    refused["subject"]["identifier"]["value"] = "4712".into();
+    refused["device"]["reference"] = "Device/2".into();
+    let posted = bundle("transaction", &[rate("1", 72), refused]);
+    let answer = server.post("/fhir", &posted).await;
+    assert_eq!((answer.status.as_str(), code(&answer.body)), ("403", "node-9"));
+    let text = answer.body.to_string();
+    assert!(text.contains("in-part"), "{text}");
+    // Of the first one the node was asked besides, and it has it or gets it.
+    assert!(matches!(server.post(CREATE, &rate("1", 72)).await.status.as_str(), "200" | "201"));
+    assert_eq!(node.log().stored, 1);
+    node.log().behaviour.without_consent.clear();
+    // A refusal is repeated for a second without asking the node.
+    let begin = std::time::Instant::now();
+    while server.post("/fhir", &posted).await.status != "200" {
+        assert!(begin.elapsed().as_secs() < 30, "it is never completed");
+    }
+    server.end().await;
+    assert_eq!(node.log().stored, 2);
 }
 
 #[tokio::test]

@@ -269,7 +269,8 @@ impl Delivery {
         let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
         for part in parts {
-            // All are open before one is placed: what consent refuses leaves nothing behind.
+            // All are open before one is placed: of what the node does not open, because a device
+            // is not this patient's, nothing is left behind. Consent it asks of each frame.
             let standing = self.open_stream(&connection, &part).await?;
             open.push((part, standing));
         }

@@ -10,7 +10,7 @@ use fhir::{
     Interaction, Issue, Mapped, Observation, Response, Told, Turned, bundle_response,
     capability_statement, map_observation,
 };
-use model::Millis;
+use model::{Millis, RejectCode};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -33,7 +33,7 @@ pub(crate) struct Desk<S> {
     pub(crate) defaults: Defaults,
     pub(crate) door: Door,
     pub(crate) store: S,
-    /// The address that others post to, as `http://127.0.0.1:8080/fhir`.
+    /// The address that others post to, as `http://127.0.0.1:8090/fhir`.
     pub(crate) base: String,
     pub(crate) work: Semaphore,
     pub(crate) tally: Tally,
@@ -162,7 +162,7 @@ impl<S: Store> Desk<S> {
         prepared.iter().map(&mut respond).collect()
     }
 
-    /// All entries or none: the first that is not taken answers for all.
+    /// All entries at once: the first that is not taken answers for all.
     async fn keep_transaction(
         &self,
         prepared: &[Result<Entered, Issue>],
@@ -170,7 +170,12 @@ impl<S: Store> Desk<S> {
         let with_others = |issue: &Issue| {
             let mut response = refused(issue);
             let expression = "Bundle.entry".to_owned();
-            response.told.push(Told::from(&Issue { expression, fault: Fault::WithOthers }));
+            // Consent is asked of each frame: the node has those that it did not refuse.
+            let fault = match issue.fault {
+                Fault::Map(Cause::Node(RejectCode::NotPermitted)) => Fault::InPart,
+                _ => Fault::WithOthers,
+            };
+            response.told.push(Told::from(&Issue { expression, fault }));
             response
         };
         if let Some(Err(issue)) = prepared.iter().find(|one| one.is_err()) {

@@ -1,5 +1,4 @@
 use fhir::request::Reader;
-use model::RejectCode;
 use serde_json::{Value, json};
 
 use super::*;
@@ -281,6 +280,8 @@ async fn of_a_transaction_nothing_is_sent_unless_every_entry_can_be() {
     let posted = bundle("transaction", &[rate(json!({})), wrong]);
     let answer = post(&desk, "/fhir", &posted).await;
     check_issue(&answer, 422, "status", "Bundle.entry[1].resource.status");
+    let told = issues(answer.body.as_ref().unwrap());
+    assert_eq!(told[1], ("with-others".to_owned(), "Bundle.entry".to_owned()));
     assert_eq!(*desk.store.calls.lock().unwrap(), 0);
     let good = bundle("transaction", &[rate(json!({})), saturation()]);
     let answer = post(&desk, "/fhir", &good).await;
@@ -289,7 +290,7 @@ async fn of_a_transaction_nothing_is_sent_unless_every_entry_can_be() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_consent_refuses_stores_nothing_and_can_be_sent_again() {
+async fn a_transaction_that_consent_refuses_is_answered_as_one_and_can_be_sent_again() {
     let desk = desk();
     let node = Cause::Node(RejectCode::NotPermitted);
     desk.store.refusals.lock().unwrap().insert("spo2", node.clone());
@@ -298,8 +299,7 @@ async fn a_transaction_that_consent_refuses_stores_nothing_and_can_be_sent_again
     let answer = post(&desk, "/fhir", &posted).await;
     check_issue(&answer, 403, &node.code(), "Bundle");
     let told = issues(answer.body.as_ref().unwrap());
-    assert_eq!(told[1], ("with-others".to_owned(), "Bundle.entry".to_owned()));
-    assert_eq!(desk.store.kept.lock().unwrap().len(), 0);
+    assert_eq!(told[1], ("in-part".to_owned(), "Bundle.entry".to_owned()));
     desk.store.refusals.lock().unwrap().clear();
     assert_eq!(create(&desk, &first).await.status, 201);
     let answer = post(&desk, "/fhir", &posted).await;
