@@ -70,7 +70,7 @@ type Outcome = Result<Vec<ReceiptName>, Cause>;
 /// One that is under way, by itself or as a member of another one.
 struct UnderWay {
     content: Content,
-    /// It and its members, which count with it; none of a member.
+    /// It or its members with readings, which count with it; none of a member.
     names: usize,
     /// Those of its members are counted with it.
     readings: usize,
@@ -238,7 +238,7 @@ impl Delivery {
         let under_way = |count: fn(&UnderWay) -> usize| -> usize {
             messages.under_way.values().map(count).sum()
         };
-        let (names, readings) = (message.members.len(), message.readings());
+        let (names, readings) = (message.with_readings(), message.readings());
         let is_full = under_way(|one| one.readings) + readings > READINGS_MAX;
         if is_full || under_way(|one| one.names) + names > UNDER_WAY_MAX {
             return Err(Cause::Busy);
@@ -269,7 +269,8 @@ impl Delivery {
         let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
         for part in parts {
-            // All are open before one is placed: what consent refuses leaves nothing behind.
+            // All are open before one is placed: of what the node does not open, because a device
+            // is not this patient's, nothing is left behind. Consent it asks of each frame.
             let standing = self.open_stream(&connection, &part).await?;
             open.push((part, standing));
         }

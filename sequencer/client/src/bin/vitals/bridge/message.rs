@@ -21,6 +21,7 @@ pub(crate) struct Message {
 pub(crate) struct Member {
     pub(crate) id: MessageId,
     pub(crate) content: Content,
+    /// None of one that is another name of one beside it.
     pub(crate) readings: Vec<Measurement>,
 }
 
@@ -34,6 +35,11 @@ impl Message {
     pub(super) fn named(&self) -> impl Iterator<Item = (MessageId, Content)> {
         let named = self.members.iter().filter(|member| member.id != self.id);
         named.map(|member| (member.id, member.content))
+    }
+
+    /// Its members that have readings: others are names alone, and take no place of their own.
+    pub(super) fn with_readings(&self) -> usize {
+        self.members.iter().filter(|member| !member.readings.is_empty()).count().max(1)
     }
 
     pub(super) fn readings(&self) -> usize {
