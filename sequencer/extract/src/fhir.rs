@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use self::named::Named;
 use self::provenance::{Told, provenance};
 use self::sink::{Compared, Sink, Written, check_length};
-use crate::check::{CheckedRecord, Expected, RECORD_BYTES_MAX, check_record};
+use crate::check::{CheckedRecord, Expected, check_record};
 use crate::fault::Fault;
 use crate::line::{ClaimLine, Line, OperationLine};
 
@@ -31,10 +31,6 @@ mod named;
 mod observation;
 mod provenance;
 mod sink;
-
-/// Most bytes of a Bundle: each line stands in it once, as a text in a text, beside words that are
-/// made from it.
-const BUNDLE_BYTES_MAX: usize = 3 * RECORD_BYTES_MAX;
 
 /// Most Observations that a collection refers to: more than an ECG of eight minutes whose times are
 /// uneven, reading by reading. They are the one list that nothing else bounds: frames of equal

@@ -4,9 +4,13 @@
 
 use serde_json::{Value, json};
 
-use super::BUNDLE_BYTES_MAX;
 use super::named::SYSTEM;
+use crate::check::RECORD_BYTES_MAX;
 use crate::fault::Fault;
+
+/// Most bytes of a Bundle: each line stands in it once, as a text in a text, beside words that are
+/// made from it.
+const BUNDLE_BYTES_MAX: usize = 3 * RECORD_BYTES_MAX;
 
 /// Takes the entries of a Bundle.
 pub(super) trait Sink {
