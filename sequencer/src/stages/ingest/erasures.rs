@@ -114,8 +114,8 @@ fn take(parts: &DoorParts, signed: SignedErasure) -> Result<TakenErasure, Erasur
 /// The owner of the record that is named, if their key signed this for this deployment. The number
 /// of operations is told apart, to whoever holds the key.
 ///
-/// The curve's work is done of nobody's index as well: else the time that an answer takes would
-/// tell a stranger which indices are patients.
+/// The curve's work is done for an index of nobody's as well: else the time that an answer takes
+/// would tell a stranger which indices are patients.
 fn whose(
     signed: &SignedErasure,
     scope: ChainScope,
