@@ -131,6 +131,21 @@ fn a_bundle_has_the_resources_of_r4_that_its_lines_are() {
     let consents = of_kind(&all, "Consent");
     let statuses: Vec<_> = consents.iter().map(|one| &one["status"]).collect();
     assert_eq!(statuses, ["active", "active"]);
+    // Signed for a time before they were written, they held from then on (C1.15).
+    let written = record()
+        .lines()
+        .filter_map(|line| {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            let access = line["rule"]["access"][0].as_str()?.to_owned();
+            Some([line["time"].as_str()?.to_owned(), access])
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(written.len(), consents.len());
+    for (consent, [time, signed_from]) in consents.iter().zip(&written) {
+        let mut starts = Vec::new();
+        texts(consent, "start", &mut starts);
+        assert!(signed_from < time && starts == [time], "{signed_from}, {time}: {consent}");
+    }
     let mut systems = Vec::new();
     texts(consents[0], "system", &mut systems);
     assert!(systems.contains(&"urn:vitals-rollup:word"), "{}", consents[0]);

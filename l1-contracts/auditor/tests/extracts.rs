@@ -5,7 +5,7 @@ use std::process::Output;
 use auditor::headers::{SavedBatch, save};
 use auditor::{Colour, KnownHeaders, audit_record};
 use extract::{
-    Expected, Fault, Names, RecordWriter, Subject, bundle, bundle_text, check_bundle, check_record,
+    Expected, Fault, Names, RecordWriter, Subject, bundle_text, check_bundle, check_record,
 };
 use files::Audience;
 use l1_contracts::Deployment;
@@ -147,6 +147,22 @@ fn a_foreign_line_or_deployment_is_named() {
 }
 
 #[test]
+fn a_head_has_one_text_as_every_other_line() {
+    let text = record();
+    let (_, names) = text.split_once("\"names\":{").expect("a head");
+    let (first, _) = names.split_once(['}', ',']).expect("a name");
+    for (own, other) in [
+        ("\"patient\":12", "\"patient\":12,\"insurer\":\"acme\""),
+        // To a reader who takes the first of two members, or the last, it may be another name.
+        ("\"names\":{", &format!("\"names\":{{{first},")),
+    ] {
+        let changed = text.replacen(own, other, 1);
+        assert_ne!(changed, text, "{own}");
+        assert_eq!((fault(&changed).line, fault(&changed).part), (1, "words"), "{other}");
+    }
+}
+
+#[test]
 fn an_operation_that_its_own_writer_leaves_out_is_noticed_by_the_nonce_and_a_claim_is_not() {
     let world = World::sound();
     let of = (a_scope(), FINGERPRINT);
@@ -201,8 +217,8 @@ fn a_refusal_of_a_time_outside_of_its_batch_is_named() {
 #[test]
 fn a_bundle_holds_with_every_entry_and_names_the_one_that_was_changed() {
     let text = record();
-    let made = bundle(&text).expect("lines");
     let written = bundle_text(&text).expect("lines");
+    let made: Value = serde_json::from_str(&written).expect("JSON");
     let checked = check_bundle(&written, &expected()).expect("holds");
     // To a reader who takes the first of two members it is a document.
     let twice = written.replacen('{', "{\n  \"type\": \"document\",", 1);

@@ -135,8 +135,8 @@ impl ToldStands {
 
     /// The same, and a legal hold keeps the readings.
     #[must_use]
-    pub fn held(self, since: String, reason: String) -> ToldStands {
-        ToldStands { held_since: Some(since), reason: Some(reason), ..self }
+    pub fn held(self, since: Millis, reason: String) -> ToldStands {
+        ToldStands { held_since: Some(Utc(since).to_string()), reason: Some(reason), ..self }
     }
 
     /// Keeps it beside the request, in place of what was said before.
@@ -161,32 +161,49 @@ pub fn forget_told(folder: &Path, digest: &Digest) -> io::Result<()> {
     }
 }
 
-/// Everything that was said of requests of a patient, by request.
+/// What was said of requests of a patient, as far as it can be read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ToldFound {
+    /// By request.
+    pub told: Vec<ToldStands>,
+    /// Files that hold something else, cannot be read or are too many. What was said is no more
+    /// than an operator's word, so that nothing else waits for them to be put right.
+    pub unread: Vec<PathBuf>,
+}
+
+/// Everything that was said of requests of a patient.
 ///
 /// # Errors
-/// What the file system says; a file that holds something else is invalid data.
-pub fn read_told(folder: &Path, patient: PatientIndex) -> io::Result<Vec<ToldStands>> {
+/// What the file system says of the folder.
+pub fn read_told(folder: &Path, patient: PatientIndex) -> io::Result<ToldFound> {
     let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ToldFound::default()),
         entries => entries?,
     };
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|end| end == TOLD_END) && paths.len() < TOLD_MAX {
+        if path.extension().is_some_and(|end| end == TOLD_END) {
             paths.push(path);
         }
     }
     paths.sort();
-    let mut told = Vec::new();
+    let unread = paths.split_off(paths.len().min(TOLD_MAX));
+    let mut found = ToldFound { told: Vec::new(), unread };
     for path in paths {
-        let bytes = files::read(&path, TOLD_BYTES_MAX, Audience::Owner)?;
-        let one: ToldStands = serde_json::from_slice(&bytes).map_err(io::Error::from)?;
-        if one.schema == TOLD_SCHEMA && one.patient == patient.get() {
-            told.push(one);
+        match read_one(&path) {
+            Some(one) if one.patient == patient.get() => found.told.push(one),
+            Some(_) => {}
+            None => found.unread.push(path),
         }
     }
-    Ok(told)
+    Ok(found)
+}
+
+fn read_one(path: &Path) -> Option<ToldStands> {
+    let bytes = files::read(path, TOLD_BYTES_MAX, Audience::Owner).ok()?;
+    let one: ToldStands = serde_json::from_slice(&bytes).ok()?;
+    (one.schema == TOLD_SCHEMA).then_some(one)
 }
 
 const TOLD_END: &str = "told";
@@ -256,18 +273,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let signed = sign(request(&stopped(), at(2), HOUR).unwrap(), &key()).unwrap();
         let (patient, digest) = (signed.request.patient, signed.digest().unwrap());
-        assert_eq!(read_told(&folder.path().join("none"), patient).unwrap(), []);
+        let told = |patient| read_told(folder.path(), patient).unwrap().told;
+        let nothing = read_told(&folder.path().join("none"), patient).unwrap();
+        assert_eq!(nothing, ToldFound::default());
         let waits = ToldStands::waiting(patient.get(), hex::encode(digest.0), at(3));
         waits.keep(folder.path()).unwrap();
-        let held = waits.held("2026-05-01T00:00:00.000Z".into(), "a claim is pending".into());
+        let held = waits.held(at(1), "a claim is pending".into());
         held.keep(folder.path()).unwrap();
-        assert!(read_told(folder.path(), patient).unwrap() == std::slice::from_ref(&held));
+        assert!(told(patient) == std::slice::from_ref(&held));
         assert!(!format!("{held:?}").contains("claim"), "people write names into reasons");
         let other = PatientIndex::new(patient.get() + 1).unwrap();
-        assert_eq!(read_told(folder.path(), other).unwrap(), []);
+        assert_eq!(told(other), []);
+        // Whatever else stands there keeps nobody from reading the rest.
+        let damaged = told_path(folder.path(), "00");
+        for bytes in [b"{}".to_vec(), vec![b' '; TOLD_BYTES_MAX as usize + 1]] {
+            files::replace(&damaged, &[&bytes], Audience::Owner).unwrap();
+            let found = read_told(folder.path(), patient).unwrap();
+            assert_eq!((found.told.len(), found.unread), (1, vec![damaged.clone()]));
+        }
+        std::fs::remove_file(damaged).unwrap();
         forget_told(folder.path(), &digest).unwrap();
         forget_told(folder.path(), &digest).unwrap();
-        assert_eq!(read_told(folder.path(), patient).unwrap(), []);
+        assert_eq!(told(patient), []);
     }
 
     #[test]

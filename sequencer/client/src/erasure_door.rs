@@ -4,11 +4,12 @@
 
 use std::io;
 
+use model::calendar::parse_instant;
 use model::{Millis, escape};
 use serde_json::Value;
 use statement::eddsa;
 use thiserror::Error;
-use wire::{DecodeError, Holder, ReceiptError, SignedErasure, SignedReceipt};
+use wire::{DecodeError, Holder, Reason, ReceiptError, SignedErasure, SignedReceipt};
 
 use crate::hand_in::Door;
 use crate::http::{Answer, Sent};
@@ -23,9 +24,9 @@ pub enum ErasureStands {
     Waiting,
     /// A legal hold keeps the readings.
     Held {
-        /// Since when, in the node's words.
-        since: String,
-        /// Why, in the operator's.
+        /// Since when.
+        since: Millis,
+        /// Why, in the operator's words: as long and as plain as a [`Reason`].
         reason: String,
     },
     /// It was carried out.
@@ -119,15 +120,20 @@ pub fn ask_erasure(
         && word("request")? == hex::encode(signed.digest()?.0);
     match word("state")?.as_str() {
         "waiting" if is_ours => Ok(ErasureStands::Waiting),
-        "held" if is_ours => {
-            Ok(ErasureStands::Held { since: word("since")?, reason: word("reason")? })
-        }
+        "held" if is_ours => held(&word("since")?, &word("reason")?).ok_or_else(malformed),
         "erased" if is_ours => {
             let bytes = hex::decode(word("receipt")?).map_err(|_| malformed())?;
             erased(&host, deployment, signed, &bytes)
         }
         _ => Err(malformed()),
     }
+}
+
+/// A hold, in words that a node can have of one: they are kept, and read again by every log.
+fn held(since: &str, reason: &str) -> Option<ErasureStands> {
+    let since = parse_instant(since).ok()?.millis();
+    let reason = Reason::new(reason).ok()?.as_str().to_owned();
+    Some(ErasureStands::Held { since, reason })
 }
 
 /// What the receipt says, if it is one of this request.
@@ -189,4 +195,24 @@ fn said(body: &[u8]) -> String {
         None => code.to_owned(),
     };
     escape(&text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::limits::REASON_BYTES_MAX;
+
+    use super::*;
+
+    #[test]
+    fn a_hold_has_a_time_and_a_reason_of_a_reasons_length_or_it_says_nothing() {
+        let since = "2026-05-01T00:00:00.000Z";
+        let most = "x".repeat(REASON_BYTES_MAX);
+        let found = held(since, &most);
+        let Some(ErasureStands::Held { since: at, reason }) = found else { panic!("a hold") };
+        assert_eq!((model::calendar::Utc(at).to_string(), reason), (since.to_owned(), most));
+        assert_eq!(held(since, &"x".repeat(REASON_BYTES_MAX + 1)), None);
+        assert_eq!(held(since, "a claim\nis pending"), None);
+        assert_eq!(held(&"2".repeat(4096), "a claim is pending"), None);
+        assert_eq!(held("yesterday", "a claim is pending"), None);
+    }
 }

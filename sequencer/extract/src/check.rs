@@ -88,6 +88,7 @@ pub fn check_record(text: &str, expected: &Expected) -> Result<CheckedRecord, Fa
         return Err(Fault::new(1, "kind", "the head of a record", "another line"));
     };
     let mut reading = Reading::begin(head, expected)?;
+    same(1, &Line::Head(reading.head.clone()), line)?;
     reading.root.take(line);
     for (text, number) in lines {
         let (line, exact) = read(text, number)?;

@@ -59,9 +59,6 @@ pub enum ExtractError {
     /// Released frames are of somebody else.
     #[error("expected released frames of this patient and deployment, found others")]
     Frames,
-    /// The Bundle would be one that nobody reads.
-    #[error("expected a FHIR Bundle of at most {0} bytes, found more: give fewer frames")]
-    Bundle(usize),
     /// Nothing concerns the patient.
     #[error("expected a batch that concerns the patient, found none: there is no record to write")]
     Nothing,

@@ -32,7 +32,7 @@ pub use check::{CheckedRecord, Expected, RECORD_BYTES_MAX, UsedHeader, check_rec
 pub use check_study::{CheckedStudy, check_study};
 pub use claims::{CLAIMS_SCHEMA, ClaimsWriter, Reader, SoundClaims, StudyClaim, read_claims};
 pub use fault::{ExtractError, Fault};
-pub use fhir::{bundle, bundle_text, check_bundle};
+pub use fhir::{bundle_text, check_bundle};
 pub use list::ListPath;
 pub use names::Names;
 pub use proof::{BatchProof, ClaimProof, OperationProof, RecordProof, SoundHeader};

@@ -443,7 +443,7 @@ pub(crate) const ERASURE_NOT_TAKEN: Unserved = Unserved {
     requests: ERASURES,
     status: 403,
     code: "erasure-not-taken",
-    meaning: "The patient's key did not sign it for this deployment, or it is valid no more, or there is \
+    meaning: "The patient's key did not sign it for this deployment, or it is not valid now, or there is \
               no such patient: which one is not said to strangers.",
     what_to_do: "Sign it anew (`vitals consent erase`), with the patient's key.",
 };

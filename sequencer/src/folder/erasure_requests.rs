@@ -34,6 +34,10 @@ pub struct ErasureRequests(Arc<Kept>);
 
 struct Kept {
     path: PathBuf,
+    /// Held by the one who changes them, for as long as the disk takes. Taken before the other.
+    writing: Mutex<()>,
+    /// Held to look at them or to replace them, and never while a disk works: whoever asks how many
+    /// wait has a thread of the runtime.
     waiting: Mutex<BTreeMap<PatientIndex, SignedErasure>>,
 }
 
@@ -61,30 +65,31 @@ impl ErasureRequests {
             Some((signed.request.patient, signed))
         });
         let waiting = requests.collect::<Option<_>>().ok_or_else(damaged)?;
-        let (path, waiting) = (path.to_owned(), Mutex::new(waiting));
-        Ok(ErasureRequests(Arc::new(Kept { path, waiting })))
+        let (path, writing) = (path.to_owned(), Mutex::default());
+        Ok(ErasureRequests(Arc::new(Kept { path, writing, waiting: Mutex::new(waiting) })))
     }
 
-    /// Keeps a request, durably; the last one of a patient, and none that is over by then. Blocks
-    /// for as long as the disk takes.
+    /// Keeps a request, durably, and none that is over by then. Of several of a patient the one
+    /// that is good longest, the first of these: whoever has an older one of theirs and sends it
+    /// again takes nothing away. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// [`KeepError`]; then what was kept before still is.
     pub fn keep(&self, signed: &SignedErasure, now: Millis) -> Result<(), KeepError> {
         let patient = signed.request.patient;
-        let mut waiting = self.0.waiting();
-        if waiting.get(&patient) == Some(signed) {
+        let _writing = self.0.writing();
+        let mut next = self.0.waiting().clone();
+        let until = |one: &SignedErasure| one.request.valid_until;
+        if next.get(&patient).is_some_and(|kept| until(kept) >= until(signed)) {
             return Ok(());
         }
-        let mut next = waiting.clone();
         next.insert(patient, *signed);
         // One that is over erases nothing; its patient signs another.
-        next.retain(|_, one| one.request.valid_until > now);
+        next.retain(|_, one| until(one) > now);
         if next.len() > REQUESTS_MAX {
             return Err(KeepError::Full);
         }
-        self.0.write(&next)?;
-        *waiting = next;
+        self.0.write(next)?;
         Ok(())
     }
 
@@ -110,15 +115,12 @@ impl ErasureRequests {
     /// # Errors
     /// What the system says; then it waits on.
     pub fn forget(&self, patient: PatientIndex) -> io::Result<()> {
-        let mut waiting = self.0.waiting();
-        if !waiting.contains_key(&patient) {
+        let _writing = self.0.writing();
+        let mut next = self.0.waiting().clone();
+        if next.remove(&patient).is_none() {
             return Ok(());
         }
-        let mut next = waiting.clone();
-        next.remove(&patient);
-        self.0.write(&next)?;
-        *waiting = next;
-        Ok(())
+        self.0.write(next)
     }
 }
 
@@ -128,13 +130,21 @@ impl Kept {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, waiting: &BTreeMap<PatientIndex, SignedErasure>) -> io::Result<()> {
+    /// Nothing is left half done there, since the map is replaced last.
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what waits from now on, by the one who is writing; shown once it is durable.
+    fn write(&self, waiting: BTreeMap<PatientIndex, SignedErasure>) -> io::Result<()> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         let mut bytes = Vec::with_capacity(waiting.len() * SignedErasure::BYTES);
         for signed in waiting.values() {
             bytes.extend(signed.to_bytes().map_err(invalid)?);
         }
-        files::replace(&self.path, &[&bytes], Audience::Owner)
+        files::replace(&self.path, &[&bytes], Audience::Owner)?;
+        *self.waiting() = waiting;
+        Ok(())
     }
 }
 
@@ -149,14 +159,14 @@ mod tests {
         Millis::from_unix_ms(1_777_624_200_000 + ms)
     }
 
-    fn request(patient: u32, nonce: u32) -> SignedErasure {
+    fn request(patient: u32, valid_ms: u64) -> SignedErasure {
         let requested_at = at(0);
         let request = ErasureRequest {
             scope: ChainScope { chain_id: 5, contract: [6; 20] },
             patient: PatientIndex::new(patient).unwrap(),
-            nonce,
+            nonce: 1,
             requested_at,
-            valid_until: requested_at.plus(1000),
+            valid_until: requested_at.plus(valid_ms),
         };
         SignedErasure { request, public_key: [1; 32], signature: [2; 64] }
     }
@@ -167,23 +177,45 @@ mod tests {
         let path = folder.path().join("erasures.waiting");
         let requests = ErasureRequests::open(&path).unwrap();
         assert_eq!(requests.count(at(1)), 0);
-        for signed in [request(7, 1), request(3, 1), request(7, 2)] {
+        for signed in [request(7, 500), request(3, 1000), request(7, 1000)] {
             requests.keep(&signed, at(1)).unwrap();
         }
         let requests = ErasureRequests::open(&path).unwrap();
-        assert_eq!(requests.waiting(at(999)), [request(3, 1), request(7, 2)]);
-        let patient = request(7, 2).request.patient;
-        assert_eq!(requests.of(patient), Some(request(7, 2)));
+        assert_eq!(requests.waiting(at(999)), [request(3, 1000), request(7, 1000)]);
+        let patient = request(7, 1000).request.patient;
+        assert_eq!(requests.of(patient), Some(request(7, 1000)));
         requests.forget(patient).unwrap();
         requests.forget(patient).unwrap();
         let requests = ErasureRequests::open(&path).unwrap();
         assert_eq!((requests.count(at(1)), requests.of(patient)), (1, None));
         // Over, and gone with the next one that is kept.
         assert_eq!(requests.count(at(1000)), 0);
-        let mut later = request(9, 1);
-        later.request.valid_until = at(5000);
+        let later = request(9, 5000);
         requests.keep(&later, at(1000)).unwrap();
         assert_eq!(requests.waiting(at(0)), [later]);
+    }
+
+    #[test]
+    fn an_older_request_that_somebody_sends_again_displaces_none_that_is_good_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("erasures.waiting");
+        let requests = ErasureRequests::open(&path).unwrap();
+        for valid_ms in [2000, 500, 2000, 3000, 1000] {
+            requests.keep(&request(7, valid_ms), at(1)).unwrap();
+        }
+        let requests = ErasureRequests::open(&path).unwrap();
+        assert_eq!(requests.waiting(at(1)), [request(7, 3000)]);
+    }
+
+    #[test]
+    fn whoever_counts_them_does_not_wait_for_a_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let requests = ErasureRequests::open(&folder.path().join("erasures.waiting")).unwrap();
+        requests.keep(&request(7, 1000), at(1)).unwrap();
+        // As while one is written: the same thread would wait for itself.
+        let _writing = requests.0.writing();
+        assert_eq!(requests.count(at(1)), 1);
+        assert_eq!(requests.of(request(7, 1000).request.patient), Some(request(7, 1000)));
     }
 
     #[test]
@@ -191,10 +223,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gone").join("erasures.waiting");
         let requests = ErasureRequests::open(&path).unwrap();
-        assert!(matches!(requests.keep(&request(7, 1), at(1)), Err(KeepError::Disk(_))));
+        assert!(matches!(requests.keep(&request(7, 1000), at(1)), Err(KeepError::Disk(_))));
         assert_eq!(requests.count(at(1)), 0);
         let path = folder.path().join("erasures.waiting");
-        ErasureRequests::open(&path).unwrap().keep(&request(7, 1), at(1)).unwrap();
+        ErasureRequests::open(&path).unwrap().keep(&request(7, 1000), at(1)).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.push(0);
         files::replace(&path, &[&bytes], Audience::Owner).unwrap();

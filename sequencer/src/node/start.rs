@@ -310,6 +310,7 @@ pub(super) fn open_operations(opened: &Opened, core: &Core, common: &Common) -> 
         view: core.view.clone(),
         hub: core.hub.clone(),
         clock: common.clock.clone(),
+        ahead_ms_max: opened.config.ingest.clock_skew_ms_max,
         observe: Arc::new(common.watched.clone()),
     };
     let door = OperationDoor::new(parts, &opened.config.ingest.rates);

@@ -1,6 +1,6 @@
 //! What a patient signed as Consents of IHE PCF.
 
-use model::{Action, Millis, Operation, Party, Record, Rule, RuleSlot, Word};
+use model::{Action, Interval, Millis, Operation, Party, Record, Rule, RuleSlot, Word};
 use serde_json::Value;
 
 use super::named::Named;
@@ -14,6 +14,9 @@ pub(super) fn consent(named: &Named<'_>, line: &OperationLine, is_ended: bool) -
     let operation = Operation::from_bytes(&line.proof.operation.0).ok()?;
     let Action::Write { slot, rule } = &operation.action else { return None };
     let at = Millis::new(line.proof.t_op).ok()?;
+    // As it is stored: it held no sooner than it was written, whatever was signed (C1.15).
+    let from = rule.access.from.max(at);
+    let rule = &Rule { access: Interval { from, ..rule.access }, ..*rule };
     let signed = format!("operation {} of the record, which its patient signed", operation.nonce);
     let party = |party| of_party(named, party);
     let names = names(named, rule);

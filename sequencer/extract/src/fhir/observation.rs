@@ -56,19 +56,19 @@ pub(super) fn count(line: &FrameLine) -> usize {
 }
 
 /// The readings of a frame: sampled data where they are evenly spaced, as waveforms are; else one
-/// Observation each.
+/// Observation each, made when it is asked for.
 ///
 /// Nothing of bytes that are no frame, or no claim.
-pub(super) fn readings(
-    named: &Named<'_>,
+pub(super) fn readings<'a>(
+    named: &'a Named<'a>,
     claim: &ClaimLine,
     line: &FrameLine,
-) -> Option<Vec<Value>> {
+) -> Option<Box<dyn Iterator<Item = Value> + 'a>> {
     let frame = sound(line)?;
-    let claim = Claim::from_bytes(&claim.proof.claim.0).ok()?;
-    let own = || {
-        let mut made = observation(named, &of_signal(frame.signal));
-        made["device"] = named.reference("device", claim.individual);
+    let (signal, device) = (frame.signal, Claim::from_bytes(&claim.proof.claim.0).ok()?.individual);
+    let own = move || {
+        let mut made = observation(named, &of_signal(signal));
+        made["device"] = named.reference("device", device);
         made
     };
     if let Some(data) = sampled(&frame) {
@@ -78,13 +78,13 @@ pub(super) fn readings(
         made["valueSampledData"] = data;
         let all = frame.readings.iter().fold(Quality::GOOD, |all, one| all.with(one.quality));
         doubt(&mut made, all);
-        return Some(vec![made]);
+        return Some(Box::new(std::iter::once(made)));
     }
-    let each = frame.readings.iter().map(|reading| {
+    let each = frame.readings.into_iter().map(move |reading| {
         let mut made = own();
         made["effectiveDateTime"] = Utc(reading.at.millis()).to_string().into();
         match reading.value {
-            Some(value) => made["valueQuantity"] = quantity(frame.signal, value),
+            Some(value) => made["valueQuantity"] = quantity(signal, value),
             None => {
                 let says = "the sensor was off";
                 absent(&mut made, Categories::NONE, &Absent { code: "error", says });
@@ -93,7 +93,7 @@ pub(super) fn readings(
         doubt(&mut made, reading.quality);
         made
     });
-    Some(each.collect())
+    Some(Box::new(each))
 }
 
 /// What a device says against its own readings.

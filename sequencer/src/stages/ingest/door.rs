@@ -85,6 +85,8 @@ pub struct DoorParts {
     pub hub: ReceiptHub,
     /// The node's clock.
     pub clock: Arc<dyn Clock>,
+    /// By how much a request to erase may be signed later than that.
+    pub ahead_ms_max: u64,
     /// What is counted.
     pub observe: Arc<dyn Observe>,
 }

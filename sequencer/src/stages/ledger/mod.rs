@@ -49,7 +49,7 @@ pub use admit::LedgerAdmission;
 pub use answer::{Answer, Deliver, Item, ToClose};
 pub use authentic::{AuthenticRequest, NotSigned};
 pub use bodies::{BodySeal, UnsealError};
-pub use consent::Consent;
+pub use consent::{Consent, Owner};
 pub use erasures::{Erasures, HOLDS_MAX, KEY_CHECKS, LegalHold, NotErased, Tombstone};
 pub use frames::{Found, FramesAsked, StoredPlace};
 pub use gate::Gate;

@@ -2,7 +2,7 @@
 //! frames. Each says what it found, or that it compared nothing.
 
 use client::copy::{CopyFound, SettledRecord, compare_copy};
-use client::erasure::{CHECKS, ToldStands};
+use client::erasure::{CHECKS, ToldFound, ToldStands};
 use client::log::{Before, SeenOperation};
 use client::party::Names;
 use client::preview::operation_sentence;
@@ -165,8 +165,8 @@ impl Findings {
     }
 
     /// What the node said of requests to erase that are not carried out: nobody proves it.
-    pub(crate) fn add_told(&mut self, told: &[ToldStands]) {
-        let list = told.iter().map(|one| {
+    pub(crate) fn add_told(&mut self, found: &ToldFound) {
+        let list = found.told.iter().map(|one| {
             let ToldStands { told_at, held_since, reason, request, .. } = one;
             let held = held_since.as_deref().zip(reason.as_deref());
             let says = held.map_or("it waits for its operator".to_owned(), |(since, reason)| {
@@ -185,6 +185,18 @@ impl Findings {
         let list: Vec<Value> = list.collect();
         if !list.is_empty() {
             self.json.insert("erasure_asked".into(), list.into());
+        }
+        let unread = found.unread.iter().map(|path| path.display().to_string());
+        let unread: Vec<_> = unread.collect();
+        for path in &unread {
+            self.notes.push(format!(
+                "what a node said of a request to erase is not read, in {}: ask again (vitals \
+                 consent erase --send FILE)",
+                escape(path)
+            ));
+        }
+        if !unread.is_empty() {
+            self.json.insert("erasure_asked_unread".into(), unread.into());
         }
     }
 
@@ -378,16 +390,20 @@ mod tests {
     #[test]
     fn what_the_node_said_of_a_request_that_waits_is_shown_as_its_word() {
         let waits = ToldStands::waiting(7, "00".into(), Millis::from_unix_ms(1_777_624_200_000));
-        let held = waits.clone().held("2026-05-01".into(), "a claim\nis pending".into());
+        let since = Millis::from_unix_ms(1_777_624_200_000);
+        let held = waits.clone().held(since, "a claim\nis pending".into());
         let mut findings = Findings::default();
-        findings.add_told(&[waits, held]);
+        let unread = vec![PathBuf::from("00.told")];
+        findings.add_told(&ToldFound { told: vec![waits, held], unread });
+        assert!(findings.notes[2].contains("not read, in 00.told"), "{:?}", findings.notes);
+        assert_eq!(findings.json["erasure_asked_unread"], json!(["00.told"]));
         assert!(findings.notes[0].ends_with("its operator's word: it waits for its operator"));
         assert!(findings.notes[1].contains("keeps the readings: a claim\\nis pending"));
         assert_eq!(findings.json["erasure_asked"][0]["state"], "waiting");
         assert_eq!(findings.json["erasure_asked"][1]["state"], "held");
         assert!(!findings.contradicted && findings.not_compared.is_empty());
         let mut findings = Findings::default();
-        findings.add_told(&[]);
+        findings.add_told(&ToldFound::default());
         assert!(findings.json.is_empty() && findings.notes.is_empty());
     }
 

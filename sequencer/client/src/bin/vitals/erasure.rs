@@ -140,9 +140,9 @@ impl EraseArgs {
                 (text.to_owned(), json!({ "state": "waiting" }))
             }
             ErasureStands::Held { since, reason } => {
-                self.keep_told(&waits.held(since.clone(), reason.clone()))?;
-                let says =
-                    format!("since {} keeps the readings: {}", escape(&since), escape(&reason));
+                self.keep_told(&waits.held(since, reason.clone()))?;
+                let since = Utc(since).to_string();
+                let says = format!("since {since} keeps the readings: {}", escape(&reason));
                 let text = format!("the node keeps the request, and a legal hold {says}");
                 (text, json!({ "state": "held", "since": since, "reason": reason }))
             }

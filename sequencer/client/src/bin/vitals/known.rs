@@ -3,10 +3,13 @@
 //! A record holds hashes of names, so one that is misspelt looks like any other and covers nobody,
 //! or somebody else. The node is asked on a session of its own: none waits for a person to answer.
 
+use std::time::Duration;
+
 use client::RequestError;
 use client::party::{self, Names, PartyError};
 use model::{Party, with_causes};
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 use wire::{NamesQuestion, RegistryKey, Role};
 
 use crate::node::{Node, runtime};
@@ -44,7 +47,11 @@ pub(crate) enum Answer {
     Nothing(String),
 }
 
-/// Asks a node.
+/// How long a node may take to be reached and to say what it knows: somebody waits to sign, and a
+/// connection would try for an hour.
+const NAMES_WAIT: Duration = Duration::from_secs(5);
+
+/// Asks a node, for [`NAMES_WAIT`] at most.
 ///
 /// # Errors
 /// Whatever keeps it from being asked; a node that is asked and does not say is no error.
@@ -56,18 +63,31 @@ pub(crate) fn ask(node: &Node, named: &[Named]) -> anyhow::Result<Answer> {
     node.check_role(&[Role::Wallet, Role::Operator])?;
     let question = NamesQuestion::new(keys)?;
     runtime()?.block_on(async {
-        let connection = node.connect().await?;
-        let answer = connection.ask_names(question).await;
+        let until = Instant::now() + NAMES_WAIT;
+        let connection = node.connect_within(NAMES_WAIT).await?;
+        let answer = said(until, connection.ask_names(question)).await;
         connection.close().await;
-        match answer {
-            Ok(known) => Ok(Answer::Said(known)),
-            // Too old for the question, or asked too often: it takes operations all the same.
-            Err(error @ (RequestError::Session(_) | RequestError::Rejected { .. })) => {
-                Ok(Answer::Nothing(with_causes(&error)))
-            }
-            Err(error) => Err(error.into()),
-        }
+        answer
     })
+}
+
+/// What a node says by then.
+async fn said(
+    until: Instant,
+    asked: impl Future<Output = Result<Vec<bool>, RequestError>>,
+) -> anyhow::Result<Answer> {
+    match timeout_at(until, asked).await {
+        Ok(Ok(known)) => Ok(Answer::Said(known)),
+        // Too old for the question, or asked too often: it takes operations all the same.
+        Ok(Err(error @ (RequestError::Session(_) | RequestError::Rejected { .. }))) => {
+            Ok(Answer::Nothing(with_causes(&error)))
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => {
+            let seconds = NAMES_WAIT.as_secs();
+            Ok(Answer::Nothing(format!("the node did not say within {seconds} s")))
+        }
+    }
 }
 
 /// Asks a node that what is signed does not go to: over HTTP no certificate is needed, and names
@@ -161,5 +181,23 @@ fn line(Named { text, is_new, .. }: &Named, standing: &Standing) -> String {
         Standing::NotChecked(why) => {
             format!("\nwhether the registry knows {text}{first} is not checked ({why}): {COMPARE}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_does_not_answer_leaves_names_unchecked_and_nobody_waiting() {
+        let began = Instant::now();
+        let found = said(began + NAMES_WAIT, std::future::pending()).await.unwrap();
+        let Answer::Nothing(why) = found else { panic!("nobody said anything") };
+        assert_eq!(
+            (why.as_str(), began.elapsed()),
+            ("the node did not say within 5 s", NAMES_WAIT)
+        );
+        let found = said(Instant::now() + NAMES_WAIT, async { Ok(vec![true]) }).await.unwrap();
+        assert!(matches!(found, Answer::Said(known) if known == [true]));
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use client::batches::{BatchFiles, Batches};
-use client::erasure::{ToldStands, read_told};
+use client::erasure::{ToldFound, read_told};
 use client::hand_in::Pending;
 use client::log::{Audited, Before, Seen, SeenClaim, SeenOperation, Viewer, before_first, check};
 use client::party::Names;
@@ -271,7 +271,7 @@ impl Sources<'_> {
 struct Given {
     kept: Option<KeptReceipts>,
     /// What a node said of requests to erase.
-    told: Vec<ToldStands>,
+    told: ToldFound,
     frames: Vec<ReleasedFrames>,
 }
 

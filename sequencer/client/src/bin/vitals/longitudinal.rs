@@ -223,9 +223,13 @@ impl WriteRecord {
             let what = || format!("writing {}", path.display());
             files::replace(path, &[bytes], Audience::Owner).with_context(what)
         };
+        // Both are made before either is written: one that is refused leaves no half behind.
+        let bundle = self.fhir.as_ref().map(|_| extract::bundle_text(text)).transpose()?;
         put(&self.out, text.as_bytes())?;
-        let Some(path) = &self.fhir else { return Ok(()) };
-        put(path, extract::bundle_text(text)?.as_bytes())
+        match self.fhir.as_ref().zip(bundle) {
+            Some((path, bundle)) => put(path, bundle.as_bytes()),
+            None => Ok(()),
+        }
     }
 
     fn report(&self, written: &Written) -> Report {

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use client::patience::Wait;
-use client::{Connection, ConnectionConfig, ConnectionError, Counts, Deployment, Identity};
+use client::{Connection, ConnectionConfig, ConnectionError, Counts, Deployment, Identity, Waits};
 use model::calendar::Utc;
 use model::{Clock, ExitCode, Millis, SystemClock, escape, with_causes};
 use statement::fingerprint::Fingerprint;
@@ -128,6 +129,13 @@ impl Node {
             identity_folder: Some(self.identity.clone()),
             ..config.with_name(version)?
         })
+    }
+
+    /// Connects for somebody who waits no longer than this, beside the look for the host.
+    pub(crate) async fn connect_within(&self, wait: Duration) -> anyhow::Result<Connection> {
+        let config = self.config(self.address().await?)?;
+        let waits = Waits { connect: wait, ..config.waits };
+        Ok(Connection::connect(ConnectionConfig { waits, ..config }).await?)
     }
 
     /// Connects with the defaults.

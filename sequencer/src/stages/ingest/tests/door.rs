@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Action, ChainScope, ManualClock, PatientIndex, Word};
+use model::{Action, ChainScope, Clock as _, ManualClock, PatientIndex, Word};
 use statement::eddsa::{self, SecretKey};
 use statement::field;
 use wire::{ErasureRequest, Holder, Role, SignedErasure, SignedOperation, SignedReceipt};
@@ -14,13 +14,15 @@ use super::support::{
     Node, chain_scope, junk, key_hash, now, patient, patient_key, practitioner_key, registrar, sign,
 };
 use crate::folder::erasure_requests::ErasureRequests;
+use crate::stages::ingest::erasures::keep;
 use crate::stages::ingest::{
     Asked, DoorError, DoorParts, ErasureDoorError, ErasureStands, Examined, IngestConfig,
     OperationDoor, RateConfig, Stored, TakenErasure,
 };
-use crate::stages::ledger::NotErased;
+use crate::stages::ledger::{Answer, Item, NotErased};
 
 const WAIT: Duration = Duration::from_secs(60);
+const DAY: u64 = 24 * 3_600_000;
 
 fn home() -> IpAddr {
     "192.0.2.1".parse().unwrap()
@@ -30,18 +32,28 @@ fn home() -> IpAddr {
 async fn start() -> (Node, OperationDoor) {
     let clock = ManualClock::fixed(now());
     let node = Node::start_at(IngestConfig::default(), Arc::new(()), clock).await;
-    let requests = ErasureRequests::open(&node.folder().join("erasures.waiting")).unwrap();
-    let parts = DoorParts {
+    let door = OperationDoor::new(parts(&node), &RateConfig::default());
+    (node, door)
+}
+
+const AHEAD_MS: u64 = 60_000;
+
+fn parts(node: &Node) -> DoorParts {
+    DoorParts {
         scope: chain_scope(),
-        requests,
+        requests: kept(node),
         admit: node.admit.clone(),
         view: node.view.clone(),
         hub: node.hub.clone(),
         clock: Arc::clone(&node.clock) as _,
+        ahead_ms_max: AHEAD_MS,
         observe: Arc::new(()),
-    };
-    let door = OperationDoor::new(parts, &RateConfig::default());
-    (node, door)
+    }
+}
+
+/// The requests to erase that are on the disk.
+fn kept(node: &Node) -> ErasureRequests {
+    ErasureRequests::open(&node.folder().join("erasures.waiting")).unwrap()
 }
 
 async fn hand_in(
@@ -211,9 +223,15 @@ async fn a_door_of_a_held_or_failed_node_takes_nothing() {
     assert!(matches!(after, DoorError::Admit(_)), "{after}");
 }
 
-/// Asked for by the patient behind so many operations, as the wallet signs it.
-fn erasure(nonce: u32, change: fn(&mut ErasureRequest), key: &SecretKey) -> SignedErasure {
-    let requested_at = now();
+/// Asked for by the patient behind so many operations, as the wallet signs it, now by the node's
+/// clock, which stands still.
+fn erasure(
+    node: &Node,
+    nonce: u32,
+    change: fn(&mut ErasureRequest),
+    key: &SecretKey,
+) -> SignedErasure {
+    let requested_at = node.clock.now();
     let mut request = ErasureRequest {
         scope: chain_scope(),
         patient: patient(),
@@ -244,38 +262,79 @@ async fn a_request_to_erase_is_kept_once_and_a_stranger_hears_one_answer() {
     };
     let nobody = |it: &mut ErasureRequest| it.patient = PatientIndex::new(4_000).unwrap();
     let wrong = [
-        ("another key", erasure(before, |_| (), &practitioner_key())),
-        ("another deployment", erasure(before, elsewhere, &patient_key())),
-        ("no record", erasure(before, nobody, &patient_key())),
+        ("another key", erasure(&node, before, |_| (), &practitioner_key())),
+        ("another deployment", erasure(&node, before, elsewhere, &patient_key())),
+        ("no record", erasure(&node, before, nobody, &patient_key())),
     ];
     for (why, signed) in &wrong {
         let found = ask(&door, signed).await;
         assert!(matches!(found, Err(ErasureDoorError::NotTaken)), "{why}: {found:?}");
     }
     // Of a record that is open, whoever has the key is told what is missing.
-    let open = ask(&door, &erasure(before, |_| (), &patient_key())).await;
+    let open = ask(&door, &erasure(&node, before, |_| (), &patient_key())).await;
     assert!(matches!(open, Err(ErasureDoorError::Refused(NotErased::NotStopped))), "{open:?}");
     hand_in(&door, home(), &node.sign(Action::Stop)).await.unwrap();
-    let early = ask(&door, &erasure(before, |_| (), &patient_key())).await;
+    let early = ask(&door, &erasure(&node, before, |_| (), &patient_key())).await;
     let early = early.expect_err("signed before the stop");
     assert!(matches!(early, ErasureDoorError::Refused(NotErased::NotTheirs { .. })), "{early}");
-    let own = erasure(nonce(), |_| (), &patient_key());
+    let own = erasure(&node, nonce(), |_| (), &patient_key());
     let head = node.journal.head();
     for _ in 0..2 {
         let taken = ask(&door, &own).await.unwrap();
         assert!(matches!(taken.stands, ErasureStands::Waiting), "{taken:?}");
     }
-    let kept = ErasureRequests::open(&node.folder().join("erasures.waiting")).unwrap();
-    assert_eq!(kept.waiting(now()), [own], "durable before it was answered");
+    assert_eq!(
+        kept(&node).waiting(own.request.requested_at),
+        [own],
+        "durable before it was answered"
+    );
     assert_eq!(node.journal.head(), head, "and carried out by nobody");
     let malformed = door.take_erasure(home(), bytes::Bytes::from_static(&[7; 149])).await;
     assert!(matches!(malformed, Err(ErasureDoorError::Malformed(_))), "{malformed:?}");
 }
 
+/// Moves what is signed on by so much.
+fn ahead(request: &mut ErasureRequest, ms: u64) {
+    request.requested_at = request.requested_at.plus(ms);
+    request.valid_until = request.valid_until.plus(ms);
+}
+
+#[tokio::test]
+async fn a_request_to_erase_of_a_time_to_come_is_not_kept_in_place_of_one_that_is_valid() {
+    let (mut node, door) = start().await;
+    hand_in(&door, home(), &node.sign(Action::Stop)).await.unwrap();
+    let nonce = door.view().owner(patient()).expect("a record").nonce;
+    let own = erasure(&node, nonce, |request| ahead(request, AHEAD_MS), &patient_key());
+    ask(&door, &own).await.unwrap();
+    let later = erasure(&node, nonce, |request| ahead(request, AHEAD_MS + 1), &patient_key());
+    let found = ask(&door, &later).await;
+    assert!(matches!(found, Err(ErasureDoorError::NotTaken)), "{found:?}");
+    assert_eq!(kept(&node).waiting(own.request.requested_at), [own]);
+}
+
+#[tokio::test]
+async fn a_request_that_comes_while_another_is_carried_out_does_not_wait_for_ever() {
+    let (mut node, door) = start().await;
+    hand_in(&door, home(), &node.sign(Action::Stop)).await.unwrap();
+    let nonce = door.view().owner(patient()).expect("a record").nonce;
+    let day = |request: &mut ErasureRequest| request.valid_until = request.requested_at.plus(DAY);
+    let done = erasure(&node, nonce, day, &patient_key());
+    let erased = node.admit.submit(Item::Erase(Box::new(done))).await.unwrap();
+    assert!(matches!(erased, Answer::Erased(_)), "{erased:?}");
+    // Looked at before the tombstone was there, and kept behind it.
+    let parts = parts(&node);
+    let other = erasure(&node, nonce, |_| (), &patient_key());
+    let found = keep(&parts, other, parts.clock.now());
+    assert!(matches!(found, Err(ErasureDoorError::Refused(NotErased::Erased { .. }))), "{found:?}");
+    let again = keep(&parts, done, parts.clock.now()).unwrap();
+    assert!(matches!(again.stands, ErasureStands::Erased { .. }), "{again:?}");
+    assert_eq!(kept(&node).waiting(done.request.requested_at), []);
+}
+
 #[tokio::test]
 async fn requests_to_erase_are_charged_to_their_network() {
-    let (_node, door) = start().await;
-    let stranger = erasure(0, |_| (), &practitioner_key());
+    let (node, door) = start().await;
+    let stranger = erasure(&node, 0, |_| (), &practitioner_key());
     let most = RateConfig::default().operations_burst;
     let mut refused = 0;
     for _ in 0..3 * most {

@@ -284,8 +284,8 @@ impl Patient {
 
     /// Shows what would be signed, and keeps it until it is signed or another one is shown.
     fn preview(&self, body: &[u8]) -> anyhow::Result<Value> {
-        let mut previews = self.previews();
-        previews.shown = None;
+        // Also where this one comes to nothing.
+        self.previews().shown = None;
         let wanted = Wanted::parse(body)?;
         self.check_nothing_waits()?;
         let wallet = self.copy()?;
@@ -302,9 +302,14 @@ impl Patient {
         };
         let after = draft.effect()?;
         let named = std::mem::take(&mut draft.written.named);
+        // Without the lock: a node that does not answer keeps nobody from taking a rule back.
         let answer = (self.given.ask_names)(&named);
         let names = CheckedNames::new(named, answer);
         let preview = draft.preview(names, &after, question.as_ref())?;
+        let mut previews = self.previews();
+        // Something may have been sent since; that the copy is another by now is found when this
+        // is signed.
+        self.check_nothing_waits()?;
         previews.count += 1;
         let mut json = preview.json.clone();
         json["preview"] = previews.count.into();

@@ -204,6 +204,31 @@ fn a_rule_is_previewed_by_the_native_rules_with_the_answer_before_and_after() {
 }
 
 #[test]
+fn a_node_that_does_not_say_whom_it_knows_keeps_no_other_question_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    write_copy(folder.path(), &anna(), 1);
+    let mut patient = patient(folder.path(), "127.0.0.1:9".parse().unwrap());
+    let (asked, was_asked) = std::sync::mpsc::channel();
+    let (answer, answered) = std::sync::mpsc::channel();
+    let answered = Mutex::new(answered);
+    patient.given.ask_names = Box::new(move |_| {
+        asked.send(()).unwrap();
+        answered.lock().unwrap().recv().unwrap();
+        Answer::Nothing("it came late".into())
+    });
+    let patient = &patient;
+    let (is_free, shown) = std::thread::scope(|scope| {
+        let shown = scope.spawn(move || preview(patient, REVOKE));
+        was_asked.recv().unwrap();
+        let is_free = patient.previews.try_lock().is_ok();
+        answer.send(()).unwrap();
+        (is_free, shown.join().unwrap())
+    });
+    assert!(is_free, "another question would wait for the node");
+    assert_eq!(shown["preview"], 1, "{shown}");
+}
+
+#[test]
 fn a_name_that_the_registry_does_not_know_is_told_before_and_signed_by_a_word_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
