@@ -24,7 +24,7 @@ use anyhow::Context;
 use bridge::Cause;
 use client::{Connection, ConnectionConfig, Counts, InputMark, StateBounds, StreamError};
 use files::{Audience, LockedFile};
-use model::{escape, with_causes};
+use model::{Clock, SystemClock, escape, with_causes};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use wire::{SignedReceipt, StreamKey};
@@ -114,6 +114,8 @@ impl Delivery {
     /// what became of their readings.
     pub(crate) async fn show(&self, is_told: bool, sentence: impl Fn() -> String) -> Infallible {
         let mut ticks = tokio::time::interval(SHOWN_EVERY);
+        // At the begin it is away only because it was not looked for yet.
+        ticks.tick().await;
         let mut before = String::new();
         loop {
             ticks.tick().await;
@@ -265,6 +267,7 @@ impl Delivery {
     }
 
     async fn run(self: &Arc<Self>, message: &Message) -> Outcome {
+        message.check_times(SystemClock.now())?;
         let parts = Part::of(message)?;
         let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
