@@ -190,6 +190,8 @@ impl Connection {
         let Backlog { key, mut spool } = backlog;
         let epoch = match spool.epoch() {
             NO_EPOCH => self.next_epoch(&key),
+            // Nothing was sent in it: where another folder used it, it goes behind that.
+            kept if spool.is_epoch_empty() => kept.max(self.next_epoch(&key)),
             kept => kept,
         };
         spool.begin(epoch).map_err(spool_error)?;

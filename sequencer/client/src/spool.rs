@@ -169,7 +169,11 @@ impl Spool {
             return if old.exists() { version1::epoch(&old) } else { Ok(None) };
         };
         let kept = segment::kept(&segment::read(&path, last, true)?);
-        Ok(kept.map(|kept| kept.epoch.number).filter(|epoch| *epoch != NO_EPOCH))
+        let epoch = kept.map(|kept| match kept.patient == key.patient {
+            true => kept.epoch.number,
+            false => kept.next_epoch(),
+        });
+        Ok(epoch.filter(|epoch| *epoch != NO_EPOCH))
     }
 
     /// Opens what is kept, or begins anew in `epoch`.
@@ -294,6 +298,11 @@ impl Spool {
     /// The epoch of what is kept; [`NO_EPOCH`] while it has none.
     pub(crate) fn epoch(&self) -> EpochNumber {
         self.kept.epoch.number
+    }
+
+    /// Whether no frame was given a place in its epoch yet.
+    pub(crate) fn is_epoch_empty(&self) -> bool {
+        self.kept.last == self.kept.epoch.base
     }
 
     /// Places in files that were sent for its patient, the last sent from last.
@@ -508,6 +517,11 @@ impl Spool {
             bytes: self.last_segment().bytes,
             written: self.written,
         })
+    }
+
+    /// Whether the disk has all that was written.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced == self.written
     }
 
     /// It was synced.

@@ -71,10 +71,6 @@ pub(super) struct MemberPart {
 }
 
 impl Part {
-    pub(super) fn slot(&self) -> Slot {
-        Slot::of(&self.key)
-    }
-
     /// Parts of a message, by stream. A device measures one patient at a time: of a message that
     /// says otherwise the second one would wait for the first for ever.
     pub(super) fn of(message: &Message) -> Result<Vec<Part>, Cause> {
