@@ -24,10 +24,10 @@ use anyhow::Context;
 use bridge::Cause;
 use client::{Connection, ConnectionConfig, Counts, Delay, InputMark, StateBounds, StreamError};
 use files::{Audience, LockedFile};
-use model::{Clock, SystemClock, escape, with_causes};
+use model::{Clock, RejectCode, SystemClock, escape, with_causes};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use wire::{SignedReceipt, StreamKey};
+use wire::{SignedReceipt, StopReason, StreamKey};
 
 use self::ahead::Ahead;
 use self::message::{MemberPart, Part};
@@ -201,6 +201,20 @@ impl Delivery {
         ended
     }
 
+    /// Gives up what waits too long for the node's clock.
+    async fn stop_what_is_ahead(&self) -> Infallible {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            for slot in self.ahead.take_due(Instant::now()) {
+                let Some(standing) = self.streams.find(&slot).await else { continue };
+                standing.stop(RejectCode::Clock);
+                let why = StopReason::Refused(RejectCode::Clock);
+                self.note(&standing, &StreamError::Stopped { why }).await;
+            }
+        }
+    }
+
     fn configured(&self, mut config: ConnectionConfig, state: PathBuf) -> ConnectionConfig {
         config.state = Some(state);
         config.state_bounds = StateBounds::default();
@@ -351,6 +365,7 @@ impl Delivery {
             let of = gone.iter().map(|mark| MessageId(mark.name));
             self.lock().taken.forget_part(part_id(&standing.key), of)
         };
+        self.ahead.clear(&standing.name());
         self.streams.note(standing, error, forget).await
     }
 

@@ -4,32 +4,38 @@
 //! told that the same may be sent again.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use client::{Delay, Delayed, StreamError};
+use client::{Delay, Delayed};
 use model::RejectCode;
-use wire::{StopReason, StreamName};
+use wire::StreamName;
 
-use super::Delivery;
 use super::receipts::Slot;
 
 /// How long it is waited for.
 const WAITED_FOR: Duration = Duration::from_secs(300);
-/// How often it is looked.
-const LOOKED_EVERY: Duration = Duration::from_secs(1);
 
-/// Since when each device and signal waits for the node's clock. One entry for each stream that
+/// The node says it again each second or so; what it did not say for so long is another wait.
+const SAID_WITHIN: Duration = Duration::from_secs(60);
+
+/// Since when a stream waits, and when the node said so last.
+#[derive(Clone, Copy)]
+struct Wait {
+    since: Instant,
+    said: Instant,
+}
+
+/// How long each device and signal waits for the node's clock. One entry for each stream that
 /// stands.
 pub(super) struct Ahead {
-    since: Mutex<BTreeMap<Slot, Instant>>,
+    waits: Mutex<BTreeMap<Slot, Wait>>,
     pub(super) waited_for: Duration,
 }
 
 impl Default for Ahead {
     fn default() -> Ahead {
-        Ahead { since: Mutex::default(), waited_for: WAITED_FOR }
+        Ahead { waits: Mutex::default(), waited_for: WAITED_FOR }
     }
 }
 
@@ -37,38 +43,26 @@ impl Ahead {
     /// Takes note of a delay.
     pub(super) fn note(&self, delay: &Delay, now: Instant) {
         if delay.what == Delayed::Frames && delay.code == RejectCode::Clock {
-            let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-            since.entry(Slot::of_name(&delay.stream)).or_insert(now);
+            let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+            let slot = Slot::of_name(&delay.stream);
+            let before = waits.get(&slot).filter(|one| now - one.said <= SAID_WITHIN);
+            let since = before.map_or(now, |one| one.since);
+            waits.insert(slot, Wait { since, said: now });
         }
     }
 
-    /// Something of a stream was taken.
+    /// Something of a stream was taken, or it is over.
     pub(super) fn clear(&self, stream: &StreamName) {
-        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.remove(&Slot::of_name(stream));
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.remove(&Slot::of_name(stream));
     }
 
     /// Takes out those that have waited for too long.
-    fn take_due(&self, now: Instant) -> Vec<Slot> {
-        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = since.extract_if(.., |_, at| now.duration_since(*at) >= self.waited_for);
+    pub(super) fn take_due(&self, now: Instant) -> Vec<Slot> {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.retain(|_, one| now - one.said <= SAID_WITHIN);
+        let due = waits.extract_if(.., |_, one| now - one.since >= self.waited_for);
         due.map(|(slot, _)| slot).collect()
-    }
-}
-
-impl Delivery {
-    /// Gives up what waits too long for the node's clock.
-    pub(super) async fn stop_what_is_ahead(&self) -> Infallible {
-        let mut ticks = tokio::time::interval(LOOKED_EVERY);
-        loop {
-            ticks.tick().await;
-            for slot in self.ahead.take_due(Instant::now()) {
-                let Some(standing) = self.streams.find(&slot).await else { continue };
-                standing.stop(RejectCode::Clock);
-                let why = StopReason::Refused(RejectCode::Clock);
-                self.note(&standing, &StreamError::Stopped { why }).await;
-            }
-        }
     }
 }
 
@@ -91,9 +85,12 @@ mod tests {
             Delay { stream, what, code, again_at: Millis::default() }
         };
         for device in ["m-1", "m-2"] {
-            ahead.note(&delay(device, RejectCode::Clock), begin);
-            ahead.note(&delay(device, RejectCode::Clock), begin + WAITED_FOR / 2);
+            for n in 0..=5 {
+                ahead.note(&delay(device, RejectCode::Clock), begin + n * SAID_WITHIN);
+            }
         }
+        // Of this one it was not said for so long.
+        ahead.note(&delay("m-4", RejectCode::Clock), begin);
         ahead.note(&delay("m-3", RejectCode::Busy), begin);
         ahead.clear(&stream("m-2"));
         assert!(ahead.take_due(begin + WAITED_FOR - Duration::from_millis(1)).is_empty());

@@ -41,8 +41,8 @@ impl Message {
         named.map(|member| (member.id, member.content))
     }
 
-    /// Whether no time is ahead of now, but for what clocks disagree. Asked before anything of it is
-    /// placed.
+    /// Whether no time is ahead of now, but for what clocks disagree. Asked before anything of it
+    /// is placed.
     pub(super) fn check_times(&self, now: Millis) -> Result<(), Cause> {
         let latest = now.plus(AHEAD_S_MAX * 1000);
         let mut readings = self.members.iter().flat_map(|member| &member.readings);
