@@ -11,7 +11,8 @@
 //! times, before they are removed. The sequence of a frame is its number less what came before its
 //! epoch and less what was given up before it, so the sequences that are sent have no hole. For
 //! that the folder says up to where frames may have been sent: nothing up to there is given up. But
-//! what the node refused for good is, all of it at once, and what follows begins another epoch.
+//! what the node refused for good is, all of it at once, and what follows begins another epoch, as
+//! another patient of the device does. An epoch is 16 bits: a folder has 65,535 of them.
 //!
 //! At the end of the last segment a record may be torn by a crash: it was never sent, and is cut. A
 //! record that does not read elsewhere, or although a later one says that it was synced, is damage,
