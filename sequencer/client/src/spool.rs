@@ -159,7 +159,7 @@ impl Spool {
         folder.join(format!("{}.{}.frames", key.device.as_str(), key.signal))
     }
 
-    /// The epoch that is kept, if there is one.
+    /// The epoch that is kept, if there is one; where it is another patient's, the next one.
     pub(crate) fn kept_epoch(
         folder: &Path,
         key: &StreamKey,

@@ -46,15 +46,17 @@ impl Receipts {
         let group = &receipt.receipt.group;
         let journal = group.journal_hash.first_chunk().copied().unwrap_or_default();
         let name = ReceiptName { group: group.group, journal };
+        let frames = receipt.receipt.items().frames.iter();
+        frames.for_each(|item| self.add(&item.stream, item.sequences, name));
+    }
+
+    fn add(&self, stream: &StreamName, (first, last): (Sequence, Sequence), name: ReceiptName) {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for item in &receipt.receipt.items().frames {
-            let recent = slots.entry(Slot::of_name(&item.stream)).or_default();
-            if recent.len() >= RECENT_MAX {
-                recent.pop_front();
-            }
-            let (first, last) = item.sequences;
-            recent.push_back(Recent { epoch: item.stream.epoch, first, last, name });
+        let recent = slots.entry(Slot::of_name(stream)).or_default();
+        if recent.len() >= RECENT_MAX {
+            recent.pop_front();
         }
+        recent.push_back(Recent { epoch: stream.epoch, first, last, name });
     }
 
     /// The one that names a frame, else the newest of a later one: a stream has no holes, so that
@@ -66,5 +68,26 @@ impl Receipts {
         let found = own().find(|one| one.first <= sequence && sequence <= one.last);
         let later = || own().find(|one| sequence <= one.last);
         found.or_else(later).map(|one| one.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_of_another_epoch_names_no_frame_of_this_one() {
+        let receipts = Receipts::default();
+        let device = DeviceId::new("m-1").unwrap();
+        let stream = |epoch| {
+            let epoch = EpochNumber(epoch);
+            StreamName { device: device.clone(), signal: 147842, epoch }
+        };
+        let name = |group| ReceiptName { group, journal: [7; 8] };
+        receipts.add(&stream(2), (Sequence(1), Sequence(1)), name(5));
+        receipts.add(&stream(1), (Sequence(1), Sequence(9)), name(4));
+        let found = |epoch, sequence| receipts.of(&stream(epoch), Sequence(sequence));
+        assert_eq!((found(2, 1), found(2, 2)), (Some(name(5)), None));
+        assert_eq!((found(1, 1), found(3, 1)), (Some(name(4)), None));
     }
 }
