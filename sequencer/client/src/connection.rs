@@ -127,9 +127,9 @@ impl Connection {
         self.dialer.buffers
     }
 
-    /// The epoch to open a stream in: that of what a state folder keeps of the patient, the one after
-    /// what it keeps of another, else the one after the node's latest (its marks name at most 512
-    /// streams; 1 if it names none of this).
+    /// The epoch to open a stream in: that of what a state folder keeps of the patient, the one
+    /// after what it keeps of another, else the one after the node's latest (its marks name at most
+    /// 512 streams; 1 if it names none of this).
     ///
     /// # Errors
     /// [`StreamError::Spool`] if what is kept cannot be read.
