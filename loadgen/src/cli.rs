@@ -15,6 +15,7 @@ use client::Fingerprint;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadgen::{Live, find_deployment};
 use model::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// An error for people, and how the program ends by it.
@@ -52,8 +53,10 @@ impl Node {
 
 /// The first signal ends sending, the second the program.
 pub(crate) async fn interrupt(stop: watch::Sender<bool>) {
+    // One listener for both: the second may come before the first was answered.
+    let Ok(mut interrupted) = signal(SignalKind::interrupt()) else { return };
     for last in [false, true] {
-        if tokio::signal::ctrl_c().await.is_err() {
+        if interrupted.recv().await.is_none() {
             return;
         }
         if last {

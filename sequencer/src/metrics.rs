@@ -352,13 +352,16 @@ metrics! {
         "Archived files that somebody reads and that could not be fetched.";
     pub archive_kept_bytes: IntGauge [], "bytes",
         "Bytes on the disk of archived files that were fetched.";
+    pub audit_reads_bytes: IntGauge [], "bytes",
+        "Length of `audit-reads.log`, as of its last line; at 64 MiB nobody is shown AuditEvents.";
     pub notices_subscriptions: IntGauge [], "subscriptions",
         "Subscriptions by which somebody is told that data was read.";
     pub notices_waiting: IntGauge [], "notices", "Notices that are due and not delivered.";
     pub notices_batches_total: IntCounter [], "batches",
         "Settled batches looked at for accesses that somebody is to be told of.";
     pub notices_unread_total: IntCounter [], "looks",
-        "Looks at a batch that failed: it is looked at again, and nobody is told of a later one.";
+        "Looks at a batch that failed: it is looked at again, and whoever waits for it is told of no \
+         later one before.";
     pub notices_told_total: IntCounter [], "notices", "Notices delivered.";
     pub notices_failures_total: IntCounter [], "attempts",
         "Attempts to deliver a notice that came to nothing.";

@@ -1,5 +1,5 @@
-//! What FHIR resources call a patient, a deployment and everybody else: one system for each, so that
-//! a reader finds the same person in every file.
+//! What FHIR resources call a patient, a deployment and everybody else: one system for each, so
+//! that a reader finds the same person in every file.
 
 use model::{ChainScope, PatientIndex};
 use serde_json::{Value, json};

@@ -63,8 +63,8 @@ impl Backlog {
     /// is told so: it is never sent again, its marks go back to what has a receipt, and another
     /// patient may follow on the device. Durable when it returns; says how many readings.
     ///
-    /// What the node stored and whose receipt did not come yet is given up, too, and is stored twice
-    /// if its source sends it again: [`crate::Connection::collect_receipts`] first.
+    /// What the node stored and whose receipt did not come yet is given up, too, and is stored
+    /// twice if its source sends it again: [`crate::Connection::collect_receipts`] first.
     ///
     /// # Errors
     /// [`StreamError::Spool`]; what is given up is not known then.

@@ -13,6 +13,7 @@
 //!          +--------wait until a change <-------- Shared --------> wake a lane ---------+--> QUIC
 //! ```
 
+mod acknowledged;
 mod collect;
 mod config;
 mod drive;

@@ -206,9 +206,15 @@ pub enum Fault {
     /// Not by the map, the bridge or the node.
     #[error(transparent)]
     Map(#[from] Cause),
-    /// Nothing of a transaction was done.
-    #[error("expected every entry of a transaction to be taken, found one that is not: none was")]
+    /// A transaction was not taken as a whole, and consent refused none of it.
+    #[error("expected every entry of a transaction to be taken, found one that is not")]
     WithOthers,
+    /// Consent refused some of a transaction on its way, and the node has what it permits.
+    #[error(
+        "expected every entry of a transaction to be permitted, found one that is refused: what \
+         is permitted of the others may be stored, and the same sent again later completes it"
+    )]
+    InPart,
 }
 
 impl Fault {
@@ -246,6 +252,7 @@ impl Fault {
             Fault::Request => "request",
             Fault::Condition => "condition",
             Fault::WithOthers => "with-others",
+            Fault::InPart => "in-part",
             Fault::Map(_) => "map",
         };
         code.to_owned()
@@ -279,7 +286,7 @@ impl Fault {
             | Fault::BundleType
             | Fault::Request => IssueType::NotSupported,
             Fault::Map(cause) => issue_type_of(cause),
-            Fault::WithOthers => IssueType::Processing,
+            Fault::WithOthers | Fault::InPart => IssueType::Processing,
         }
     }
 

@@ -19,9 +19,9 @@
 //! ```
 //! let consent = br#"{
 //!     "resourceType": "Consent", "status": "active",
-//!     "meta": {"profile": ["https://profiles.ihe.net/ITI/PCF/StructureDefinition/IHE.PCF.consentBasic"]},
-//!     "scope": {"coding": [{
-//!         "system": "http://terminology.hl7.org/CodeSystem/consentscope",
+//! "meta": {"profile":
+//! ["https://profiles.ihe.net/ITI/PCF/StructureDefinition/IHE.PCF.consentBasic"]},     "scope":
+//! {"coding": [{         "system": "http://terminology.hl7.org/CodeSystem/consentscope",
 //!         "code": "patient-privacy"}]},
 //!     "patient": {"identifier": {"system": "urn:vitals-rollup:patient", "value": "7"}},
 //!     "provision": {"type": "permit", "purpose": [{

@@ -15,6 +15,7 @@ use sequencer::node::orders::InForce;
 use sequencer::node::recent_rejects::RecentReject;
 use sequencer::node::status::{Batches, Certificates, NodeStatus, StageStatus};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::listed::{Registered, now};
 use super::outcome::{Asked, Expected, Failure, Outcome, failed, runtime, unavailable};
@@ -74,6 +75,8 @@ async fn ask(layout: &Layout) -> Outcome<(Value, NodeStatus)> {
 /// Prints how the node stands again and again. The first answer must come; that it is gone later is
 /// shown, and it may come back.
 async fn watch(layout: &Layout, asked: &Asked) -> Outcome {
+    // Listened to from before the first look on: one that comes during a look would be lost.
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut answer: Outcome<_> = Ok(ask(layout).await?);
     loop {
         match &answer {
@@ -83,11 +86,14 @@ async fn watch(layout: &Layout, asked: &Asked) -> Outcome {
                 show(asked, &why, &json!({ "schema": NodeStatus::SCHEMA, "error": why }));
             }
         }
-        tokio::select! {
-            ended = tokio::signal::ctrl_c() => return ended.map_err(failed),
-            () = tokio::time::sleep(WATCH_EVERY) => {}
-        }
-        answer = ask(layout).await;
+        let next = async {
+            tokio::time::sleep(WATCH_EVERY).await;
+            ask(layout).await
+        };
+        answer = tokio::select! {
+            _ = interrupted.recv() => return Ok(()),
+            answer = next => answer,
+        };
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) const AUDIT_FORBIDDEN: Unserved = Unserved {
     requests: AUDIT,
     status: 403,
     code: "search-forbidden",
-    meaning: "The token is good and does not grant this search, is of another patient, or of a practitioner whom the registry does not know.",
+    meaning: "The token is good and does not grant this search, is of another patient, of somebody else than the patient whose record it names, or of a practitioner whom the registry does not know.",
     what_to_do: "Ask for the scope and claims that `audit-events.md` lists.",
 };
 
@@ -130,7 +130,7 @@ pub(crate) const SUBSCRIPTION_FORBIDDEN: Unserved = Unserved {
     requests: SUBSCRIPTIONS,
     status: 403,
     code: "subscription-forbidden",
-    meaning: "The token is good and does not grant this, is of no patient, or of another than the subscription is about.",
+    meaning: "The token is good and does not grant this, is of no patient, of somebody else than the patient whose record it names, or of another than the subscription is about.",
     what_to_do: "Ask for the scopes that [notices](notices.md#who-may-subscribe) lists.",
 };
 
@@ -593,6 +593,14 @@ pub(crate) const DECISIONS_TOO_OFTEN: Unserved = Unserved {
     what_to_do: "Wait until the minute is over.",
 };
 
+pub(crate) const READS_TOO_OFTEN: Unserved = Unserved {
+    requests: &["/fhir/AuditEvent", "/fhir/Subscription"],
+    status: 429,
+    code: "reads-too-often",
+    meaning: "The subject of the token asked for more pages and subscriptions than `fhir.per_minute`.",
+    what_to_do: "Wait until the minute is over.",
+};
+
 pub(crate) const DECISIONS_CLOSED: Unserved = Unserved {
     requests: DECISIONS,
     status: 503,
@@ -647,6 +655,7 @@ pub const HTTP: &[Unserved] = &[
     SUBSCRIPTION_UNSERVED,
     OPERATIONS_TOO_OFTEN,
     DECISIONS_TOO_OFTEN,
+    READS_TOO_OFTEN,
     Unserved {
         requests: ANY,
         status: 431,

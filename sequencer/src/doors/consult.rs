@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -20,6 +20,7 @@ use thiserror::Error;
 use tokens::{Context, Needed, Verb};
 
 use super::config::DecisionsSection;
+use super::per_minute::PerMinute;
 use super::token_issuer::TokenIssuer;
 use crate::clock::NodeClock;
 use crate::stages::ingest::{Admit, AdmitError};
@@ -112,17 +113,10 @@ pub struct ConsultDoor {
     names: pcf::Names,
     /// Registered organisations by the `sub` of their systems' tokens.
     systems: BTreeMap<String, OrganisationId>,
-    per_minute: u64,
-    /// What each system asked in the minute that runs.
-    asked: Mutex<Minute>,
+    /// Only systems that are configured are counted.
+    asked: PerMinute,
     clock: Arc<NodeClock>,
     place: ConsultPlace,
-}
-
-#[derive(Default)]
-struct Minute {
-    number: u64,
-    of: BTreeMap<String, u64>,
 }
 
 impl ConsultDoor {
@@ -159,8 +153,7 @@ impl ConsultDoor {
             issuer,
             names,
             systems: systems.ok_or(wrong("systems as SUBJECT=ORGANISATION, each subject once"))?,
-            per_minute: section.per_minute,
-            asked: Mutex::default(),
+            asked: PerMinute::new(section.per_minute),
             clock,
             place,
         }))
@@ -172,18 +165,10 @@ impl ConsultDoor {
         let bearer = self.issuer.bearer(headers, now)?;
         bearer.require(NEEDED)?;
         let organisation = self.systems.get(&bearer.subject).ok_or(NotAnswered::System)?;
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = now.get() / 60_000;
-        // Only systems that are configured are counted, so that the map stays small.
-        if asked.number != number {
-            *asked = Minute { number, of: BTreeMap::new() };
+        match self.asked.admit(&bearer.subject, now) {
+            true => Ok(organisation.clone()),
+            false => Err(NotAnswered::TooOften),
         }
-        let count = asked.of.entry(bearer.subject).or_default();
-        if *count >= self.per_minute {
-            return Err(NotAnswered::TooOften);
-        }
-        *count += 1;
-        Ok(organisation.clone())
     }
 
     /// Reads the question, has it decided and journaled, and waits until that is durable.

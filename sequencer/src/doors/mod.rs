@@ -13,6 +13,7 @@ mod machine;
 pub mod memory;
 pub mod orders;
 pub mod page;
+mod per_minute;
 pub mod reach;
 pub mod set;
 pub mod token_issuer;

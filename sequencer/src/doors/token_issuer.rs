@@ -1,8 +1,8 @@
 //! Whose bearer tokens are taken below `/fhir`: those of one issuer, with keys out of a file.
 //!
 //! One issuer for all routes: a hospital has one SMART server, and two places for its keys would be
-//! rolled at two times. What a token grants, each route asks by itself. SIGHUP reads the file again,
-//! so that keys are rolled without a restart; the node fetches none.
+//! rolled at two times. What a token grants, each route asks by itself. SIGHUP reads the file
+//! again, so that keys are rolled without a restart; the node fetches none.
 
 use std::io;
 use std::path::{Path, PathBuf};

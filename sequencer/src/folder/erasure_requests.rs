@@ -104,7 +104,8 @@ impl ErasureRequests {
         self.waiting(now).len()
     }
 
-    /// Forgets that of a patient, durably: it was carried out. Blocks for as long as the disk takes.
+    /// Forgets that of a patient, durably: it was carried out. Blocks for as long as the disk
+    /// takes.
     ///
     /// # Errors
     /// What the system says; then it waits on.

@@ -23,7 +23,7 @@ use super::who::Who;
 
 /// Longest file: some two hundred thousand lines. Reached: nothing is set, sealed or drained
 /// any more until somebody moves it away; what ends a delay goes on, and says that no line tells.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// How much of its end a start reads, to know what was in force when the node stopped: some three
 /// thousand lines. What was set before them, or before the file was moved away, ends unsaid.
@@ -140,6 +140,11 @@ impl OperatorLog {
         log.write_all(text.as_bytes()).and_then(|()| log.sync_all()).map_err(file)?;
         // Each time: it may have been moved away and begun anew.
         self.path.parent().map_or(Ok(()), files::sync_folder).map_err(file)
+    }
+
+    /// How long the file is; zero where there is none, or it cannot be seen.
+    pub fn bytes(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
     /// The last lines, the oldest first; what is no line of this format is passed over.

@@ -256,10 +256,11 @@ const KEEPING: Row = Row {
             "increase(vitals_notices_unread_total[1h])" => "batches not read in an hour",
             "vitals_notices_closed" => "closed",
         ], alerts: ["VitalsNoticesClosed", "VitalsNoticesUnread"]),
-        panel!("Journal on the disk", Bytes, [
+        panel!("Journal and log of reads on the disk", Bytes, [
             "vitals_archive_local_bytes" => "sealed files here",
             "vitals_archive_kept_bytes" => "fetched files",
-        ]),
+            "vitals_audit_reads_bytes" => "log of reads",
+        ], alerts: ["VitalsReadsLogFills"]),
     ],
 };
 

@@ -235,28 +235,28 @@ impl Node {
         let operations = start::open_operations(&opened, &core, &common);
         let settle = SettleLimits::new(&opened.chain.reach, &opened.config.settle);
         let settler = start::start_settler(&opened, &core, &common, settle.follow())?;
-        let scrub = start::start_scrub(&opened, &core, &common);
-        let archiving = start::start_archiving(&opened, &core, &common);
-        let notices = start::start_notices(&opened, &core, &common)?;
-        let BaseChainDoor { url: rpc, embedded } =
-            start::serve_base_chain(&opened, &common).await?;
-        let page = start::serve_page(&opened, &common, &rpc).await?;
-        let (pin, body_keys) = (start::pinner(&opened, &core, &common), start::key_desk(&opened));
+        let beside = start::start_beside(&opened, &core, &common)?;
+        let BaseChainDoor { url, embedded } = start::serve_base_chain(&opened, &common).await?;
+        let page = start::serve_page(&opened, &common, &url).await?;
+        let pin = start::pinner(&opened, &core, &common);
         let live = Live { settle, rates: ingest.rates(), operations };
         let tuning = start::tuning(&opened, &core, &common, live);
         let orders = start::order_desk(&opened, &core, &common, tuning.clone());
-        let Common { stop, guard, watched, around, operations, consult, issuer, .. } = common;
+        let (consult, issuer) = (common.consult.clone(), common.issuer.clone());
+        let Common { stop, guard, watched, around, operations: door_place, .. } = common;
+        let body_keys = start::key_desk(&opened);
         let Opened { layout, edge, store, keys, .. } = opened;
         let fingerprint = edge.deployment().fingerprint.to_string();
         let (page, page_task) = page.unzip();
-        let endpoints = Endpoints { ingest: ingest.local_addr(), http, page, rpc, fingerprint };
+        let ingest_at = ingest.local_addr();
+        let endpoints = Endpoints { ingest: ingest_at, http, page, rpc: url, fingerprint };
         let tell = Arc::new(Teller::new(&watched, &core.view, &around, &endpoints));
         let (desk, renewals) = (core.desk.clone(), core.renewals.clone());
         let answers = admin::Answers { desk, renewals, tell, pin, keys: body_keys, orders };
         let admin = AdminDoor::open(&layout.admin_socket(), answers, &guard)?;
         watched.set_starting(None);
-        let mut tasks = vec![settler, timer, certificates, scrub, archiving, notices, holder];
-        tasks.extend(page_task);
+        let mut tasks = vec![settler, timer, certificates, holder];
+        tasks.extend(beside.into_iter().chain(page_task));
         // Last: whoever finds the file finds a node that answers.
         write_endpoints(&layout, &endpoints)?;
         Ok(Node {
@@ -271,7 +271,7 @@ impl Node {
             stop,
             core,
             ingest,
-            operations,
+            operations: door_place,
             consult,
             issuer,
             http: None,

@@ -80,8 +80,10 @@ pub(super) async fn serve_http(opened: &Opened, common: &Common) -> Result<HttpS
 fn audit_events(opened: &Opened, common: &Common) -> Option<AuditEvents> {
     let issuer = common.issuer.clone().filter(|_| opened.config.fhir.audit_events)?;
     let (scope, clock) = (opened.edge.scope(), common.clock.clone());
-    let reads = opened.layout.audit_reads();
-    Some(AuditEvents::new(AuditSetup { issuer, scope, clock, reads: &reads }))
+    let (reads, per_minute) = (&opened.layout.audit_reads(), opened.config.fhir.per_minute);
+    let reads_bytes = common.watched.metrics().audit_reads_bytes.clone();
+    let setup = AuditSetup { issuer, scope, clock, reads, reads_bytes, per_minute };
+    Some(AuditEvents::new(setup))
 }
 
 /// Waits until somebody shows what the journal lacks, says so, and keeps every receipt that does.
@@ -124,7 +126,7 @@ pub(super) fn start_hold_watch(opened: &Opened, common: &Common) -> GuardedTask 
     common.guard.task(Stage::Upkeep, work)
 }
 
-pub(super) fn start_scrub(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
+fn start_scrub(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
     let scrub = Scrub {
         store: opened.store.clone(),
         edge: opened.edge.clone(),
@@ -139,7 +141,7 @@ pub(super) fn start_scrub(opened: &Opened, core: &Core, common: &Common) -> Guar
 }
 
 /// Brings sealed files to the archive, if one is configured.
-pub(super) fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
+fn start_archiving(opened: &Opened, core: &Core, common: &Common) -> GuardedTask {
     let (section, stop) = (&opened.config.archive, common.stop.subscribe());
     let Some(archive) = opened.archive.clone() else {
         return common.guard.task(Stage::Archive, archiving::idle(stop));
@@ -208,22 +210,31 @@ fn count_operations(
     Ok(counted)
 }
 
-/// Tells whoever subscribed that somebody read, if a host may be told.
-pub(super) fn start_notices(
+/// What goes on beside collecting, behind what is settled or sealed: files are looked after,
+/// brought to the archive, and whoever asked for it is told that somebody read.
+pub(super) fn start_beside(
     opened: &Opened,
     core: &Core,
     common: &Common,
-) -> Result<GuardedTask, PostError> {
+) -> Result<[GuardedTask; 3], NodeError> {
+    let scrub = start_scrub(opened, core, common);
+    let archiving = start_archiving(opened, core, common);
+    Ok([scrub, archiving, start_notices(opened, core, common)?])
+}
+
+/// Tells whoever subscribed that somebody read, if a host may be told.
+fn start_notices(opened: &Opened, core: &Core, common: &Common) -> Result<GuardedTask, PostError> {
     let stop = common.stop.subscribe();
     let Some(desk) = common.notices.clone() else {
         return Ok(common.guard.task(Stage::Notices, archiving::idle(stop)));
     };
-    let view = core.view.clone();
+    let (view, erased) = (core.view.clone(), core.view.clone());
     let teller = Teller {
         desk,
         store: opened.store.clone(),
         scope: opened.edge.scope(),
         view_key: Arc::new(move |patient| view.owner(patient).map(|owner| owner.view_key)),
+        is_erased: Arc::new(move |patient| erased.erasures().tombstone(patient).is_some()),
         poster: Poster::new()?,
         clock: common.clock.clone(),
         metrics: common.watched.metrics().clone(),

@@ -17,8 +17,8 @@ const NAME_BYTES_MAX: usize = 256;
 /// Most audiences of a token.
 const AUDIENCES_MAX: usize = 16;
 
-/// How far the issuer's clock may be apart, milliseconds, where nobody says otherwise: machines of a
-/// hospital keep time by NTP, and every second is one more that a token is good behind its end.
+/// How far the issuer's clock may be apart, milliseconds, where nobody says otherwise: machines of
+/// a hospital keep time by NTP, and every second is one more that a token is good behind its end.
 pub const SKEW_MS: u64 = 5_000;
 /// How long a token may still be good, milliseconds, where nobody says otherwise. SMART asks for
 /// five minutes, and issuers have an hour.

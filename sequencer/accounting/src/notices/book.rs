@@ -25,6 +25,9 @@ const UNDER_WAY_MAX: usize = 16;
 /// Of these, to one host: one that hangs leaves places to the others.
 const UNDER_WAY_OF_A_HOST: usize = 4;
 
+/// Attempts since the start before a receiver is given up for the time that it took.
+const ATTEMPTS_MIN: u32 = 3;
+
 /// How many subscriptions there may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -41,7 +44,8 @@ pub struct Pace {
     pub first_ms: u64,
     /// Longest pause.
     pub most_ms: u64,
-    /// From the first failure of a notice until nothing is sent to its receiver any more.
+    /// From the first failure of a notice until nothing is sent to its receiver any more; it was
+    /// tried three times then since the start at least.
     pub give_up_after_ms: u64,
 }
 
@@ -151,14 +155,23 @@ impl Book {
     /// # Errors
     /// [`BookFull`].
     pub fn add(&mut self, kept: Kept) -> Result<(), BookFull> {
+        self.check_room(kept.patient)?;
+        self.held.insert(kept.id, Held::new(kept));
+        Ok(())
+    }
+
+    /// Whether one more of this patient finds room.
+    ///
+    /// # Errors
+    /// [`BookFull`].
+    pub fn check_room(&self, patient: PatientIndex) -> Result<(), BookFull> {
         let Limits { of_patient, of_all } = self.limits;
-        if self.of(kept.patient).count() >= of_patient {
+        if self.of(patient).count() >= of_patient {
             return Err(BookFull::OfPatient { most: of_patient });
         }
         if self.held.len() >= of_all {
             return Err(BookFull::OfAll { most: of_all });
         }
-        self.held.insert(kept.id, Held::new(kept));
         Ok(())
     }
 
@@ -178,6 +191,16 @@ impl Book {
         self.held.remove(&id);
     }
 
+    /// Whose records subscriptions are about, one each.
+    pub fn patients(&self) -> impl Iterator<Item = PatientIndex> {
+        self.held.values().map(|held| held.kept.patient)
+    }
+
+    /// Ends all subscriptions of these patients, also what was given up.
+    pub fn forget(&mut self, whose: impl Fn(PatientIndex) -> bool) {
+        self.held.retain(|_, held| !whose(held.kept.patient));
+    }
+
     /// Subscriptions that somebody is told by.
     pub fn live_count(&self, now: Millis) -> usize {
         self.held.values().filter(|held| held.kept.is_live(now)).count()
@@ -189,10 +212,18 @@ impl Book {
         live.map(|held| held.due.len()).sum()
     }
 
-    /// The next batch to be looked at, of those up to `settled`.
-    pub fn next_look(&self, settled: BatchNumber, now: Millis) -> Option<Look> {
+    /// The next batch to be looked at, of those up to `settled` that do not rest. Who waits for one
+    /// that rests is told of no later one before it, and holds up nobody else.
+    pub fn next_look(
+        &self,
+        settled: BatchNumber,
+        now: Millis,
+        resting: &BTreeSet<BatchNumber>,
+    ) -> Option<Look> {
         let waits = |held: &&Held| {
-            held.kept.is_live(now) && held.due.len() < DUE_MAX && held.looked < settled
+            let is_behind = held.looked < settled && held.due.len() < DUE_MAX;
+            let next = BatchNumber(held.looked.0 + 1);
+            is_behind && held.kept.is_live(now) && !resting.contains(&next)
         };
         let waiting = || self.held.values().filter(waits);
         let looked = waiting().map(|held| held.looked).min()?;
@@ -256,10 +287,13 @@ impl Book {
             return false;
         };
         let since = *held.kept.failing_since.get_or_insert(at.now);
-        held.kept.fault = Some(fault);
-        held.kept.given_up = fault.is_final() || at.now.since(since) >= self.pace.give_up_after_ms;
         held.next = at.now.plus(self.pace.pause_ms(held.attempts, at.jitter));
         held.attempts = held.attempts.saturating_add(1);
+        // While the node was off nobody tried: time alone gives nobody up.
+        let was_tried = held.attempts >= ATTEMPTS_MIN;
+        let is_over = was_tried && at.now.since(since) >= self.pace.give_up_after_ms;
+        held.kept.fault = Some(fault);
+        held.kept.given_up = fault.is_final() || is_over;
         held.kept.given_up
     }
 }
@@ -323,7 +357,7 @@ mod tests {
     /// Looks at all batches up to the last; patients are read in these.
     fn look(book: &mut Book, last: u64, read: &[(u64, u32)]) -> Vec<u64> {
         let mut looked = Vec::new();
-        while let Some(look) = book.next_look(BatchNumber(last), at(0)) {
+        while let Some(look) = book.next_look(BatchNumber(last), at(0), &BTreeSet::new()) {
             let of = read.iter().filter(|(batch, _)| *batch == look.batch.0);
             let of = of.map(|(_, index)| patient(*index));
             let of = of.filter(|patient| look.patients.contains(patient)).collect();
@@ -395,7 +429,8 @@ mod tests {
         let kept = book.kept()[0].clone();
         assert_eq!((kept.status(at(now)), kept.told), ("error", BatchNumber(0)));
         assert!(book.take_due(at(now * 9)).is_none());
-        assert_eq!(book.next_look(BatchNumber(9), at(now)), None, "nothing is looked for");
+        let look = book.next_look(BatchNumber(9), at(now), &BTreeSet::new());
+        assert_eq!(look, None, "nothing is looked for");
         assert_eq!((book.live_count(at(now)), book.due_count(at(now))), (0, 0));
     }
 
@@ -404,8 +439,30 @@ mod tests {
         let failing_since = Some(at(0));
         let mut book = book(vec![Kept { failing_since, ..kept(1, 7, "a.example") }]);
         look(&mut book, 1, &[(1, 7)]);
-        let notice = book.take_due(at(PACE.give_up_after_ms)).unwrap();
-        assert!(ends(&mut book, &notice, Err(Fault::Late), PACE.give_up_after_ms));
+        let fails = |book: &mut Book, ms| {
+            let notice = book.take_due(at(ms)).unwrap();
+            ends(book, &notice, Err(Fault::Late), ms)
+        };
+        // The node may have been off all the while: it tries before it gives anybody up.
+        let begin = PACE.give_up_after_ms;
+        assert!(!fails(&mut book, begin) && !fails(&mut book, begin + PACE.first_ms));
+        assert!(fails(&mut book, begin + PACE.most_ms), "the third time");
+    }
+
+    #[test]
+    fn who_waits_for_a_batch_that_rests_holds_up_nobody_else() {
+        let ahead = Kept { told: BatchNumber(5), ..kept(2, 8, "b.example") };
+        let mut book = book(vec![kept(1, 7, "a.example"), ahead]);
+        let next = |book: &Book, resting: &[u64]| {
+            let resting = resting.iter().copied().map(BatchNumber).collect();
+            book.next_look(BatchNumber(6), at(0), &resting)
+        };
+        let look = next(&book, &[1]).unwrap();
+        assert_eq!((look.batch.0, &look.patients), (6, &BTreeSet::from([patient(8)])));
+        book.looked(&look, &look.patients);
+        assert_eq!(book.take_due(at(0)).map(|notice| notice.batch.0), Some(6));
+        assert_eq!(next(&book, &[1]), None, "no later batch before the one that rests");
+        assert_eq!(next(&book, &[]).map(|look| look.batch.0), Some(1));
     }
 
     #[test]
@@ -496,6 +553,15 @@ mod tests {
         assert!(!ends(&mut book, &notice, Err(Fault::Status(410)), 0));
         assert!(book.take_due(at(10)).is_none(), "it has ended");
         assert!(book.take_due(at(9)).is_some());
+    }
+
+    #[test]
+    fn of_a_patient_who_is_forgotten_nothing_is_kept_or_looked_for() {
+        let given_up = Kept { fault: Some(Fault::Late), given_up: true, ..kept(3, 7, "a.example") };
+        let mut book = book(vec![kept(1, 7, "a.example"), kept(2, 8, "b.example"), given_up]);
+        book.forget(|found| found == patient(7));
+        assert_eq!(book.patients().collect::<Vec<_>>(), [patient(8)]);
+        assert_eq!(book.kept().len(), 1);
     }
 
     #[test]

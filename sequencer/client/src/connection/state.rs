@@ -10,6 +10,7 @@ use wire::{
     Mark, Reading, RequestId, SignedReceipt, StopReason, StreamName,
 };
 
+use super::acknowledged::Acknowledged;
 use super::config::{ConnectionConfig, DelayListener, LossListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
 use super::moved::Moved;
@@ -101,8 +102,7 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<StreamHandle, StreamState>,
     pub(super) requests: Requests,
     marks: Vec<Mark>,
-    /// What has receipts of each stream, since the welcome.
-    acknowledged: BTreeMap<StreamName, Sequence>,
+    acknowledged: Acknowledged,
     latest: Option<SignedReceipt>,
     folder: Option<ReceiptFolder>,
     newest: Option<NewestReceipt>,
@@ -157,7 +157,7 @@ impl State {
             streams: BTreeMap::new(),
             requests: Requests::new(config.released_bytes_max),
             marks: Vec::new(),
-            acknowledged: BTreeMap::new(),
+            acknowledged: Acknowledged::default(),
             latest: None,
             folder,
             newest,
@@ -394,7 +394,7 @@ impl State {
         let durable = mark.map(|mark| mark.durable);
         let durable = durable.or_else(|| (self.marks.len() < MARKS_MAX).then_some(Sequence(0)))?;
         // They are of the welcome, and receipts came since.
-        Some(durable.max(self.acknowledged.get(name).copied().unwrap_or_default()))
+        Some(durable.max(self.acknowledged.find(name)?))
     }
 
     /// The node lost what it gave receipts for.
@@ -407,7 +407,7 @@ impl State {
 
     /// The highest epoch the node has of a stream, by its marks and by the receipts since.
     pub(super) fn marked_epoch(&self, device: &str, signal: u32) -> Option<EpochNumber> {
-        let marks = self.marks.iter().map(|mark| &mark.stream).chain(self.acknowledged.keys());
+        let marks = self.marks.iter().map(|mark| &mark.stream).chain(self.acknowledged.names());
         let same = marks.filter(|name| name.device.as_str() == device && name.signal == signal);
         same.map(|name| name.epoch).max()
     }
@@ -449,11 +449,12 @@ impl State {
             ClientEvent::StreamStopped { handle, why, frames } => {
                 if let Some(stream) = self.streams.get_mut(&handle) {
                     // What of it the node has nobody knows, so its epoch counts as used.
-                    let used = self.acknowledged.entry(stream.name.clone());
-                    used.or_insert(stream.last_receipted);
+                    let (name, last) = (stream.name.clone(), stream.last_receipted);
                     stream.stop = Some(Stop { why, frames });
                     // Nothing is added any more, and whoever goes on in a new epoch needs it.
                     stream.spool = None;
+                    let streams = &self.streams;
+                    self.acknowledged.note_used(&name, last, |name| is_open(streams, name));
                 }
             }
             ClientEvent::StreamEnded { handle } => {
@@ -525,7 +526,11 @@ impl State {
         self.counts.readings_receipted += readings;
         self.counts.bytes_receipted += bytes;
         stream.last_receipted = last;
-        self.acknowledged.insert(stream.name.clone(), last);
+        let (name, streams) = (stream.name.clone(), &self.streams);
+        self.acknowledged.note(&name, last, |name| is_open(streams, name));
+        let Some(stream) = self.streams.get_mut(&handle) else {
+            return;
+        };
         let at = self.clock.now();
         match stream.spool.as_mut().map(|spool| spool.forget_up_to(last, at)) {
             None => {}
@@ -559,6 +564,10 @@ impl State {
             change(stream);
         }
     }
+}
+
+fn is_open(streams: &BTreeMap<StreamHandle, StreamState>, name: &StreamName) -> bool {
+    streams.values().any(|one| one.name == *name && one.stop.is_none() && !one.ended)
 }
 
 /// Makes the next frame, and queues it with its body encrypted.

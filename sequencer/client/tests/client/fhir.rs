@@ -27,6 +27,13 @@ patient = 7
 [[device]]
 identifier = "Device/1"
 device = "m-1"
+[[patient]]
+authority = "2.999.1"
+identifier = "4712"
+patient = 8
+[[device]]
+identifier = "Device/2"
+device = "m-2"
 "#;
 
 /// A server that runs, and where it listens.
@@ -125,6 +132,35 @@ fn code(outcome: &Value) -> &str {
 const CREATE: &str = "/fhir/Observation";
 
 #[tokio::test]
+async fn an_observation_of_two_identifiers_is_stored_once_in_both_orders() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let server = Server::start(folder.path(), &node).await;
+    let entry = |number: u32, condition: Option<&str>| {
+        let mut both = rate(&format!("{number}-a"), 70 + number);
+        let second = json!({ "system": "urn:x", "value": format!("{number}-b") });
+        both["identifier"].as_array_mut().unwrap().push(second);
+        let mut batch = bundle("batch", &[both]);
+        if let Some(name) = condition {
+            let name = format!("identifier=urn:x|{number}-{name}");
+            batch["entry"][0]["request"]["ifNoneExist"] = name.into();
+        }
+        batch
+    };
+    let mut told = Vec::new();
+    for posted in [entry(1, None), entry(1, Some("b")), entry(2, Some("b")), entry(2, None)] {
+        let answer = server.post("/fhir", &posted).await;
+        let response = answer.body["entry"][0]["response"].clone();
+        told.push((response["status"].clone(), response["location"].clone()));
+    }
+    let statuses: Vec<_> = told.iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses, ["201 Created", "200 OK", "201 Created", "200 OK"]);
+    assert!(told[0].1 == told[1].1 && told[2].1 == told[3].1, "{told:?}");
+    server.end().await;
+    assert_eq!(node.log().stored, 2);
+}
+
+#[tokio::test]
 async fn an_observation_is_created_by_its_receipt_and_stored_once_also_after_a_restart() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
@@ -182,6 +218,33 @@ async fn what_consent_refuses_is_forbidden_with_its_code() {
     let refused = server.post(CREATE, &rate("1", 72)).await;
     assert_eq!((refused.status.as_str(), code(&refused.body)), ("403", "node-9"));
     server.end().await;
+}
+
+#[tokio::test]
+async fn what_consent_permits_of_a_transaction_is_stored_and_the_rest_when_it_is_sent_again() {
+    let without_consent = vec![model::PatientIndex::new(8).unwrap()];
+    let node = Node::start(Behaviour { without_consent, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let server = Server::start(folder.path(), &node).await;
+    let mut refused = rate("2", 73);
+    refused["subject"]["identifier"]["value"] = "4712".into();
+    refused["device"]["reference"] = "Device/2".into();
+    let posted = bundle("transaction", &[rate("1", 72), refused]);
+    let answer = server.post("/fhir", &posted).await;
+    assert_eq!((answer.status.as_str(), code(&answer.body)), ("403", "node-9"));
+    let text = answer.body.to_string();
+    assert!(text.contains("in-part"), "{text}");
+    // Of the first one the node was asked besides, and it has it or gets it.
+    assert!(matches!(server.post(CREATE, &rate("1", 72)).await.status.as_str(), "200" | "201"));
+    assert_eq!(node.log().stored, 1);
+    node.log().behaviour.without_consent.clear();
+    // A refusal is repeated for a second without asking the node.
+    let begin = std::time::Instant::now();
+    while server.post("/fhir", &posted).await.status != "200" {
+        assert!(begin.elapsed().as_secs() < 30, "it is never completed");
+    }
+    server.end().await;
+    assert_eq!(node.log().stored, 2);
 }
 
 #[tokio::test]

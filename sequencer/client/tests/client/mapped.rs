@@ -22,8 +22,8 @@ means something here without a row of [a map](../bridge/docs/map.md), and what i
 writes this page from the tables that the programs read by: \
 `UPDATE=1 cargo test --release -p client mapped`.
 
-What is not on it is left out, or refused, as the map says. A row of the map adds a code or a unit, \
-or says that a known code is another signal at this hospital.
+What is not on it is left out, or refused, as the map says. A row of the map adds a code or a \
+unit, or says that a known code is another signal at this hospital.
 ";
 
 /// A table of the page: heading, what is to be known of it, columns and rows.
@@ -56,9 +56,9 @@ fn signals_table() -> String {
                 *Category* is what a patient permits or denies: it follows from the signal and is \
                 never sent. *Means none* is what devices write where there is no value: it is \
                 refused until `off` or `keep` of the map's `[[signal]]` says which it is, since a \
-                zero may be asystole, or a cable that hangs. *Written* are the codes that a patient's \
-                record has of it in FHIR: of LOINC the one that says no more than the signal does, \
-                and that of MDC, by which it is stored.";
+                zero may be asystole, or a cable that hangs. *Written* are the codes that a \
+                patient's record has of it in FHIR: of LOINC the one that says no more than the \
+                signal does, and that of MDC, by which it is stored.";
     let columns = ["signal", "written", "unit", "step", "least", "most", "category", "means none"];
     let rows = signals().iter().map(|signal| {
         let value = |number| to_decimal(number, signal.decimals);
@@ -83,20 +83,20 @@ const SAME: recordings::decimal::Linear = recordings::decimal::Linear::SAME;
 
 fn systems_table() -> String {
     let said = "How HL7 v2 (OBX-3.3), FHIR (`coding.system`) and the topics of MQTT (`system`) name \
-                a system of codes; a code without its system is none. Codes of any other system need \
-                a row of the map.";
+                a system of codes; a code without its system is none. Codes of any other system \
+                need a row of the map.";
     let rows = SYSTEMS.iter().map(|system| [code(system.name), codes(system.called.to_vec())]);
     section("Systems of codes", said, ["system", "called"], rows)
 }
 
 fn codes_table() -> String {
     let said = "Only codes that mean no more than the signal, or a special case of it. Of MDC the \
-                reference identifier stands for the code, too. Codes of one value that name several \
-                signals are refused; of FHIR, whose codes of LOINC are translations and coarser, MDC \
-                says what it is. \
-                8889-8 is named a heart rate and is a pulse rate, because an oximeter counts pulses. \
-                An invasive pressure, one lead of several and glucose of plasma or serum have no row: \
-                they are other quantities, and the map says what they shall be.";
+                reference identifier stands for the code, too. Codes of one value that name \
+                several signals are refused; of FHIR, whose codes of LOINC are translations and \
+                coarser, MDC says what it is. \
+                8889-8 is named a heart rate and is a pulse rate, because an oximeter counts \
+                pulses. An invasive pressure, one lead of several and glucose of plasma or serum \
+                have no row: they are other quantities, and the map says what they shall be.";
     let known = KNOWN
         .iter()
         .map(|one| [one.system.into(), code(one.code), one.name.into(), code(one.signal)]);
@@ -110,8 +110,8 @@ fn codes_table() -> String {
 
 fn units_table() -> String {
     let said = "Of each unit the UCUM code, read by its letters (`mV` is no `MV`), and other \
-                spellings, read without case and blanks, those with the micro or degree sign of Unicode \
-                included; annotations of UCUM (`{beats}/min`) are \
+                spellings, read without case and blanks, those with the micro or degree sign of \
+                Unicode included; annotations of UCUM (`{beats}/min`) are \
                 passed over in FHIR. `x` becomes the signal's own unit as *becomes* says: exactly, \
                 no number passes through a float, and the result is rounded once to the step. \
                 Glucose has 180.156 g/mol, a millimetre of mercury 133.322 Pa.";
@@ -142,8 +142,8 @@ fn mdc_units_table() -> String {
 
 fn open_mhealth_table() -> String {
     let said = "What `vitals mqtt` reads of data points. A field that makes another quantity of the \
-                value (*unless*) stands behind the code, as `heart-rate/average`, which then needs a \
-                row of the map with the system `omh`.";
+                value (*unless*) stands behind the code, as `heart-rate/average`, which then needs \
+                a row of the map with the system `omh`.";
     let rows = SCHEMAS.iter().flat_map(|schema| {
         schema.fields.iter().map(|field| {
             let unless = schema.qualifiers.iter().map(|one| match one.plain {
@@ -300,10 +300,10 @@ fn conditions() -> String {
 fn purposes_table() -> String {
     let said = "Read in Consents and in questions about consent, written in Consents and \
                 AuditEvents. Each stands for one purpose and nothing wider: a code that is broader \
-                or narrower is refused, and `[purposes]` of the names adds one. To break the glass is \
-                a kind of access here, counted in public, and no purpose: of a provision that \
-                permits it becomes a policy for `emergency-treatment`, of one that denies it a deny \
-                for every purpose.";
+                or narrower is refused, and `[purposes]` of the names adds one. To break the glass \
+                is a kind of access here, counted in public, and no purpose: of a provision that \
+                permits it becomes a policy for `emergency-treatment`, of one that denies it a \
+                deny for every purpose.";
     let system = pcf::ACT_REASON;
     let purposes = Purpose::ALL
         .iter()
@@ -424,8 +424,8 @@ const ELSEWHERE: &str = "\
 * **Names** of patients, devices and beds, of any authority: [the map](../bridge/docs/map.md).
 * **Names** of practitioners, organisations and care teams, and purposes and labels of a \
 hospital's own: [the names of consents](consents.md#names).
-* **MQTT**: topics and pointers mean what the [file of topics](mqtt.md#topics) says; its `system` and \
-`code` are those above.
+* **MQTT**: topics and pointers mean what the [file of topics](mqtt.md#topics) says; its `system` \
+and `code` are those above.
 * **What else a sender is told**: codes of [FHIR itself and of HTTP](fhir.md#what-is-refused).
 * **What is written out**: [AuditEvents](accounting.md#auditevents), [answers about \
 consent](../../docs/decisions.md).

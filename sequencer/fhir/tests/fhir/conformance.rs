@@ -1,5 +1,5 @@
-//! What FHIR R4 requires of a CapabilityStatement, of those elements that servers here have: what has
-//! to be there, what is a list, the codes of required bindings, and the invariants.
+//! What FHIR R4 requires of a CapabilityStatement, of those elements that servers here have: what
+//! has to be there, what is a list, the codes of required bindings, and the invariants.
 
 use serde_json::Value;
 

@@ -409,6 +409,12 @@ settings! {
             sets: "Whether `GET /fhir/AuditEvent` is answered to whoever has a token of `[tokens]` \
                    that grants it ([to whom](audit-events.md)).",
         }
+        per_minute: u64 = 60; "requests", range(1, 100_000) => {
+            sets: "Most pages of AuditEvents and new Subscriptions of one `sub` of tokens in a \
+                   minute of the clock, together; each is a line of `audit-reads.log`, which ends \
+                   at 64 MiB.",
+            at_limit: "Refused with 429.",
+        }
     }
 }
 
@@ -462,7 +468,7 @@ settings! {
             at_limit: "The pause grows no more.",
         }
         give_up_after_ms: u64 = 259_200_000; "milliseconds", range(1_000, 2_592_000_000) => {
-            sets: "How long a notice is tried.",
+            sets: "How long a notice is tried, and three times at least since the start of the node.",
             at_limit: "Its subscription says `error` and why, and its receiver is told nothing more.",
         }
     }

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use model::{
     BatchNumber, ChainScope, Clock, Millis, PatientIndex, PractitionerId, Word, with_causes,
 };
+use prometheus::IntGauge;
 use serde_json::{Value, json};
 use statement::batch::{OpeningKey, PatientOpening};
 use tokens::{Bearer, Context, Needed, TokenError, UserKind, Verb};
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 
 use super::places::FilePlace;
 use crate::doors::codes::{self, Unserved};
+use crate::doors::per_minute::PerMinute;
 use crate::doors::token_issuer::TokenIssuer;
 use crate::folder::operator_log::{Line, OperatorLog, OperatorLogError};
 use crate::folder::parts::{BatchParts, PartError};
@@ -44,6 +46,10 @@ struct Parts {
     scope: ChainScope,
     clock: Arc<dyn Clock>,
     reads: OperatorLog,
+    /// Told with each line.
+    reads_bytes: IntGauge,
+    /// Each who asks makes lines.
+    asked: PerMinute,
     /// One page is read at a time: each may hold both files of a batch, and what they decode to.
     one: Arc<Semaphore>,
 }
@@ -58,6 +64,10 @@ pub struct AuditSetup<'a> {
     pub clock: Arc<dyn Clock>,
     /// The file of lines about reading.
     pub reads: &'a Path,
+    /// Its length.
+    pub reads_bytes: IntGauge,
+    /// Most lines that one `sub` makes in a minute.
+    pub per_minute: u64,
 }
 
 /// Why nothing is shown.
@@ -83,9 +93,19 @@ pub(super) struct Reading {
 impl AuditEvents {
     /// Answers from now on.
     pub fn new(setup: AuditSetup<'_>) -> AuditEvents {
-        let AuditSetup { issuer, scope, clock, reads } = setup;
+        let AuditSetup { issuer, scope, clock, reads, reads_bytes, per_minute } = setup;
         let (reads, one) = (OperatorLog::new(reads), Arc::new(Semaphore::new(1)));
-        AuditEvents(Arc::new(Parts { issuer, scope, clock, reads, one }))
+        let asked = PerMinute::new(per_minute);
+        let parts = Parts { issuer, scope, clock, reads, reads_bytes, asked, one };
+        parts.measure();
+        AuditEvents(Arc::new(parts))
+    }
+}
+
+impl Parts {
+    /// Tells how long the file of reads is.
+    fn measure(&self) {
+        self.reads_bytes.set(i64::try_from(self.reads.bytes()).unwrap_or(i64::MAX));
     }
 }
 
@@ -103,10 +123,29 @@ pub(super) fn asker_of(bearer: &Bearer) -> Result<Asker, Refused> {
         return id.map(Asker::Practitioner).ok_or_else(|| refused(says));
     }
     bearer.require(needed(Context::Patient)).map_err(Refused::of_token)?;
+    own_record(bearer, &codes::AUDIT_FORBIDDEN).map(Asker::Patient)
+}
+
+/// The record that a token with `patient/` scopes is the patient's own of. A clinician who opens an
+/// app from a record gets these scopes, too, and `patient` then names whom they look after: so who
+/// sits in front of it counts, where the token says it. A guardian acts for the patient.
+pub(super) fn own_record(
+    bearer: &Bearer,
+    forbidden: &'static Unserved,
+) -> Result<PatientIndex, Refused> {
+    let refused = |says: &str| Refused::new(forbidden, says.to_owned());
     let index = bearer.patient.as_ref().and_then(|text| text.parse().ok());
     let index = index.and_then(|index| PatientIndex::new(index).ok());
     let says = "expected `patient` to be the index of a record, found another or none";
-    index.map(Asker::Patient).ok_or_else(|| refused(says))
+    let index = index.ok_or_else(|| refused(says))?;
+    let is_own = bearer.user.as_ref().is_none_or(|user| match user.kind {
+        UserKind::Patient => user.id == index.get().to_string(),
+        UserKind::RelatedPerson => true,
+        UserKind::Practitioner | UserKind::PractitionerRole | UserKind::Person => false,
+    });
+    let says = "expected `fhirUser` to be the patient of the record or a RelatedPerson, found \
+                somebody else";
+    if is_own { Ok(index) } else { Err(refused(says)) }
 }
 
 impl AuditEvents {
@@ -132,11 +171,20 @@ impl AuditEvents {
         self.0.issuer.base()
     }
 
+    /// Counts one more line of whoever asks: no token fills the file that all reads are noted in.
+    pub(super) fn admit(&self, bearer: &Bearer) -> Result<(), Refused> {
+        let says = "expected fewer requests of this subject in a minute";
+        let refused = || Refused::new(&codes::READS_TOO_OFTEN, says.to_owned());
+        self.0.asked.admit(&bearer.subject, self.now()).then_some(()).ok_or_else(refused)
+    }
+
     /// Writes a durable line about who reads, or will be told that somebody does.
     pub(super) fn note(&self, line: Line) -> Result<(), OperatorLogError> {
-        self.0.reads.write(&[line]).inspect_err(|error| {
+        let written = self.0.reads.write(&[line]).inspect_err(|error| {
             tracing::error!("who reads AuditEvents cannot be noted: {}", with_causes(error));
-        })
+        });
+        self.0.measure();
+        written
     }
 }
 
@@ -290,6 +338,7 @@ impl IntoResponse for Refused {
             404 => "not-found",
             409 => "too-costly",
             415 | 422 => "not-supported",
+            429 => "throttled",
             _ => "transient",
         };
         let code = json!({"coding": [{"system": "urn:vitals:code", "code": answer.code}]});

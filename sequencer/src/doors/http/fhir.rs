@@ -59,6 +59,7 @@ async fn answer(
     search
         .allow(&asker)
         .map_err(|error| Refused::new(&codes::AUDIT_FORBIDDEN, error.to_string()))?;
+    audit.admit(&bearer)?;
     let view_key = view.owner(search.patient).map(|owner| owner.view_key);
     let turn = audit.turn(FILE_WAIT).await.ok_or_else(|| busy("other pages are read"))?;
     let reader = place.read().ok_or_else(|| busy("as many read files as may"))?;

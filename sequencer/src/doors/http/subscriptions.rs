@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokens::{Bearer, Context, Needed, Verb};
 use tokio::time::timeout;
 
-use super::audit_events::{AuditEvents, FHIR_JSON, Refused};
+use super::audit_events::{AuditEvents, FHIR_JSON, Refused, own_record};
 use super::operations::Peer;
 use super::places::Place;
 use super::shown::Shown;
@@ -133,8 +133,16 @@ impl Answering {
             let refused = refused(&codes::SUBSCRIPTION_FORBIDDEN, says);
             return Err(refused.at("Subscription.criteria"));
         }
-        self.note(asking, "subscribe-audit-events", json!({ "host": asked.endpoint.host() }))?;
-        let taken = self.desk.subscribe(asked, self.store.last_settled()?)?;
+        // Before it is noted: a line says that somebody subscribed, and each costs room.
+        self.desk.check_room(asking.patient)?;
+        let settled = self.store.last_settled()?;
+        self.audit.admit(&asking.bearer)?;
+        let host = json!({ "host": asked.endpoint.host() });
+        self.note(asking, "subscribe-audit-events", host.clone())?;
+        let taken = self.desk.subscribe(asked, settled).inspect_err(|_| {
+            // What cannot be noted is in the log, and whoever asked is told of the first cause.
+            let _said = self.note(asking, "subscribe-audit-events-refused", host);
+        })?;
         let shown = resource(&taken.kept, self.audit.now(), Some(&taken.secret));
         let mut response = fhir(StatusCode::CREATED, &shown);
         let location = format!("{}/Subscription/{}", self.audit.base(), taken.kept.id);
@@ -148,7 +156,9 @@ impl Answering {
         // Asked before it is noted: what there is not is not ended.
         let kept = self.desk.get(id, asking.patient)?;
         let host = json!({ "host": kept.endpoint.host() });
-        self.note(asking, "unsubscribe-audit-events", host)?;
+        // Whoever wants to be told no more is not kept waiting for room: the log says that no line
+        // tells of it.
+        let _said = self.note(asking, "unsubscribe-audit-events", host);
         self.desk.unsubscribe(id, asking.patient)?;
         Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response())
     }
@@ -178,10 +188,7 @@ impl Asking {
         if verb == Verb::Create {
             require("AuditEvent", Verb::Search)?;
         }
-        let index = bearer.patient.as_ref().and_then(|text| text.parse().ok());
-        let patient = index.and_then(|index| PatientIndex::new(index).ok());
-        let says = "expected `patient` to be the index of a record, found another or none";
-        let patient = patient.ok_or_else(|| refused(&codes::SUBSCRIPTION_FORBIDDEN, says))?;
+        let patient = own_record(&bearer, &codes::SUBSCRIPTION_FORBIDDEN)?;
         Ok(Asking { bearer, patient })
     }
 }

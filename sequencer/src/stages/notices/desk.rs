@@ -1,5 +1,8 @@
-//! Subscriptions of a running node: what routes change and the stage tells by, behind one lock, and
-//! the file that both write.
+//! Subscriptions of a running node: what routes change and the stage tells by, and the file that
+//! both write.
+//!
+//! Two locks, the file's first: whoever writes holds it for as long as the disk takes, and the
+//! subscriptions' own for a moment. So nobody who looks, or takes what is due, waits for the disk.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,16 +29,12 @@ pub struct NoticeDesk(Arc<Parts>);
 struct Parts {
     path: PathBuf,
     hosts: Hosts,
+    /// As the file has it. Whoever changes what is kept holds it until that is written.
+    written: Mutex<Vec<Kept>>,
     /// None where the file is damaged or cannot be read: nobody is told by half of it.
-    shelf: Mutex<Option<Shelf>>,
+    book: Mutex<Option<Book>>,
     /// Somebody subscribed.
     changed: Notify,
-}
-
-struct Shelf {
-    book: Book,
-    /// As the file has it.
-    written: Vec<Kept>,
 }
 
 /// A subscription that was made, with its secret as its receiver has it; it is shown this once.
@@ -64,29 +63,34 @@ impl NoticeDesk {
     /// Reads what an earlier run kept. A file that is damaged is told in the log, and closes the
     /// desk: trouble with notices keeps no node from collecting.
     pub fn open(path: &Path, hosts: Hosts, limits: Limits, pace: Pace) -> NoticeDesk {
-        let shelf = match Subscriptions::read(path) {
-            Ok(Subscriptions(written)) => {
-                let book = Book::new(written.clone(), &hosts, limits, pace);
-                Some(Shelf { book, written })
-            }
-            Err(error) => {
-                let cause = with_causes(&error);
-                tracing::error!(cause, "nobody subscribes, and nobody is told that somebody read");
-                None
-            }
-        };
+        let read = Subscriptions::read(path).inspect_err(|error| {
+            let cause = with_causes(error);
+            tracing::error!(cause, "nobody subscribes, and nobody is told that somebody read");
+        });
+        let written = read.ok().map(|Subscriptions(written)| written);
+        let book = written.clone().map(|written| Book::new(written, &hosts, limits, pace));
+        let (book, written) = (Mutex::new(book), Mutex::new(written.unwrap_or_default()));
         let (path, changed) = (path.to_owned(), Notify::new());
-        NoticeDesk(Arc::new(Parts { path, hosts, shelf: Mutex::new(shelf), changed }))
+        NoticeDesk(Arc::new(Parts { path, hosts, written, book, changed }))
     }
 
     /// Whether the file could not be read.
     pub fn is_closed(&self) -> bool {
-        self.shelf().is_none()
+        self.book().is_none()
     }
 
     /// Hosts that may be told.
     pub fn hosts(&self) -> &Hosts {
         &self.0.hosts
+    }
+
+    /// Whether a subscription of this patient would find room now.
+    ///
+    /// # Errors
+    /// [`NotTaken::Full`] or [`NotTaken::Unavailable`].
+    pub fn check_room(&self, patient: PatientIndex) -> Result<(), NotTaken> {
+        let book = self.book();
+        Ok(book.as_ref().ok_or(NotTaken::Unavailable)?.check_room(patient)?)
     }
 
     /// Takes a subscription in, durably; it is told of batches behind this one. Blocks for as long
@@ -141,8 +145,8 @@ impl NoticeDesk {
     /// # Errors
     /// [`NotTaken::Unknown`] or [`NotTaken::Unavailable`].
     pub fn get(&self, id: SubscriptionId, patient: PatientIndex) -> Result<Kept, NotTaken> {
-        let shelf = self.shelf();
-        let book = &shelf.as_ref().ok_or(NotTaken::Unavailable)?.book;
+        let book = self.book();
+        let book = book.as_ref().ok_or(NotTaken::Unavailable)?;
         book.get(id, patient).cloned().ok_or(NotTaken::Unknown)
     }
 
@@ -151,30 +155,37 @@ impl NoticeDesk {
     /// # Errors
     /// [`NotTaken::Unavailable`].
     pub fn of(&self, patient: PatientIndex) -> Result<Vec<Kept>, NotTaken> {
-        let shelf = self.shelf();
-        let book = &shelf.as_ref().ok_or(NotTaken::Unavailable)?.book;
+        let book = self.book();
+        let book = book.as_ref().ok_or(NotTaken::Unavailable)?;
         Ok(book.of(patient).cloned().collect())
     }
 
-    /// Changes the subscriptions and keeps them; where they cannot be kept nothing is changed.
-    fn change(
-        &self,
-        change: impl FnOnce(&mut Book) -> Result<(), NotTaken>,
-    ) -> Result<(), NotTaken> {
-        let mut shelf = self.shelf();
-        let shelf = shelf.as_mut().ok_or(NotTaken::Unavailable)?;
-        let before = shelf.book.clone();
-        change(&mut shelf.book)?;
-        self.keep(shelf).map_err(|NotKept| {
-            shelf.book = before;
-            NotTaken::Unavailable
-        })
+    /// Changes the subscriptions once they are kept so; where they cannot be nothing is changed.
+    fn change(&self, change: impl Fn(&mut Book) -> Result<(), NotTaken>) -> Result<(), NotTaken> {
+        let mut written = self.written();
+        let mut planned = self.book().clone().ok_or(NotTaken::Unavailable)?;
+        change(&mut planned)?;
+        self.keep(&mut written, planned.kept()).map_err(|NotKept| NotTaken::Unavailable)?;
+        // Meanwhile a notice may have been taken, which is not kept; nothing else has changed.
+        self.book().as_mut().map_or(Ok(()), change)
+    }
+
+    /// Changes the subscriptions, and keeps them if the disk takes them; none if the desk is
+    /// closed.
+    fn note<T>(&self, change: impl FnOnce(&mut Book) -> T) -> Option<T> {
+        let mut written = self.written();
+        let (done, kept) = {
+            let mut book = self.book();
+            let book = book.as_mut()?;
+            (change(book), book.kept())
+        };
+        let _said = self.keep(&mut written, kept);
+        Some(done)
     }
 
     /// Writes the file, if it would say something else than it does.
-    fn keep(&self, shelf: &mut Shelf) -> Result<(), NotKept> {
-        let kept = shelf.book.kept();
-        if kept == shelf.written {
+    fn keep(&self, written: &mut Vec<Kept>, kept: Vec<Kept>) -> Result<(), NotKept> {
+        if kept == *written {
             return Ok(());
         }
         let subscriptions = Subscriptions(kept);
@@ -182,13 +193,18 @@ impl NoticeDesk {
             tracing::error!("subscriptions cannot be kept: {}", with_causes(&error));
             NotKept
         })?;
-        shelf.written = subscriptions.0;
+        *written = subscriptions.0;
         Ok(())
     }
 
     /// Plain values: a panic under the lock leaves them whole.
-    fn shelf(&self) -> MutexGuard<'_, Option<Shelf>> {
-        self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn written(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.0.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Likewise. No disk is waited for under it.
+    fn book(&self) -> MutexGuard<'_, Option<Book>> {
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,40 +218,78 @@ impl NoticeDesk {
         self.0.changed.notified().await;
     }
 
-    /// The next batch to be looked at.
-    pub(super) fn next_look(&self, settled: BatchNumber, now: Millis) -> Option<Look> {
-        self.shelf().as_ref()?.book.next_look(settled, now)
+    /// The next batch to be looked at that does not rest.
+    pub(super) fn next_look(
+        &self,
+        settled: BatchNumber,
+        now: Millis,
+        resting: &BTreeSet<BatchNumber>,
+    ) -> Option<Look> {
+        self.book().as_ref()?.next_look(settled, now, resting)
     }
 
     /// Takes notice of a batch that was looked at. What cannot be kept is looked at again after the
     /// next start.
     pub(super) fn looked(&self, look: &Look, read: &BTreeSet<PatientIndex>) {
-        let mut shelf = self.shelf();
-        let Some(shelf) = shelf.as_mut() else { return };
-        shelf.book.looked(look, read);
-        let _said = self.keep(shelf);
+        let _done = self.note(|book| book.looked(look, read));
     }
 
     /// A notice that is due.
     pub(super) fn take_due(&self, now: Millis) -> Option<Notice> {
-        self.shelf().as_mut()?.book.take_due(now)
+        self.book().as_mut()?.take_due(now)
     }
 
     /// Takes notice of how one ended; true if its subscription is given up. What cannot be kept is
     /// sent again after the next start, under the same id.
     pub(super) fn done(&self, notice: &Notice, ended: Result<(), Fault>, at: DoneAt) -> bool {
-        let mut shelf = self.shelf();
-        let Some(shelf) = shelf.as_mut() else { return false };
-        let is_given_up = shelf.book.done(notice, ended, at);
-        let _said = self.keep(shelf);
-        is_given_up
+        self.note(|book| book.done(notice, ended, at)).unwrap_or(false)
     }
 
     /// Subscriptions that somebody is told by, and notices that are due.
     pub(super) fn counts(&self, now: Millis) -> [usize; 2] {
-        let shelf = self.shelf();
-        shelf
-            .as_ref()
-            .map_or([0, 0], |shelf| [shelf.book.live_count(now), shelf.book.due_count(now)])
+        let book = self.book();
+        book.as_ref().map_or([0, 0], |book| [book.live_count(now), book.due_count(now)])
+    }
+
+    /// Whether somebody subscribed whose readings are erased since.
+    pub(super) fn has_erased(&self, is_erased: impl Fn(PatientIndex) -> bool) -> bool {
+        let book = self.book();
+        book.as_ref().is_some_and(|book| book.patients().any(is_erased))
+    }
+
+    /// Ends all subscriptions of these. What cannot be written now goes with what is written next.
+    pub(super) fn forget(&self, is_erased: impl Fn(PatientIndex) -> bool) {
+        let _done = self.note(|book| book.forget(is_erased));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn while_the_disk_takes_its_time_whoever_looks_or_sends_does_not_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let hosts = Hosts::parse(&["app.example.org".to_owned()]).unwrap();
+        let limits = Limits { of_patient: 1, of_all: 1 };
+        let pace = Pace { first_ms: 1, most_ms: 1, give_up_after_ms: 1 };
+        let desk = NoticeDesk::open(&folder.path().join("subscriptions.json"), hosts, limits, pace);
+        // As whoever writes holds it.
+        let writing = desk.written();
+        let (told, looks) = channel();
+        let other = desk.clone();
+        thread::spawn(move || {
+            let patient = PatientIndex::new(7).unwrap();
+            let now = Millis::from_unix_ms(1_777_624_200_000);
+            let found = other.of(patient).unwrap().len() + other.counts(now).iter().sum::<usize>();
+            let due = other.next_look(BatchNumber(1), now, &BTreeSet::new()).is_some();
+            told.send((found, due || other.take_due(now).is_some())).unwrap();
+        });
+        assert_eq!(looks.recv_timeout(Duration::from_secs(60)), Ok((0, false)));
+        drop(writing);
     }
 }

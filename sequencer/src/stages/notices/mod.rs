@@ -15,7 +15,7 @@ mod teller;
 
 pub use desk::{NotTaken, NoticeDesk, Taken};
 pub use post::{PostError, Poster};
-pub use teller::{Teller, ViewKey};
+pub use teller::{IsErased, Teller, ViewKey};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The stage: looks at batches that settled, sends what is due, and waits for nobody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,8 @@ const UNREAD_PAUSE_MS: u64 = 60_000;
 
 /// The view key of a patient's record, if there is one.
 pub type ViewKey = Arc<dyn Fn(PatientIndex) -> Option<Word> + Send + Sync>;
+/// Whether a patient's readings are erased.
+pub type IsErased = Arc<dyn Fn(PatientIndex) -> bool + Send + Sync>;
 
 /// What the stage works with. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct Teller {
     pub scope: ChainScope,
     /// What opens a patient's part.
     pub view_key: ViewKey,
+    /// Who is to be forgotten.
+    pub is_erased: IsErased,
     /// What sends.
     pub poster: Poster,
     /// The time.
@@ -56,14 +60,18 @@ enum Event {
     Stop,
     /// A notice was delivered, or was not.
     Ended(Notice, Result<(), Fault>),
-    /// A batch was looked at; false if there was none.
-    Looked(Result<bool, PartError>),
+    /// A batch was looked at.
+    Looked(BatchNumber, Seen),
     /// It is time to look again.
     Woken,
 }
 
+/// False if the batch is settled no more.
+type Seen = Result<bool, PartError>;
 /// A look at a batch.
-type Looking = BoxFuture<'static, Result<bool, PartError>>;
+type Looking = BoxFuture<'static, (BatchNumber, Seen)>;
+/// Batches that are not looked at until then.
+type Rests = BTreeMap<BatchNumber, Millis>;
 
 impl Teller {
     /// Tells until it is stopped. What is under way then is cut off, and sent again after the next
@@ -73,11 +81,11 @@ impl Teller {
     /// None: a panic is the only way in which it fails itself.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Infallible> {
         self.metrics.notices_closed.set(i64::from(self.desk.is_closed()));
-        let (mut under_way, mut looking) = (UnderWay::new(), None);
-        let mut rests_until = Millis::UNBOUNDED_PAST;
+        let (mut under_way, mut looking, mut rests) = (UnderWay::new(), None, Rests::new());
         loop {
+            self.forget_erased().await;
             // Beside what is under way: a file may have to come from the archive.
-            looking = looking.or_else(|| self.look(rests_until));
+            looking = looking.or_else(|| self.look(&mut rests));
             self.begin(&under_way);
             self.count();
             let event = tokio::select! {
@@ -86,22 +94,16 @@ impl Teller {
                 Some((notice, ended)) = under_way.next(), if !under_way.is_empty() => {
                     Event::Ended(notice, ended)
                 }
-                looked = of(&mut looking) => Event::Looked(looked),
+                (batch, seen) = of(&mut looking) => Event::Looked(batch, seen),
                 () = self.desk.changed() => Event::Woken,
                 () = sleep(LOOK_EVERY) => Event::Woken,
             };
             match event {
                 Event::Stop => break,
                 Event::Ended(notice, ended) => self.note(notice, ended).await,
-                Event::Looked(looked) => {
+                Event::Looked(batch, seen) => {
                     looking = None;
-                    rests_until = match looked {
-                        // There may be another behind it.
-                        Ok(true) => Millis::UNBOUNDED_PAST,
-                        // Blocks were taken back, and with them what had settled.
-                        Ok(false) => self.clock.now().plus(LOOK_EVERY.as_millis() as u64),
-                        Err(error) => self.rest(&error),
-                    };
+                    rests.extend(self.rest(&seen).map(|until| (batch, until)));
                 }
                 Event::Woken => {}
             }
@@ -113,36 +115,58 @@ impl Teller {
         Ok(())
     }
 
-    /// Begins to look at the next batch; none if there is none, or the stage rests.
-    fn look(&self, rests_until: Millis) -> Option<Looking> {
+    /// Begins to look at the next batch; none if there is none that does not rest.
+    fn look(&self, rests: &mut Rests) -> Option<Looking> {
         // Asked of memory: the store is read where there is something to be read.
         let settled = u64::try_from(self.metrics.batch_settled.get()).unwrap_or(0);
         let now = self.clock.now();
         // A rest that is longer than any was begun by a clock that somebody set back since.
-        if (1..=UNREAD_PAUSE_MS).contains(&rests_until.since(now)) {
-            return None;
-        }
-        self.desk.next_look(BatchNumber(settled), now)?;
+        rests.retain(|_, until| (1..=UNREAD_PAUSE_MS).contains(&until.since(now)));
+        let resting = rests.keys().copied().collect();
+        let look = self.desk.next_look(BatchNumber(settled), now, &resting)?;
         let this = self.clone();
-        Some(Box::pin(off_runtime(move || this.look_at_next())))
+        Some(Box::pin(off_runtime(move || (look.batch, this.look_at(&look)))))
     }
 
-    /// Tells that a batch cannot be read; until when nobody tries again.
-    fn rest(&self, error: &PartError) -> Millis {
-        let cause = with_causes(error);
-        tracing::warn!(cause, "a batch cannot be looked at for notices: it is tried again");
-        self.metrics.notices_unread_total.inc();
-        self.clock.now().plus(UNREAD_PAUSE_MS)
+    /// Until when nobody looks at a batch again, if it could not be seen, which is told. The others
+    /// do not wait for it: one damaged file keeps one batch from whoever waits for that.
+    fn rest(&self, seen: &Seen) -> Option<Millis> {
+        // Before it is counted: whoever saw it counted may set the clock.
+        let now = self.clock.now();
+        match seen {
+            Ok(true) => None,
+            // Blocks were taken back, and with them what had settled.
+            Ok(false) => Some(now.plus(LOOK_EVERY.as_millis() as u64)),
+            Err(error) => {
+                let cause = with_causes(error);
+                tracing::warn!(cause, "a batch cannot be looked at for notices: it is tried again");
+                self.metrics.notices_unread_total.inc();
+                Some(now.plus(UNREAD_PAUSE_MS))
+            }
+        }
     }
 
-    /// False if there is none.
-    fn look_at_next(&self) -> Result<bool, PartError> {
-        let settled = self.store.last_settled()?;
-        let Some(look) = self.desk.next_look(settled, self.clock.now()) else { return Ok(false) };
-        let read = self.whose_data_was_read(&look)?;
-        self.desk.looked(&look, &read);
+    fn look_at(&self, look: &Look) -> Seen {
+        if self.store.last_settled()? < look.batch {
+            return Ok(false);
+        }
+        let read = self.whose_data_was_read(look)?;
+        // Before it is taken notice of: whoever sees that it was finds it counted.
         self.metrics.notices_batches_total.inc();
+        self.desk.looked(look, &read);
         Ok(true)
+    }
+
+    /// Ends subscriptions of whoever is erased: who was told of them, and by which secret, goes
+    /// with the readings. At each look, so that a file of before that was put back brings none
+    /// back.
+    async fn forget_erased(&self) {
+        if !self.desk.has_erased(&*self.is_erased) {
+            return;
+        }
+        let (desk, is_erased) = (self.desk.clone(), self.is_erased.clone());
+        off_runtime(move || desk.forget(&*is_erased)).await;
+        tracing::info!("subscriptions of whoever is erased have ended");
     }
 
     /// Of these patients, those whose data somebody read in this batch: whom a collection is about
@@ -199,7 +223,7 @@ impl Teller {
 }
 
 /// What is looked at, if something is; else it never ends.
-async fn of(looking: &mut Option<Looking>) -> Result<bool, PartError> {
+async fn of(looking: &mut Option<Looking>) -> (BatchNumber, Seen) {
     match looking {
         Some(looking) => looking.await,
         None => std::future::pending().await,

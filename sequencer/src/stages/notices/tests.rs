@@ -2,18 +2,22 @@
 
 mod receiver;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use accounting::notices::{
     AskedSubscription, Endpoint, Fault, Hosts, Kept, Limits, Notice, NoticeSecret, Pace,
     SubscriptionId, is_public,
 };
-use model::{BatchNumber, ClaimKind, Clock as _, ManualClock, Millis};
+use model::{BatchNumber, ClaimKind, Clock as _, ManualClock, Millis, PatientIndex};
+use prometheus::IntCounter;
 use reqwest::Client;
 use tokio::sync::watch;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use self::receiver::Receiver;
 use super::post::{Judged, sign};
@@ -41,6 +45,7 @@ struct Bench {
     metrics: Arc<Metrics>,
     clock: Arc<ManualClock>,
     receiver: Receiver,
+    erased: Arc<Mutex<BTreeSet<PatientIndex>>>,
 }
 
 /// A stage that runs.
@@ -73,7 +78,8 @@ impl Bench {
         let store = settled_store(folder.path(), claims, 1);
         let clock = Arc::new(ManualClock::fixed(Millis::from_unix_ms(1_777_624_200_000)));
         let receiver = Receiver::start(&[HOST, SLOW_HOST]);
-        Bench { folder, store, metrics: Metrics::new(), clock, receiver }
+        let (metrics, erased) = (Metrics::new(), Arc::default());
+        Bench { folder, store, metrics, clock, receiver, erased }
     }
 
     fn path(&self) -> PathBuf {
@@ -90,11 +96,13 @@ impl Bench {
     fn start(&self) -> Running {
         let desk = self.desk();
         let builder = Client::builder().tls_certs_only([self.receiver.authority()]);
+        let erased = self.erased.clone();
         let teller = Teller {
             desk: desk.clone(),
             store: self.store.clone(),
             scope: deployment(),
             view_key: Arc::new(|_| Some(VIEW_KEY)),
+            is_erased: Arc::new(move |patient| erased.lock().unwrap().contains(&patient)),
             poster: Poster::of(builder, Judged::of(here, |_| true)).unwrap(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
@@ -111,9 +119,13 @@ impl Bench {
     }
 
     fn subscribe(&self, desk: &NoticeDesk, host: &str) -> Taken {
+        self.subscribe_of(anna(), desk, host)
+    }
+
+    fn subscribe_of(&self, patient: PatientIndex, desk: &NoticeDesk, host: &str) -> Taken {
         let url = format!("https://{host}:{}/hook?key=k", self.receiver.port());
         let asked = AskedSubscription {
-            patient: anna(),
+            patient,
             endpoint: Endpoint::parse(&url).unwrap(),
             reason: "tell".into(),
             end: None,
@@ -122,15 +134,30 @@ impl Bench {
     }
 }
 
+/// Longest wait for anything: what does not come fails its test, and holds up no other.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Waits until something is there.
+async fn until_some<T>(mut found: impl FnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = found() {
+                return found;
+            }
+            yield_now().await;
+        }
+    };
+    timeout(WAIT, found).await.expect("it comes")
+}
+
 /// Waits until something holds of a subscription.
 async fn until(desk: &NoticeDesk, id: SubscriptionId, holds: impl Fn(&Kept) -> bool) -> Kept {
-    loop {
-        let kept = desk.get(id, anna()).unwrap();
-        if holds(&kept) {
-            return kept;
-        }
-        yield_now().await;
-    }
+    until_some(|| desk.get(id, anna()).ok().filter(|kept| holds(kept))).await
+}
+
+/// Waits until it was counted so often.
+async fn until_counted(counter: &IntCounter, times: u64) {
+    until_some(|| (counter.get() == times).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +231,7 @@ async fn a_redirect_is_not_followed_and_a_receiver_that_is_gone_is_told_nothing_
     bench.receiver.next().await;
     let kept = until(&running.desk, taken.kept.id, |kept| kept.given_up).await;
     assert_eq!(kept.status(bench.clock.now()), "error");
-    assert_eq!(bench.metrics.notices_given_up_total.get(), 1);
+    until_counted(&bench.metrics.notices_given_up_total, 1).await;
     running.stop().await;
     assert!(bench.receiver.has_no_more());
 }
@@ -239,15 +266,50 @@ async fn a_batch_that_cannot_be_read_is_told_of_once_it_can_and_no_later_one_bef
     let running = bench.start();
     let taken = bench.subscribe(&running.desk, HOST);
     bench.settle(3);
-    while bench.metrics.notices_unread_total.get() == 0 {
-        yield_now().await;
-    }
+    until_counted(&bench.metrics.notices_unread_total, 1).await;
     assert!(bench.receiver.has_no_more());
     std::fs::write(&path, whole).unwrap();
     bench.clock.advance(60_000);
     let got = bench.receiver.next().await;
     assert_eq!(got.header("webhook-id"), format!("{}-3", taken.kept.id));
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_cannot_be_read_keeps_nobody_from_notices_who_does_not_wait_for_it() {
+    let mut bench = Bench::new();
+    std::fs::write(bench.folder.path().join("batches/000002/private.bin"), b"damaged").unwrap();
+    let running = bench.start();
+    let behind = bench.subscribe(&running.desk, HOST);
+    bench.settle(3);
+    until_counted(&bench.metrics.notices_unread_total, 1).await;
+    let other = bench.subscribe_of(patient(8), &running.desk, HOST);
+    bench.settle(4);
+    let got = bench.receiver.next().await;
+    assert_eq!(got.header("webhook-id"), format!("{}-4", other.kept.id));
+    let kept = running.desk.get(behind.kept.id, anna()).unwrap();
+    assert_eq!((kept.told, kept.fault), (BatchNumber(1), None));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_of_whoever_is_erased_end_and_none_is_put_back() {
+    let bench = Bench::new();
+    let desk = bench.desk();
+    bench.subscribe(&desk, HOST);
+    let other = bench.subscribe_of(patient(8), &desk, HOST);
+    let before = std::fs::read(bench.path()).unwrap();
+    bench.erased.lock().unwrap().insert(anna());
+    // Erased before the start, and once more with the file of before.
+    for _ in 0..2 {
+        std::fs::write(bench.path(), &before).unwrap();
+        let running = bench.start();
+        until_some(|| running.desk.of(anna()).unwrap().is_empty().then_some(())).await;
+        running.stop().await;
+        let kept = bench.desk();
+        assert_eq!(kept.of(anna()).unwrap(), []);
+        assert_eq!(kept.of(patient(8)).unwrap(), std::slice::from_ref(&other.kept));
+    }
 }
 
 #[tokio::test]

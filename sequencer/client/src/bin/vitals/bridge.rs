@@ -52,8 +52,8 @@ pub(crate) use self::message::{Member, Message};
 pub(crate) use self::taken::{Content, MessageId, ReceiptName};
 pub(crate) use self::telling::Telling;
 
-/// Most messages that are under way, each member of one that has several for itself. Below the marks
-/// of a stream, so that of each of them the folder says what was placed.
+/// Most messages that are under way, each member of one that has several for itself. Below the
+/// marks of a stream, so that of each of them the folder says what was placed.
 pub(crate) const UNDER_WAY_MAX: usize = 1000;
 /// Most readings in them: some 80 MiB.
 const READINGS_MAX: usize = 1_000_000;
@@ -72,7 +72,7 @@ type Outcome = Result<Vec<ReceiptName>, Cause>;
 /// One that is under way, by itself or as a member of another one.
 struct UnderWay {
     content: Content,
-    /// It and its members, which count with it; none of a member.
+    /// It or its members with readings, which count with it; none of a member.
     names: usize,
     /// Those of its members are counted with it.
     readings: usize,
@@ -267,7 +267,7 @@ impl Delivery {
         let under_way = |count: fn(&UnderWay) -> usize| -> usize {
             messages.under_way.values().map(count).sum()
         };
-        let (names, readings) = (message.members.len(), message.readings());
+        let (names, readings) = (message.with_readings(), message.readings());
         let is_full = under_way(|one| one.readings) + readings > READINGS_MAX;
         if is_full || under_way(|one| one.names) + names > UNDER_WAY_MAX {
             return Err(Cause::Busy);
@@ -299,7 +299,8 @@ impl Delivery {
         let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
         for part in parts {
-            // All are open before one is placed: what consent refuses leaves nothing behind.
+            // All are open before one is placed: of what the node does not open, because a device
+            // is not this patient's, nothing is left behind. Consent it asks of each frame.
             let standing = self.open_stream(&connection, &part).await?;
             open.push((part, standing));
         }

@@ -66,20 +66,20 @@ const REQUEST_WAIT: Duration = Duration::from_secs(20);
 /// keys of --jwks, which may become others while it runs; --open asks for none, on a loopback
 /// address. Beyond this machine it takes TLS: --tls-cert, or a proxy and --behind-tls.
 ///
-///   vitals fhir --listen 127.0.0.1:8080 --map map.toml --jwks jwks.json \
+///   vitals fhir --listen 127.0.0.1:8090 --map map.toml --jwks jwks.json \
 ///       --issuer "$ISSUER" --state state --node HOST:PORT --identity DIR
 ///   vitals fhir --listen 0.0.0.0:8443 --base "$BASE" --tls-cert fhir.pem --tls-key fhir.key \
 ///       --map map.toml --jwks jwks.json --issuer "$ISSUER" --state state --node HOST:PORT \
 ///       --identity DIR
 ///   curl -H 'Content-Type: application/fhir+json' -H "Authorization: Bearer $TOKEN" \
-///       --data @heart-rate.json http://127.0.0.1:8080/fhir/Observation
+///       --data @heart-rate.json http://127.0.0.1:8090/fhir/Observation
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Fhir {
     #[command(flatten)]
     node: Node,
     /// Where it listens; beyond this machine only with --tls-cert or --behind-tls
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
     /// Who and what is meant by the names of others: a TOML file of its owner alone
     #[arg(long, value_name = "FILE")]

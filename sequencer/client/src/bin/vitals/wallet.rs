@@ -69,8 +69,9 @@ pub(crate) struct Serve {
     /// The node: operations are handed in there, and batch files come from there
     #[arg(long, value_name = "URL")]
     http: String,
-    /// Where the node listens for connections, HOST:PORT (UDP): it is asked whether its registry knows
-    /// whom a rule names, by the certificate in the identity's folder; without it no name is checked
+    /// Where the node listens for connections, HOST:PORT (UDP): it is asked whether its registry
+    /// knows whom a rule names, by the certificate in the identity's folder; without it no name is
+    /// checked
     #[arg(long, env = "VITALS_NODE", value_name = "HOST:PORT")]
     node: Option<String>,
     /// Name in the node's certificate, if it is not HOST

@@ -3,7 +3,11 @@ use tokens::{Scopes, User};
 
 use super::*;
 use crate::doors::token_issuer::tests::SmartServer;
+use crate::folder::operator_log::FILE_BYTES_MAX;
 use crate::folder::parts::tests::{VIEW_KEY, access, anna, at, deployment, settled_store};
+
+/// Lines of one subject in a minute.
+pub(in crate::doors::http) const PER_MINUTE: u64 = 6;
 
 pub(in crate::doors::http) fn bearer(
     scope: &str,
@@ -42,6 +46,8 @@ impl Bench {
             scope: deployment(),
             clock: Arc::new(ManualClock::fixed(at(6000))),
             reads: &folder.path().join("audit-reads.log"),
+            reads_bytes: IntGauge::new("reads", "bytes").unwrap(),
+            per_minute: PER_MINUTE,
         });
         Bench { store, audit, folder }
     }
@@ -123,6 +129,29 @@ fn a_token_says_who_asks_by_the_widest_scope() {
     }
 }
 
+/// An app that a clinician opens from a record is granted `patient/` scopes with that record.
+#[test]
+fn whoever_opens_an_app_from_a_record_is_not_its_patient() {
+    let asker = |kind, id: &str| {
+        let user = Some(User { kind, id: id.into() });
+        let launched = Bearer { user, ..bearer("patient/AuditEvent.s", None, Some("7")) };
+        asker_of(&launched).map_err(|refused| refused.answer.code)
+    };
+    let forbidden = codes::AUDIT_FORBIDDEN.code;
+    for kind in [UserKind::Practitioner, UserKind::PractitionerRole, UserKind::Person] {
+        assert!(asker(kind, "dr-001") == Err(forbidden), "{kind:?}");
+        assert!(asker(kind, "7") == Err(forbidden), "{kind:?}");
+    }
+    assert!(asker(UserKind::Patient, "8") == Err(forbidden));
+    assert!(asker(UserKind::Patient, "7") == Ok(Asker::Patient(anna())));
+    assert!(asker(UserKind::RelatedPerson, "mother-1") == Ok(Asker::Patient(anna())));
+    // The own accesses are what the scope for users shows.
+    let both = bearer("patient/AuditEvent.s user/AuditEvent.s", Some("dr-001"), Some("7"));
+    let doctor = PractitionerId::new("dr-001").unwrap();
+    let found = asker_of(&both).map_err(|refused| refused.answer.code);
+    assert!(found == Ok(Asker::Practitioner(doctor)));
+}
+
 #[test]
 fn that_somebody_reads_is_a_line_before_it_is_shown() {
     let bench = Bench::new();
@@ -138,6 +167,35 @@ fn that_somebody_reads_is_a_line_before_it_is_shown() {
     std::fs::create_dir(bench.folder.path().join("audit-reads.log")).unwrap();
     let refused = reading.note(&bearer("system/AuditEvent.s", None, None), at(6000));
     assert_eq!(refused.err().map(|refused| refused.answer.code), Some("audit-unavailable"));
+}
+
+#[test]
+fn a_full_log_of_reads_passes_the_limit_of_its_alert_and_nothing_is_shown() {
+    let bench = Bench::new();
+    let reading = bench.reading(Asker::Auditor, &[("patient", "7")]);
+    let note = || {
+        let noted = reading.note(&bearer("system/AuditEvent.s", None, None), at(6000));
+        (noted.err().map(|refused| refused.answer.code), bench.audit.0.reads_bytes.get())
+    };
+    let (refused, bytes) = note();
+    assert!(refused.is_none() && bytes > 0);
+    // Without blocks behind it: nothing is written for the test.
+    let log = bench.folder.path().join("audit-reads.log");
+    let file = std::fs::File::options().write(true).open(log).unwrap();
+    file.set_len(FILE_BYTES_MAX).unwrap();
+    assert_eq!(note(), (Some("audit-unavailable"), 67_108_864));
+}
+
+#[test]
+fn one_subject_makes_so_many_lines_a_minute_and_no_other_waits_for_it() {
+    let bench = Bench::new();
+    let desk = bearer("system/AuditEvent.s", None, None);
+    let refused = |bearer: &Bearer| bench.audit.admit(bearer).err().map(|why| why.answer.code);
+    for _ in 0..PER_MINUTE {
+        assert_eq!(refused(&desk), None);
+    }
+    assert_eq!(refused(&desk), Some("reads-too-often"));
+    assert_eq!(refused(&Bearer { subject: "desk-2".into(), ..desk }), None);
 }
 
 #[tokio::test]

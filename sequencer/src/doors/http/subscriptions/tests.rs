@@ -1,6 +1,6 @@
 use accounting::notices::{Hosts, Limits, Pace};
 
-use super::super::audit_events::tests::{Bench, bearer};
+use super::super::audit_events::tests::{Bench, PER_MINUTE, bearer};
 use super::*;
 use crate::folder::operator_log::OperatorLog;
 
@@ -27,6 +27,12 @@ impl Case {
     async fn create(&self, of: &str, posted: &Value) -> (u16, Option<String>, Value) {
         let asking = asking(ALL, of, Verb::Create).ok().unwrap();
         said(self.answering.subscribe(&asking, posted.to_string().as_bytes())).await
+    }
+
+    /// What was noted, the first before.
+    fn orders(&self) -> Vec<String> {
+        let log = OperatorLog::new(&self.bench.folder.path().join("audit-reads.log"));
+        log.last().unwrap().into_iter().map(|line| line.order).collect()
     }
 }
 
@@ -113,15 +119,39 @@ async fn what_is_refused_says_so_with_its_code_and_element() {
             assert_eq!(code(&answer).0, "subscriptions-full");
         }
     }
+    // Of what found no room no line says that somebody subscribed.
+    assert_eq!(case.orders(), ["subscribe-audit-events"; 3]);
 }
 
 #[tokio::test]
-async fn where_it_cannot_be_noted_nobody_subscribes() {
+async fn what_was_noted_and_could_not_be_kept_is_noted_as_refused_and_one_subject_has_its_limit() {
     let case = Case::new();
+    std::fs::create_dir(case.bench.folder.path().join("subscriptions.json")).unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..PER_MINUTE + 2 {
+        let (status, _, refused) = case.create("7", &posted("7")).await;
+        answers.push((status, code(&refused).0.to_owned()));
+    }
+    let mut expected = vec![(503, "notices-unavailable".to_owned()); PER_MINUTE as usize];
+    expected.extend(vec![(429, "reads-too-often".to_owned()); 2]);
+    assert_eq!(answers, expected);
+    let lines = case.orders();
+    assert_eq!(lines[..2], ["subscribe-audit-events", "subscribe-audit-events-refused"]);
+    assert_eq!(lines.len(), 2 * PER_MINUTE as usize);
+}
+
+#[tokio::test]
+async fn where_it_cannot_be_noted_nobody_subscribes_and_whoever_did_may_end_it() {
+    let case = Case::new();
+    let (_, _, made) = case.create("7", &posted("7")).await;
+    let id = parse_id(made["id"].as_str().unwrap()).ok().unwrap();
+    std::fs::remove_file(case.bench.folder.path().join("audit-reads.log")).unwrap();
     std::fs::create_dir(case.bench.folder.path().join("audit-reads.log")).unwrap();
     let (status, _, refused) = case.create("7", &posted("7")).await;
     assert_eq!((status, code(&refused).0), (503, "notices-unavailable"));
-    let own = asking(ALL, "7", Verb::Search).ok().unwrap();
+    let own = asking(ALL, "7", Verb::Delete).ok().unwrap();
+    assert_eq!(case.answering.desk.of(own.patient).unwrap().len(), 1);
+    assert_eq!(said(case.answering.end(&own, id)).await.0, 204);
     assert!(case.answering.desk.of(own.patient).unwrap().is_empty());
 }
 
@@ -152,6 +182,20 @@ async fn a_token_grants_each_verb_of_the_own_patient_and_making_one_takes_the_ev
         assert!(asking(ALL, patient, read).is_err(), "{patient}");
     }
     assert!(Asking::of(bearer(ALL, None, None), read).is_err());
+}
+
+#[tokio::test]
+async fn whoever_opens_an_app_from_a_record_subscribes_to_nothing_of_it() {
+    use tokens::UserKind::{Patient, Practitioner, RelatedPerson};
+    let launched = |kind, id: &str| {
+        let user = Some(tokens::User { kind, id: id.into() });
+        Asking::of(Bearer { user, ..bearer(ALL, None, Some("7")) }, Verb::Create)
+    };
+    for (kind, id) in [(Practitioner, "dr-001"), (Practitioner, "7"), (Patient, "8")] {
+        let (status, _, outcome) = said(launched(kind, id).map(|_| unreachable!())).await;
+        assert_eq!((status, code(&outcome).0), (403, "subscription-forbidden"), "{kind:?} {id}");
+    }
+    assert!(launched(Patient, "7").is_ok() && launched(RelatedPerson, "mother-1").is_ok());
 }
 
 #[test]

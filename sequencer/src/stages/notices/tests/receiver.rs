@@ -9,6 +9,9 @@ use std::thread;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+use super::WAIT;
 
 /// Longest request that is read.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -95,7 +98,7 @@ impl Receiver {
 
     /// What comes next.
     pub(super) async fn next(&mut self) -> Got {
-        self.got.recv().await.unwrap()
+        timeout(WAIT, self.got.recv()).await.expect("it comes").unwrap()
     }
 
     /// Whether nothing came that was not looked at.

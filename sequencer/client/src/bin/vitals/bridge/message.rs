@@ -26,6 +26,7 @@ pub(crate) struct Message {
 pub(crate) struct Member {
     pub(crate) id: MessageId,
     pub(crate) content: Content,
+    /// None of one that is another name of one beside it.
     pub(crate) readings: Vec<Measurement>,
 }
 
@@ -50,6 +51,11 @@ impl Message {
             true => Err(Cause::TimeAhead { seconds: AHEAD_S_MAX }),
             false => Ok(()),
         }
+    }
+
+    /// Its members that have readings: others are names alone, and take no place of their own.
+    pub(super) fn with_readings(&self) -> usize {
+        self.members.iter().filter(|member| !member.readings.is_empty()).count().max(1)
     }
 
     pub(super) fn readings(&self) -> usize {

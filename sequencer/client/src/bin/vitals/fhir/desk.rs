@@ -10,13 +10,13 @@ use fhir::{
     Interaction, Issue, Mapped, Observation, Response, Told, Turned, bundle_response,
     capability_statement, map_observation,
 };
-use model::Millis;
+use model::{Millis, RejectCode};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::door::Door;
-use super::store::{Kept, Posted, Store};
+use super::store::{Kept, Names, Posted, Store};
 use super::tally::Tally;
 
 /// Requests that are worked on at once; each holds its body and what was mapped of it, some 16 MiB
@@ -33,7 +33,7 @@ pub(crate) struct Desk<S> {
     pub(crate) defaults: Defaults,
     pub(crate) door: Door,
     pub(crate) store: S,
-    /// The address that others post to, as `http://127.0.0.1:8080/fhir`.
+    /// The address that others post to, as `http://127.0.0.1:8090/fhir`.
     pub(crate) base: String,
     pub(crate) work: Semaphore,
     pub(crate) tally: Tally,
@@ -162,7 +162,7 @@ impl<S: Store> Desk<S> {
         prepared.iter().map(&mut respond).collect()
     }
 
-    /// All entries or none: the first that is not taken answers for all.
+    /// All entries at once: the first that is not taken answers for all.
     async fn keep_transaction(
         &self,
         prepared: &[Result<Entered, Issue>],
@@ -170,7 +170,12 @@ impl<S: Store> Desk<S> {
         let with_others = |issue: &Issue| {
             let mut response = refused(issue);
             let expression = "Bundle.entry".to_owned();
-            response.told.push(Told::from(&Issue { expression, fault: Fault::WithOthers }));
+            // Consent is asked of each frame: the node has those that it did not refuse.
+            let fault = match issue.fault {
+                Fault::Map(Cause::Node(RejectCode::NotPermitted)) => Fault::InPart,
+                _ => Fault::WithOthers,
+            };
+            response.told.push(Told::from(&Issue { expression, fault }));
             response
         };
         if let Some(Err(issue)) = prepared.iter().find(|one| one.is_err()) {
@@ -198,13 +203,11 @@ impl<S: Store> Desk<S> {
     ) -> Result<Entered, Issue> {
         let Mapped { measurements, left_out } =
             map_observation(observation, &self.map, &self.defaults)?;
-        let name = name_of(observation, condition)?;
-        let posted = (!measurements.is_empty()).then(|| Posted::new(name, measurements));
-        let content = || posted.iter().flat_map(|posted| posted.content).collect();
+        let names = names_of(observation, condition)?;
+        let posted = (!measurements.is_empty()).then(|| Posted::new(&names, measurements));
         let prepared = Prepared {
             expression: observation.expression.clone(),
             left_out: left_out.iter().map(Told::left_out).collect(),
-            id_salt: name.map_or_else(content, Vec::from),
             readings: posted.iter().map(|posted| posted.measurements.len() as u64).sum(),
         };
         Ok((prepared, posted))
@@ -222,7 +225,7 @@ impl<S: Store> Desk<S> {
         }
         told.extend(prepared.left_out.iter().cloned());
         let status = if kept.is_known { 200 } else { 201 };
-        let location = format!("{}/Observation/{}", self.base, prepared.id(&kept.receipt));
+        let location = format!("{}/Observation/{}", self.base, resource_id(&kept));
         Response { status, location: Some(location), told }
     }
 }
@@ -234,8 +237,6 @@ type Entered = (Prepared, Option<Posted>);
 struct Prepared {
     expression: String,
     left_out: Vec<Told>,
-    /// Its name, else what it says.
-    id_salt: Vec<u8>,
     readings: u64,
 }
 
@@ -247,32 +248,34 @@ impl Prepared {
     fn issue(&self, cause: Cause) -> Issue {
         Issue { expression: self.expression.clone(), fault: Fault::Map(cause) }
     }
+}
 
-    /// The id of the resource: of its receipt and its name, or its content, so that the same has
-    /// the same id when it is posted again, and nothing else has it. Nobody finds a name by it who
-    /// does not have the receipt.
-    fn id(&self, receipt: &str) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(receipt.as_bytes()).update(&self.id_salt);
-        hex::encode(&hasher.finalize().as_bytes()[..16])
-    }
+/// Of its receipt and what it is stored under, so that the same has the same id when it is posted
+/// again, and nothing else has it. Nobody finds a name by it who does not have the receipt.
+fn resource_id(kept: &Kept) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(kept.receipt.as_bytes()).update(&kept.id);
+    hex::encode(&hasher.finalize().as_bytes()[..16])
 }
 
 fn refused(issue: &Issue) -> Response {
     Response { status: issue.fault.status(), location: None, told: vec![Told::from(issue)] }
 }
 
-/// What names an Observation: the identifier that its condition asks for, else its first one. A
-/// condition on another identifier could never be found to hold later.
-fn name_of(
-    observation: &Observation,
-    condition: Option<&Condition>,
-) -> Result<Option<[u8; 32]>, Issue> {
+/// What names an Observation: its own is the identifier that its condition asks for, else its
+/// first one. A condition on another identifier could never be found to hold later.
+fn names_of(observation: &Observation, condition: Option<&Condition>) -> Result<Names, Issue> {
+    let mut all: Vec<_> = Vec::with_capacity(observation.identifiers.len());
+    for name in observation.identifiers.iter().map(|one| digest(one, observation)) {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
     let Some(condition) = condition else {
-        return Ok(observation.identifiers.first().map(|own| digest(own, observation)));
+        return Ok(Names { own: all.first().copied(), all });
     };
     if observation.identifiers.contains(&condition.identifier) {
-        return Ok(Some(digest(&condition.identifier, observation)));
+        return Ok(Names { own: Some(digest(&condition.identifier, observation)), all });
     }
     let expression = format!("{}.identifier", observation.expression);
     Err(Issue { expression, fault: Fault::Condition })

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use bridge::Cause;
 
-use super::store::{Kept, Posted, Store};
+use super::store::{Kept, Posted, Store, Stored};
 
 /// What it was given, and what it refuses.
 #[derive(Default)]
@@ -25,14 +25,16 @@ impl Double {
             return Some(Err(cause.clone()));
         }
         let kept = self.kept.lock().unwrap();
-        let before = kept.iter().find(|one| one.id == posted.id)?;
-        let known = Kept { receipt: "receipt-1".to_owned(), is_known: true };
-        Some(if before.content == posted.content { Ok(known) } else { Err(Cause::Reused) })
+        posted.known(|name| {
+            let before = kept.iter().find(|one| one.names().any(|known| known == name))?;
+            Some(Stored { content: before.content, receipt: "receipt-1".to_owned() })
+        })
     }
 
     fn keep(&self, posted: Posted) -> Kept {
+        let id = posted.id;
         self.kept.lock().unwrap().push(posted);
-        Kept { receipt: "receipt-1".to_owned(), is_known: false }
+        Kept { receipt: "receipt-1".to_owned(), id, is_known: false }
     }
 }
 

@@ -1,11 +1,8 @@
-//! The issuer's keys out of a file that may become another one while this runs: issuers roll theirs,
-//! and who has a key that is known to others takes it out.
+//! The issuer's keys out of a file that may become another one while this runs: issuers roll
+//! theirs, and who has a key that is known to others takes it out.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use anyhow::Context as _;
 use files::Audience;
@@ -26,27 +23,16 @@ pub(crate) struct KeyFile {
 
 struct Standing {
     verifier: Verifier,
-    /// Of the file whose keys these are.
-    stamp: Stamp,
     /// When the file was looked at last.
     looked: Millis,
-}
-
-/// What is another one once a file was changed or replaced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
-    modified: SystemTime,
-    bytes: u64,
 }
 
 impl KeyFile {
     /// Reads the keys.
     pub(crate) fn open(path: &Path, expected: Expected, now: Millis) -> anyhow::Result<KeyFile> {
         let reading = || format!("reading the keys {}", path.display());
-        // Before the keys: what is written between is found by the next look.
-        let stamp = Stamp::of(path).with_context(reading)?;
         let verifier = Verifier::new(read(path).with_context(reading)?, expected);
-        let standing = Mutex::new(Standing { verifier, stamp, looked: now });
+        let standing = Mutex::new(Standing { verifier, looked: now });
         Ok(KeyFile { path: path.to_owned(), standing, telling: Telling::default() })
     }
 
@@ -72,21 +58,15 @@ impl KeyFile {
         checked
     }
 
-    /// Takes other keys over. What cannot be read is looked at again: it may be half written.
+    /// Takes other keys over. What cannot be read is looked at again: it may be half written. All
+    /// of it each time, 64 KiB at most: a file that was put in its place may have the time and
+    /// length of the one before.
     fn look(&self, standing: &mut Standing) -> anyhow::Result<()> {
-        let stamp = Stamp::of(&self.path)?;
-        if stamp != standing.stamp {
-            standing.verifier.replace_keys(read(&self.path)?);
-            standing.stamp = stamp;
+        let keys = read(&self.path)?;
+        if *standing.verifier.keys() != keys {
+            standing.verifier.replace_keys(keys);
         }
         Ok(())
-    }
-}
-
-impl Stamp {
-    fn of(path: &Path) -> io::Result<Stamp> {
-        let found = fs::metadata(path)?;
-        Ok(Stamp { modified: found.modified()?, bytes: found.len() })
     }
 }
 
@@ -97,6 +77,8 @@ fn read(path: &Path) -> anyhow::Result<Keys> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;
@@ -120,8 +102,15 @@ mod tests {
         let (before, after) = (Issuer::new(), Issuer::new());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("jwks.json");
-        let write = |text: &str| fs::write(&path, text).unwrap();
-        write(&before.jwks());
+        let begun = std::time::SystemTime::now();
+        let [old, new] = [&before, &after].map(Issuer::jwks);
+        let bytes = old.len().max(new.len());
+        // Each of the same length and time: a restored or copied file may be so.
+        let write = |text: &str| {
+            fs::write(&path, format!("{text:bytes$}")).unwrap();
+            fs::File::options().write(true).open(&path).unwrap().set_modified(begun).unwrap();
+        };
+        write(&old);
         let expected = Expected {
             issuer: "https://auth.example.org".into(),
             audience: "https://bridge.example.org/fhir".into(),
@@ -135,18 +124,17 @@ mod tests {
         };
         let signature = Some(TokenError::Signature);
         assert_eq!(taken(1), [None, signature.clone()]);
-        // Longer than before: a clock of the disk may be coarser than a test is long.
-        write(&format!("{} ", after.jwks()));
+        write(&new);
         assert_eq!(taken(9), [None, signature.clone()], "looked at 9 s ago");
         assert_eq!(taken(10), [signature.clone(), None]);
         write("{\"keys\": [");
         assert_eq!(taken(20), [signature.clone(), None]);
         fs::remove_file(&path).unwrap();
         assert_eq!(taken(30), [signature.clone(), None]);
-        write(&before.jwks());
+        write(&old);
         assert_eq!(taken(40), [None, signature.clone()]);
         // A clock that is put back looks at once.
-        write(&format!("{}  ", after.jwks()));
+        write(&new);
         assert_eq!(taken(5), [signature, None]);
     }
 }

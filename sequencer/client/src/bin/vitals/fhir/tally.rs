@@ -1,4 +1,5 @@
-//! What was done so far, and what is said of what goes wrong. Nothing of what was posted stands here.
+//! What was done so far, and what is said of what goes wrong. Nothing of what was posted stands
+//! here.
 
 use std::sync::{Mutex, PoisonError};
 

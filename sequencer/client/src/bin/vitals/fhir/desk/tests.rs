@@ -1,5 +1,4 @@
 use fhir::request::Reader;
-use model::RejectCode;
 use serde_json::{Value, json};
 
 use super::*;
@@ -198,6 +197,52 @@ async fn the_same_identifier_is_stored_once_and_another_content_is_a_conflict() 
 }
 
 #[tokio::test]
+async fn an_observation_of_two_identifiers_is_stored_once_by_whichever_it_comes() {
+    let pair = |first: &str, second: &str| -> Value {
+        let [first, second] = [first, second].map(|name| named(name)[0].clone());
+        rate(json!({ "identifier": [first, second] }))
+    };
+    let both = pair("a", "b");
+    let by = |name: &str| Some(format!("identifier=urn:x|{name}"));
+    let (second, alone) = (named("b"), rate(json!({ "identifier": named("b") })));
+    for (first, then) in [
+        ((&both, None), (&both, by("b"))),
+        ((&both, by("b")), (&both, None)),
+        ((&both, None), (&alone, None)),
+        ((&alone, None), (&both, None)),
+        ((&both, by("b")), (&pair("c", "a"), None)),
+    ] {
+        let desk = desk();
+        let mut answers = Vec::new();
+        for (body, condition) in [&first, &then, &first, &then] {
+            let target = "/fhir/Observation";
+            answers.push(post_if(&desk, target, body, condition.as_deref()).await);
+        }
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        assert_eq!(statuses, [201, 200, 200, 200], "{then:?}");
+        assert_eq!(desk.store.kept.lock().unwrap().len(), 1);
+        assert_eq!(answers[0].location, answers[2].location);
+        assert_eq!(answers[1].location, answers[3].location);
+        // Other readings that share an identifier which is not their own are another Observation.
+        let other = rate(json!({
+            "identifier": [named("d")[0], second[0]],
+            "valueQuantity": { "value": 9, "code": "/min" },
+        }));
+        assert_eq!(create(&desk, &other).await.status, 201);
+    }
+}
+
+#[tokio::test]
+async fn the_address_is_the_same_by_each_identifier() {
+    let desk = desk();
+    let both = rate(json!({ "identifier": [named("a")[0], named("b")[0]] }));
+    let first = create(&desk, &both).await;
+    let condition = Some("identifier=urn:x|b");
+    let again = post_if(&desk, "/fhir/Observation", &both, condition).await;
+    assert_eq!((again.status, again.location), (200, first.location));
+}
+
+#[tokio::test]
 async fn a_condition_that_cannot_be_looked_for_is_refused() {
     let desk = desk();
     let observation = rate(json!({ "identifier": named("a") }));
@@ -235,6 +280,8 @@ async fn of_a_transaction_nothing_is_sent_unless_every_entry_can_be() {
     let posted = bundle("transaction", &[rate(json!({})), wrong]);
     let answer = post(&desk, "/fhir", &posted).await;
     check_issue(&answer, 422, "status", "Bundle.entry[1].resource.status");
+    let told = issues(answer.body.as_ref().unwrap());
+    assert_eq!(told[1], ("with-others".to_owned(), "Bundle.entry".to_owned()));
     assert_eq!(*desk.store.calls.lock().unwrap(), 0);
     let good = bundle("transaction", &[rate(json!({})), saturation()]);
     let answer = post(&desk, "/fhir", &good).await;
@@ -243,7 +290,7 @@ async fn of_a_transaction_nothing_is_sent_unless_every_entry_can_be() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_consent_refuses_stores_nothing_and_can_be_sent_again() {
+async fn a_transaction_that_consent_refuses_is_answered_as_one_and_can_be_sent_again() {
     let desk = desk();
     let node = Cause::Node(RejectCode::NotPermitted);
     desk.store.refusals.lock().unwrap().insert("spo2", node.clone());
@@ -252,8 +299,7 @@ async fn a_transaction_that_consent_refuses_stores_nothing_and_can_be_sent_again
     let answer = post(&desk, "/fhir", &posted).await;
     check_issue(&answer, 403, &node.code(), "Bundle");
     let told = issues(answer.body.as_ref().unwrap());
-    assert_eq!(told[1], ("with-others".to_owned(), "Bundle.entry".to_owned()));
-    assert_eq!(desk.store.kept.lock().unwrap().len(), 0);
+    assert_eq!(told[1], ("in-part".to_owned(), "Bundle.entry".to_owned()));
     desk.store.refusals.lock().unwrap().clear();
     assert_eq!(create(&desk, &first).await.status, 201);
     let answer = post(&desk, "/fhir", &posted).await;
@@ -268,7 +314,7 @@ async fn an_identifier_without_a_system_is_one_of_its_patient() {
             "subject": { "reference": reference }, "identifier": [{ "value": "1" }],
         }));
         let observation = Observation::parse(observation.to_string().as_bytes()).unwrap();
-        name_of(&observation, None).unwrap().unwrap()
+        names_of(&observation, None).unwrap().own.unwrap()
     };
     assert_ne!(subject("Patient/7"), subject("Patient/8"));
     assert_eq!(subject("Patient/7"), subject("Patient/7"));
