@@ -50,6 +50,15 @@ impl Backlog {
         self.spool.marks_without_receipt().map_err(wrong)
     }
 
+    /// The mark of the first frame without a receipt that may have been sent, which is the one that
+    /// a node refused if it refused any.
+    ///
+    /// # Errors
+    /// [`StreamError::Spool`].
+    pub fn first_sent_mark(&self) -> Result<Option<InputMark>, StreamError> {
+        self.spool.first_sent_mark().map_err(wrong)
+    }
+
     /// Gives up all that has no receipt, because the node refused it for good and whoever made it
     /// is told so: it is never sent again, its marks go back to what has a receipt, and another
     /// patient may follow on the device. Durable when it returns; says how many readings.

@@ -128,8 +128,9 @@ impl Connection {
         self.dialer.buffers
     }
 
-    /// The epoch to open a stream in: that of what a state folder keeps, else the one after the
-    /// node's latest (its marks name at most 512 streams; 1 if it names none of this).
+    /// The epoch to open a stream in: that of what a state folder keeps of the patient, the one
+    /// after what it keeps of another, else the one after the node's latest (its marks name at most
+    /// 512 streams; 1 if it names none of this).
     ///
     /// # Errors
     /// [`StreamError::Spool`] if what is kept cannot be read.
@@ -191,6 +192,8 @@ impl Connection {
         let Backlog { key, mut spool } = backlog;
         let epoch = match spool.epoch() {
             NO_EPOCH => self.next_epoch(&key),
+            // Nothing was sent in it: where another folder used it, it goes behind that.
+            kept if spool.is_epoch_empty() => kept.max(self.next_epoch(&key)),
             kept => kept,
         };
         spool.begin(epoch).map_err(spool_error)?;

@@ -11,7 +11,8 @@
 //! times, before they are removed. The sequence of a frame is its number less what came before its
 //! epoch and less what was given up before it, so the sequences that are sent have no hole. For
 //! that the folder says up to where frames may have been sent: nothing up to there is given up. But
-//! what the node refused for good is, all of it at once, and what follows begins another epoch.
+//! what the node refused for good is, all of it at once, and what follows begins another epoch, as
+//! another patient of the device does. An epoch is 16 bits: a folder has 65,535 of them.
 //!
 //! At the end of the last segment a record may be torn by a crash: it was never sent, and is cut. A
 //! record that does not read elsewhere, or although a later one says that it was synced, is damage,
@@ -158,7 +159,7 @@ impl Spool {
         folder.join(format!("{}.{}.frames", key.device.as_str(), key.signal))
     }
 
-    /// The epoch that is kept, if there is one.
+    /// The epoch that is kept, if there is one; where it is another patient's, the next one.
     pub(crate) fn kept_epoch(
         folder: &Path,
         key: &StreamKey,
@@ -169,7 +170,11 @@ impl Spool {
             return if old.exists() { version1::epoch(&old) } else { Ok(None) };
         };
         let kept = segment::kept(&segment::read(&path, last, true)?);
-        Ok(kept.map(|kept| kept.epoch.number).filter(|epoch| *epoch != NO_EPOCH))
+        let epoch = kept.map(|kept| match kept.patient == key.patient {
+            true => kept.epoch.number,
+            false => kept.next_epoch(),
+        });
+        Ok(epoch.filter(|epoch| *epoch != NO_EPOCH))
     }
 
     /// Opens what is kept, or begins anew in `epoch`.
@@ -294,6 +299,11 @@ impl Spool {
     /// The epoch of what is kept; [`NO_EPOCH`] while it has none.
     pub(crate) fn epoch(&self) -> EpochNumber {
         self.kept.epoch.number
+    }
+
+    /// Whether no frame was given a place in its epoch yet.
+    pub(crate) fn is_epoch_empty(&self) -> bool {
+        self.kept.last == self.kept.epoch.base
     }
 
     /// Places in files that were sent for its patient, the last sent from last.
@@ -508,6 +518,11 @@ impl Spool {
             bytes: self.last_segment().bytes,
             written: self.written,
         })
+    }
+
+    /// Whether the disk has all that was written.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced == self.written
     }
 
     /// It was synced.

@@ -269,6 +269,21 @@ impl ClientSession {
         Ok(())
     }
 
+    /// Gives a stream up at once, as if the server had stopped it: [`ClientEvent::StreamStopped`]
+    /// hands its frames back.
+    ///
+    /// # Errors
+    /// [`ClientError::NoStream`].
+    pub fn stop_stream(
+        &mut self,
+        handle: StreamHandle,
+        why: StopReason,
+    ) -> Result<(), ClientError> {
+        let stopped = self.held.stop(handle, why).ok_or(ClientError::NoStream)?;
+        self.report(Some(stopped));
+        Ok(())
+    }
+
     /// Sends a clock fact.
     ///
     /// # Errors

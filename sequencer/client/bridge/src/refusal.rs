@@ -151,6 +151,15 @@ pub enum Cause {
         /// The form.
         expected: &'static str,
     },
+    /// A time that no clock that is right shows yet: the node would not take it until then.
+    #[error(
+        "expected a time at most {seconds} s ahead of this bridge's clock, found a later one: set \
+         the device's clock, or the bridge's"
+    )]
+    TimeAhead {
+        /// How far ahead it may be.
+        seconds: u64,
+    },
     /// A time without zone, and the map says none.
     #[error("expected a time with its zone, found none: `zone` of the map says it")]
     ZoneMissing,
@@ -244,6 +253,7 @@ impl Cause {
             Cause::Sentinel { .. } => "value-sentinel",
             Cause::TimeMissing => "time-missing",
             Cause::TimeMalformed { .. } => "time-malformed",
+            Cause::TimeAhead { .. } => "time-ahead",
             Cause::ZoneMissing => "zone-missing",
             Cause::Zone(_) => "zone-time",
             Cause::RateMissing => "rate-missing",

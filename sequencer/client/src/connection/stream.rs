@@ -4,12 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{RejectCode, Sequence, StreamHandle};
-use wire::{Frame, Lane, Reading};
+use model::{EpochNumber, RejectCode, Sequence, StreamHandle};
+use wire::{Frame, Lane, Reading, StopReason};
 
 use super::error::StreamError;
 use super::shared::Shared;
 use super::state::{State, StreamState};
+use crate::spool::Spool;
 use crate::{Gap, InputMark};
 
 /// An open stream of one device and signal. It ends with its connection.
@@ -156,6 +157,20 @@ impl Stream {
         Sequence(state.streams.get(&self.handle).map_or(0, |one| one.last_sent.0) + 1)
     }
 
+    /// The epoch that its frames are in.
+    pub fn epoch(&self) -> EpochNumber {
+        let state = self.shared.lock();
+        state.streams.get(&self.handle).map(|one| one.name.epoch).unwrap_or_default()
+    }
+
+    /// Whether a state folder has all that was sent, also after a power cut; not known of a stream
+    /// that has none, or that is over.
+    pub fn is_synced(&self) -> bool {
+        let state = self.shared.lock();
+        let spool = state.streams.get(&self.handle).and_then(|one| one.spool.as_ref());
+        spool.is_some_and(Spool::is_synced)
+    }
+
     /// Of a stopped stream, the frames without a receipt, in order; once.
     pub fn take_unacknowledged(&self) -> Vec<Frame> {
         let mut state = self.shared.lock();
@@ -172,6 +187,21 @@ impl Stream {
         // The session would wait for the last receipt by itself; waiting here tells of a stop.
         self.flush().await?;
         self.close()
+    }
+
+    /// Stops it here as if the node had refused it with a code, and so ends every wait of it: for
+    /// whoever does not wait any longer for what would pass.
+    ///
+    /// # Errors
+    /// [`StreamError::Session`] if it is over already.
+    pub fn stop(&self, code: RejectCode) -> Result<(), StreamError> {
+        let mut state = self.shared.lock();
+        state.session.stop_stream(self.handle, StopReason::Refused(code))?;
+        state.take_events();
+        drop(state);
+        self.shared.notify();
+        self.shared.wake(Lane::Control);
+        Ok(())
     }
 
     /// Takes no more frames, and waits for nothing.

@@ -11,7 +11,7 @@ use wire::StreamKey;
 use super::amount::Amount;
 use super::disk;
 use super::error::SpoolError;
-use super::kept::{Kept, NO_EPOCH};
+use super::kept::Kept;
 use super::record::{Epoch, KeptFrame, Record};
 use super::segment::{self, Read, Segment};
 use super::version1;
@@ -37,7 +37,8 @@ impl Found {
             return Err(SpoolError::Patient { path: path.to_owned() });
         }
         self.kept.patient = key.patient;
-        self.kept.epoch = Epoch { number: NO_EPOCH, base: self.kept.last };
+        // Not asked of the node, whose marks name some of its streams only.
+        self.kept.epoch = Epoch { number: self.kept.next_epoch(), base: self.kept.last };
         (self.kept.receipted, self.kept.offered) = (self.kept.last, self.kept.last);
         Ok(())
     }

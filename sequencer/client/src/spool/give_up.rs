@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use model::{EpochNumber, Sequence};
+use model::Sequence;
 use wire::{DeviceTime, Frame, Quality, Reading};
 
 use super::folder::{frames, remove};
 use super::gap::{Frames, Gap, GapCause};
-use super::kept::NO_EPOCH;
 use super::record::{Epoch, KeptFrame, OwnedMark, Record};
 use super::worth::{Spare, Worth};
 use super::{Amount, Spool, SpoolError, Sync, segment};
@@ -75,9 +74,7 @@ impl Spool {
             return Ok(gone);
         }
         let patient = self.kept.patient;
-        let Epoch { number, .. } = self.kept.epoch;
-        let number = if number == NO_EPOCH { 0 } else { number.0.saturating_add(1) };
-        let (epoch, last) = (EpochNumber(number), self.kept.last);
+        let (epoch, last) = (self.kept.next_epoch(), self.kept.last);
         let marks = marks.into_iter().map(|mark| Record::Mark(OwnedMark { patient, mark }));
         let epoch = Record::Epoch(Epoch { number: epoch, base: last });
         let records: Vec<_> = marks.chain([epoch, Record::Receipted(last)]).collect();
@@ -93,6 +90,20 @@ impl Spool {
     /// Where the marks go back to if all that has no receipt is given up.
     pub(crate) fn marks_without_receipt(&self) -> Result<Vec<InputMark>, SpoolError> {
         self.marks_before_receipts(&mut Amount::default())
+    }
+
+    /// The mark of the first frame without a receipt that may have been sent: of those that the
+    /// node refuses it refuses that one, and has not looked at what follows.
+    pub(crate) fn first_sent_mark(&self) -> Result<Option<InputMark>, SpoolError> {
+        let last = self.last_segment().first;
+        for one in self.segments.iter().filter(|one| one.last > self.kept.receipted) {
+            let read = segment::read(&self.folder, one.first, one.first == last)?;
+            let lacks = |number| number > self.kept.receipted && !self.kept.is_dropped(number);
+            if let Some(frame) = frames(read.records).find(|frame| lacks(frame.number())) {
+                return Ok(frame.mark.filter(|_| frame.number() <= self.kept.offered));
+            }
+        }
+        Ok(None)
     }
 
     /// The marks that frames without a receipt moved, where they were before; what was never

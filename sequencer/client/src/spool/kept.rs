@@ -104,6 +104,15 @@ impl Kept {
         self.offered = self.offered.max(self.receipted);
     }
 
+    /// The epoch that follows, so that no sequence stands for two frames: none if there is none
+    /// yet, since then nothing was sent.
+    pub(super) fn next_epoch(&self) -> EpochNumber {
+        match self.epoch.number {
+            NO_EPOCH => NO_EPOCH,
+            EpochNumber(number) => EpochNumber(number.saturating_add(1)),
+        }
+    }
+
     /// Whether a frame is given up.
     pub(super) fn is_dropped(&self, number: u64) -> bool {
         self.holes.iter().any(|hole| hole.contains(number))

@@ -503,10 +503,30 @@ fn frames_of_one_patient_are_never_sent_for_another() {
     drop(spool);
     // Nothing lacks a receipt: the device goes on to the next, in an epoch of its own.
     let mut spool = Spool::open_kept(&state(&folder), &next).unwrap();
-    assert_eq!((spool.epoch(), spool.marks().len()), (NO_EPOCH, 0));
-    spool.begin(EpochNumber(1)).unwrap();
+    assert_eq!((spool.epoch(), spool.marks().len()), (EpochNumber(4), 0));
+    assert!(spool.is_epoch_empty());
     push(&mut spool, 5, true);
+    assert!(!spool.is_epoch_empty() && !spool.is_synced());
     assert_eq!(sent(&mut spool), [(1, 5)]);
+    assert!(spool.is_synced());
+    // The one before goes on behind it, whoever asks first.
+    let kept = Spool::kept_epoch(&state(&folder), &key()).unwrap();
+    assert_eq!(kept, Some(EpochNumber(5)));
+}
+
+#[test]
+fn what_a_node_refused_is_the_first_frame_without_a_receipt_that_may_have_been_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, 3);
+    push_marked(&mut spool, 1, Some(mark(1, 10)), false);
+    assert_eq!(spool.first_sent_mark().unwrap(), None);
+    spool.stage(usize::MAX).unwrap();
+    push_marked(&mut spool, 2, Some(mark(2, 10)), true);
+    assert_eq!(spool.first_sent_mark().unwrap(), Some(mark(1, 10)));
+    spool.forget_up_to(Sequence(1), Millis::default()).unwrap();
+    assert_eq!(spool.first_sent_mark().unwrap(), Some(mark(2, 10)));
+    spool.forget_up_to(Sequence(2), Millis::default()).unwrap();
+    assert_eq!(spool.first_sent_mark().unwrap(), None);
 }
 
 #[test]

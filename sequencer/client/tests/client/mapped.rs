@@ -364,7 +364,8 @@ fn cause_behind(before: Option<&Cause>) -> Option<Cause> {
         Some(Cause::Range(_)) => Cause::Sentinel { signal },
         Some(Cause::Sentinel { .. }) => Cause::TimeMissing,
         Some(Cause::TimeMissing) => Cause::TimeMalformed { expected },
-        Some(Cause::TimeMalformed { .. }) => Cause::ZoneMissing,
+        Some(Cause::TimeMalformed { .. }) => Cause::TimeAhead { seconds: 240 },
+        Some(Cause::TimeAhead { .. }) => Cause::ZoneMissing,
         Some(Cause::ZoneMissing) => {
             Cause::Zone(ZoneError::Repeated { zone: "Europe/Berlin".into() })
         }

@@ -68,6 +68,8 @@ pub(crate) struct Behaviour {
     pub(crate) reject_frame: Option<RejectCode>,
     /// Rejects the frames of these, who ended their consent.
     pub(crate) without_consent: Vec<PatientIndex>,
+    /// Rejects the frames that begin before a time, with this code.
+    pub(crate) reject_before: Option<(DeviceTime, RejectCode)>,
     /// Opens so many streams only when asked again.
     pub(crate) postpone_opens: usize,
     /// Rejects operations and requests.
@@ -443,6 +445,8 @@ impl Session {
         let behaviour = &mut log.behaviour;
         let is_refused = behaviour.without_consent.contains(&self.patients[&handle]);
         let refused = is_refused.then_some(RejectCode::NotPermitted);
+        let early = behaviour.reject_before.filter(|(from, _)| frame.header().start < *from);
+        let refused = refused.or(early.map(|(_, code)| code));
         if let Some(code) = behaviour.reject_frame.take().or(refused) {
             self.rejected.insert(handle, frame.sequence());
             self.session.reject_frames(handle, frame.sequence(), code);

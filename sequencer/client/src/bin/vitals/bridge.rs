@@ -18,17 +18,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bridge::Cause;
-use client::{Connection, ConnectionConfig, Counts, InputMark, StateBounds, StreamError};
+use client::{Connection, ConnectionConfig, Counts, Delay, InputMark, StateBounds, StreamError};
 use files::{Audience, LockedFile};
-use model::{escape, with_causes};
+use model::{Clock, RejectCode, SystemClock, escape, with_causes};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use wire::{SignedReceipt, StreamKey};
+use wire::{SignedReceipt, StopReason, StreamKey};
 
+use self::ahead::Ahead;
 use self::message::{MemberPart, Part};
 use self::receipts::Receipts;
 use self::streams::{PlaceError, Standing, Streams, Unopened};
@@ -36,6 +37,7 @@ use self::taken::{PartId, RECEIPTS_MAX, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
 
+mod ahead;
 mod carried;
 #[cfg(test)]
 mod faults;
@@ -88,6 +90,7 @@ pub(crate) struct Delivery {
     messages: Mutex<Messages>,
     streams: Streams,
     receipts: Arc<Receipts>,
+    ahead: Arc<Ahead>,
     link: watch::Sender<Option<Connection>>,
     patience: Duration,
     _lock: LockedFile,
@@ -114,6 +117,8 @@ impl Delivery {
     /// what became of their readings.
     pub(crate) async fn show(&self, is_told: bool, sentence: impl Fn() -> String) -> Infallible {
         let mut ticks = tokio::time::interval(SHOWN_EVERY);
+        // At the begin it is away only because it was not looked for yet.
+        ticks.tick().await;
         let mut before = String::new();
         loop {
             ticks.tick().await;
@@ -136,6 +141,7 @@ impl Delivery {
             messages: Mutex::new(messages),
             streams: Streams::new(&state, StateBounds::default()),
             receipts: Arc::default(),
+            ahead: Arc::default(),
             link: watch::Sender::new(None),
             patience,
             _lock: lock,
@@ -184,12 +190,29 @@ impl Delivery {
     async fn deliver_over(self: &Arc<Self>, connection: Connection) -> anyhow::Error {
         self.carry_on(&connection);
         self.link.send_replace(Some(connection.clone()));
-        let ended = ended(&connection).await;
+        let ended = tokio::select! {
+            why = ended(&connection) => why,
+            never = self.stop_what_is_ahead() => match never {},
+        };
         self.link.send_replace(None);
         self.streams.forget_all().await;
         // Its folders are free for the next one.
         connection.close().await;
         ended
+    }
+
+    /// Gives up what waits too long for the node's clock.
+    async fn stop_what_is_ahead(&self) -> Infallible {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            for slot in self.ahead.take_due(Instant::now()) {
+                let Some(standing) = self.streams.find(&slot).await else { continue };
+                standing.stop(RejectCode::Clock);
+                let why = StopReason::Refused(RejectCode::Clock);
+                self.note(&standing, &StreamError::Stopped { why }).await;
+            }
+        }
     }
 
     fn configured(&self, mut config: ConnectionConfig, state: PathBuf) -> ConnectionConfig {
@@ -199,9 +222,15 @@ impl Delivery {
         config.renew_every = Some(RENEW_EVERY);
         // That of the state folder: several programs of one gateway are several sessions.
         config.newest = None;
-        let receipts = self.receipts.clone();
-        config.on_receipt =
-            Some(Arc::new(move |receipt: &SignedReceipt| receipts.note(receipt)) as _);
+        let (receipts, ahead) = (self.receipts.clone(), self.ahead.clone());
+        config.on_receipt = Some(Arc::new(move |receipt: &SignedReceipt| {
+            receipts.note(receipt);
+            let frames = &receipt.receipt.items().frames;
+            frames.iter().for_each(|item| ahead.clear(&item.stream));
+        }) as _);
+        let ahead = self.ahead.clone();
+        let on_delay = move |delay: &Delay| ahead.note(delay, Instant::now());
+        config.on_delay = Some(Arc::new(on_delay) as _);
         config
     }
 
@@ -265,6 +294,7 @@ impl Delivery {
     }
 
     async fn run(self: &Arc<Self>, message: &Message) -> Outcome {
+        message.check_times(SystemClock.now())?;
         let parts = Part::of(message)?;
         let connection = self.standing_connection().await?;
         let mut open = Vec::with_capacity(parts.len());
@@ -290,8 +320,9 @@ impl Delivery {
     /// Keeps that these parts are in frames.
     async fn keep_parts(&self, placed: &[(Part, Arc<Standing>)]) -> io::Result<()> {
         for (part, standing) in placed {
-            // Of what is given up the marks say what there is.
-            if standing.is_refused().await {
+            // Of what is given up the marks say what there is; what is not synced yet a power cut
+            // may take back, and then it is to be placed again.
+            if standing.is_refused().await || !standing.is_synced() {
                 continue;
             }
             let id = part_id(&part.key);
@@ -313,12 +344,20 @@ impl Delivery {
         match self.streams.open(connection, part, self.patience).await {
             Ok(standing) => Ok(standing),
             Err(Unopened::Cause(cause)) => Err(cause),
-            Err(Unopened::Failed(standing, error)) => Err(self.note(&standing, &error).await),
+            Err(Unopened::Failed(standing, error)) => {
+                Err(self.note_for(part, &standing, &error).await)
+            }
             Err(Unopened::Before(standing)) => {
                 self.carry(standing);
                 Err(Cause::Away)
             }
         }
+    }
+
+    /// What a failure of a stream means for a part of it.
+    async fn note_for(&self, part: &Part, standing: &Standing, error: &StreamError) -> Cause {
+        let cause = self.note(standing, error).await;
+        standing.cause_for(part, cause).await
     }
 
     /// What a failure of a stream means.
@@ -327,6 +366,7 @@ impl Delivery {
             let of = gone.iter().map(|mark| MessageId(mark.name));
             self.lock().taken.forget_part(part_id(&standing.key), of)
         };
+        self.ahead.clear(&standing.name());
         self.streams.note(standing, error, forget).await
     }
 
@@ -339,20 +379,22 @@ impl Delivery {
             match standing.place(&new).await {
                 Ok(last) => waits.push(last),
                 Err(PlaceError::Reused) => return Err(Cause::Reused),
-                Err(PlaceError::Stream(error)) => return Err(self.note(standing, &error).await),
+                Err(PlaceError::Stream(error)) => {
+                    return Err(self.note_for(part, standing, &error).await);
+                }
             }
             *placed += 1;
         }
         let mut receipts = Vec::new();
         for ((part, standing), last) in open.iter().zip(waits) {
             if let Err(error) = standing.wait(last).await {
-                let cause = self.note(standing, &error).await;
+                let cause = self.note_for(part, standing, &error).await;
                 // What the node refused may be later than this.
                 if !standing.has_receipts_of(part).await {
                     return Err(cause);
                 }
             }
-            receipts.extend(self.receipts.of(&part.slot(), last));
+            receipts.extend(self.receipts.of(&standing.name(), last));
         }
         receipts.sort();
         receipts.dedup();

@@ -10,12 +10,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge::Measurement;
+use bridge::{Cause, Fate, Measurement};
 use client::Connection;
 use model::calendar::parse_instant;
-use model::{DeviceId, PatientIndex, signal_by_code, signal_by_name};
+use model::{DeviceId, PatientIndex, RejectCode, signal_by_code, signal_by_name};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
+use wire::DeviceTime;
 
 use self::node::{Behaviour, Node};
 use super::{Content, Delivery, Member, Message, MessageId, Outcome};
@@ -105,6 +106,8 @@ struct Ward {
     /// Of the bridge that lives.
     bridges: Option<Runtime>,
     delivery: Option<Arc<Delivery>>,
+    /// How long it waits for the node's clock.
+    waited_for: Duration,
 }
 
 fn runtime() -> Runtime {
@@ -116,7 +119,8 @@ impl Ward {
         let nodes = runtime();
         let node = nodes.block_on(async { Node::start(Behaviour::default()) });
         let folder = tempfile::tempdir().unwrap();
-        let mut ward = Ward { node, folder, nodes, bridges: None, delivery: None };
+        let (bridges, delivery, waited_for) = (None, None, LAST_WAIT);
+        let mut ward = Ward { node, folder, nodes, bridges, delivery, waited_for };
         ward.start();
         ward
     }
@@ -126,6 +130,9 @@ impl Ward {
         let mut delivery = Delivery::open(state.clone(), PATIENCE).unwrap();
         let own = Arc::get_mut(&mut delivery).expect("nobody else has it yet");
         own.streams.refused_for = Duration::ZERO;
+        if let Some(ahead) = Arc::get_mut(&mut own.ahead) {
+            ahead.waited_for = self.waited_for;
+        }
         let config = delivery.configured(self.node.config(), state);
         let (bridges, linked) = (runtime(), delivery.clone());
         bridges.spawn(async move {
@@ -261,6 +268,86 @@ impl Ward {
     }
 }
 
+impl Ward {
+    fn end(self) {
+        let Ward { bridges, nodes, .. } = self;
+        bridges.into_iter().for_each(Runtime::shutdown_background);
+        nodes.shutdown_background();
+    }
+
+    /// Repeats a message until it is stored or never can be; says what became of it.
+    fn send_until_settled(&self, sent: &Sent) -> Outcome {
+        let begin = std::time::Instant::now();
+        loop {
+            assert!(begin.elapsed() < LAST_WAIT, "it waits for ever");
+            let outcome = self.send(std::slice::from_ref(sent), LAST_WAIT).remove(0);
+            match outcome.expect("an answer") {
+                Err(cause) if cause.fate() == Fate::Again => {}
+                settled => return settled,
+            }
+        }
+    }
+}
+
+/// A message of one heart rate.
+fn heart_rate(id: u8, at: &str) -> Sent {
+    let one = Measurement {
+        at: parse_instant(at).unwrap(),
+        ..super::message::tests::heart_rate(7, 500 + i32::from(id))
+    };
+    Sent { id, members: vec![(id, vec![one])] }
+}
+
+fn starting(at: &str) -> DeviceTime {
+    DeviceTime::from_micros(parse_instant(at).unwrap().micros()).unwrap()
+}
+
+#[test]
+fn what_consent_does_not_cover_takes_nothing_with_it_that_it_covers() {
+    let ward = Ward::new();
+    let from = starting("2026-05-01T00:00:00Z");
+    ward.behave(|one| one.reject_before = Some((from, RejectCode::NotPermitted)));
+    for round in 0..8 {
+        let id = 1 + 4 * round;
+        let early = heart_rate(id, "2026-04-30T08:30:00Z");
+        let covered = (1..4).map(|n| heart_rate(id + n, "2026-05-01T08:30:00Z"));
+        let all: Vec<_> = std::iter::once(early).chain(covered).collect();
+        let outcomes = ward.send(&all, LAST_WAIT);
+        for (n, (one, outcome)) in all.iter().zip(outcomes).enumerate() {
+            let settled = match outcome.expect("an answer") {
+                Err(cause) if cause.fate() == Fate::Again => ward.send_until_settled(one),
+                settled => settled,
+            };
+            let is_refused = settled == Err(Cause::Node(RejectCode::NotPermitted));
+            assert_eq!((is_refused, settled.is_err()), (n == 0, n == 0), "{n} of {round}");
+        }
+        all[1..].iter().for_each(|one| ward.check(one, round.into()));
+    }
+    ward.end();
+}
+
+#[test]
+fn a_clock_that_is_ahead_blocks_its_device_for_some_time_only() {
+    let mut ward = Ward::new();
+    ward.waited_for = Duration::ZERO;
+    ward.kill();
+    let from = starting("2026-06-01T00:00:00Z");
+    ward.behave(|one| one.reject_before = Some((from, RejectCode::Clock)));
+    let early = heart_rate(1, "2026-05-01T08:30:00Z");
+    let begin = std::time::Instant::now();
+    let refused = Some(Err(Cause::Node(RejectCode::Clock)));
+    while ward.send(std::slice::from_ref(&early), LAST_WAIT).remove(0) != refused {
+        assert!(begin.elapsed() < LAST_WAIT, "it waits for ever");
+    }
+    // Nothing of it is in anybody's way.
+    let next = heart_rate(2, "2026-06-01T08:30:00Z");
+    assert!(ward.send_until_settled(&next).is_ok());
+    ward.behave(|one| one.reject_before = None);
+    assert!(ward.send_until_settled(&early).is_ok());
+    [early, next].iter().for_each(|one| ward.check(one, 0));
+    ward.end();
+}
+
 fn run(seed: u64) {
     let mut dice = Dice::new(seed);
     let mut value = 500;
@@ -270,9 +357,7 @@ fn run(seed: u64) {
         ward.step(&all, &mut dice, seed);
     }
     ward.finish(all, &mut dice, seed);
-    let Ward { bridges, nodes, .. } = ward;
-    bridges.into_iter().for_each(Runtime::shutdown_background);
-    nodes.shutdown_background();
+    ward.end();
 }
 
 #[test]

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 
 use bridge::{Cause, Measurement};
+use model::Millis;
 use wire::{DeviceTime, Reading, StreamKey};
 
 use super::receipts::Slot;
 use super::taken::{Content, MessageId};
+
+/// How far ahead of this bridge's clock a time may be: less than the node allows (300 s), which
+/// takes the frame of a later one only when its own clock is there, and nothing behind it before.
+const AHEAD_S_MAX: u64 = 240;
 
 /// What a message says.
 pub(crate) struct Message {
@@ -37,6 +42,17 @@ impl Message {
         named.map(|member| (member.id, member.content))
     }
 
+    /// Whether no time is ahead of now, but for what clocks disagree. Asked before anything of it
+    /// is placed.
+    pub(super) fn check_times(&self, now: Millis) -> Result<(), Cause> {
+        let latest = now.plus(AHEAD_S_MAX * 1000);
+        let mut readings = self.members.iter().flat_map(|member| &member.readings);
+        match readings.any(|one| one.at.millis() > latest) {
+            true => Err(Cause::TimeAhead { seconds: AHEAD_S_MAX }),
+            false => Ok(()),
+        }
+    }
+
     /// Its members that have readings: others are names alone, and take no place of their own.
     pub(super) fn with_readings(&self) -> usize {
         self.members.iter().filter(|member| !member.readings.is_empty()).count().max(1)
@@ -61,10 +77,6 @@ pub(super) struct MemberPart {
 }
 
 impl Part {
-    pub(super) fn slot(&self) -> Slot {
-        Slot::of(&self.key)
-    }
-
     /// Parts of a message, by stream. A device measures one patient at a time: of a message that
     /// says otherwise the second one would wait for the first for ever.
     pub(super) fn of(message: &Message) -> Result<Vec<Part>, Cause> {
@@ -109,7 +121,7 @@ fn read(one: &Measurement) -> Result<Reading, Cause> {
 #[cfg(test)]
 pub(super) mod tests {
     use bridge::Fate;
-    use model::calendar::parse_instant;
+    use model::calendar::{Instant, parse_instant};
     use model::{DeviceId, PatientIndex, signal_by_name};
 
     use super::*;
@@ -134,6 +146,19 @@ pub(super) mod tests {
         assert_eq!(refused, Cause::PatientsMeet { signal: "heart-rate" });
         assert_eq!(refused.fate(), Fate::Never);
         assert_eq!(of(vec![heart_rate(7, 720), heart_rate(7, 730)]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_message_with_a_time_that_is_yet_to_come_is_never_taken() {
+        let begin = parse_instant("2026-05-01T08:30:00Z").unwrap();
+        let at = |seconds| Instant::from_micros(begin.micros() + seconds * 1_000_000).unwrap();
+        let readings = |seconds: u64| {
+            let late = Measurement { at: at(seconds), ..heart_rate(7, 720) };
+            Message::single(MessageId([1; 16]), Content([1; 16]), vec![heart_rate(7, 720), late])
+        };
+        assert_eq!(readings(AHEAD_S_MAX).check_times(begin.millis()), Ok(()));
+        let refused = readings(AHEAD_S_MAX + 1).check_times(begin.millis()).unwrap_err();
+        assert_eq!((refused.code().as_str(), refused.fate()), ("time-ahead", Fate::Never));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use client::{
 use model::{RejectCode, Sequence, with_causes};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
-use wire::{Lane, StopReason, StreamKey};
+use wire::{Lane, StopReason, StreamKey, StreamName};
 
 use super::message::{MemberPart, Part};
 use super::receipts::Slot;
@@ -27,9 +27,9 @@ const STREAMS_MAX: usize = 480;
 const FRAME_READINGS_MAX: usize = 1024;
 /// Marks that a stream's folder keeps.
 const MARKS_MAX: usize = 1024;
-/// How long the node's refusal of a stream is repeated without asking it again.
+/// How long the node's refusal is repeated without asking it again, and most that are remembered.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
-
+const REFUSED_MAX: usize = 4096;
 /// How often it is asked what the node has of a stream that it refused: it may refuse it again
 /// meanwhile.
 const SETTLE_TRIES: usize = 3;
@@ -54,19 +54,34 @@ pub(super) struct Standing {
 enum Settled {
     /// It is not refused, as far as is known.
     Open,
-    /// What the node has of it has receipts, and the rest is given up; these are its marks since.
-    GivenUp(Vec<InputMark>),
+    /// What the node has of it has receipts, and the rest is given up.
+    GivenUp(GivenUp),
     /// That could not be, and is not tried again: whoever begins the stream anew tries it.
     Failed(Cause),
 }
+
+/// What became of a stream whose rest is given up.
+struct GivenUp {
+    /// Its marks since.
+    marks: Vec<InputMark>,
+    /// The message whose frame was refused: what stood behind it was not decided. None: the stream
+    /// itself was refused, and all of it.
+    refused: Option<MessageName>,
+}
+
+/// As marks name it.
+type MessageName = [u8; 16];
+
+/// What was refused: a patient's stream, or one message's frames in it. Another patient of the
+/// device may have consented, and another message be of a time that consent covers.
+type Refused = (Slot, u32, Option<MessageName>);
 
 /// Those that stand, and what was refused lately.
 pub(super) struct Streams {
     state: PathBuf,
     bounds: StateBounds,
     standing: Mutex<BTreeMap<Slot, Arc<Standing>>>,
-    /// By stream and patient: another patient of the device may have consented.
-    refused: std::sync::Mutex<BTreeMap<(Slot, u32), (Instant, RejectCode)>>,
+    refused: std::sync::Mutex<BTreeMap<Refused, (Instant, RejectCode)>>,
     pub(super) refused_for: Duration,
     telling: Telling,
     wants: AtomicU64,
@@ -110,7 +125,7 @@ impl Streams {
         part: &Part,
         patience: Duration,
     ) -> Result<Arc<Standing>, Unopened> {
-        if let Some(code) = self.refused_lately(&part.key) {
+        if let Some(code) = self.refused_lately(part) {
             return Err(Cause::Node(code).into());
         }
         let found = timeout(patience, self.find_or_begin(connection, &part.key)).await;
@@ -191,6 +206,11 @@ impl Streams {
         found.filter_map(|one| one.inspect_err(|error| self.say(error)).ok()).collect()
     }
 
+    /// The one that stands for a device and signal.
+    pub(super) async fn find(&self, slot: &Slot) -> Option<Arc<Standing>> {
+        self.standing.lock().await.get(slot).cloned()
+    }
+
     /// Lets go of those of a connection that has ended for good.
     pub(super) async fn forget_all(&self) {
         self.standing.lock().await.clear();
@@ -217,15 +237,20 @@ impl Streams {
         backlogs.into_streams().pop().ok_or(StreamError::Ended)
     }
 
-    fn refused_lately(&self, key: &StreamKey) -> Option<RejectCode> {
+    fn refused_lately(&self, part: &Part) -> Option<RejectCode> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, (at, _)| at.elapsed() < self.refused_for);
-        refused.get(&whose(key)).map(|(_, code)| *code)
+        let own = part.members.iter().map(|member| Some(member.id.0));
+        let mut found = own.chain([None]).map(|name| refused.get(&refused_key(&part.key, name)));
+        found.find_map(|one| one.map(|(_, code)| *code))
     }
 
-    fn note_refused(&self, key: &StreamKey, code: RejectCode) {
+    fn note_refused(&self, key: &StreamKey, name: Option<MessageName>, code: RejectCode) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.insert(whose(key), (Instant::now(), code));
+        // Beyond, the node is asked again.
+        if refused.len() < REFUSED_MAX {
+            refused.insert(refused_key(key, name), (Instant::now(), code));
+        }
     }
 
     /// What a failure of a stream means, and that it is over if it is. What the node refused for
@@ -250,15 +275,15 @@ impl Streams {
         drop(standing.stream.close());
         if is_refused(error) && matches!(*settled, Settled::Open) {
             *settled = match self.settle(standing, forget).await {
-                Ok(marks) => Settled::GivenUp(marks),
+                Ok(given_up) => Settled::GivenUp(given_up),
                 Err(cause) => Settled::Failed(cause),
             };
         }
         if let Settled::Failed(cause) = &*settled {
             return cause.clone();
         }
-        if let Cause::Node(code) = cause {
-            self.note_refused(&standing.key, code);
+        if let (Settled::GivenUp(given_up), Cause::Node(code)) = (&*settled, &cause) {
+            self.note_refused(&standing.key, given_up.refused, *code);
         }
         cause
     }
@@ -268,19 +293,25 @@ impl Streams {
         &self,
         standing: &Standing,
         forget: impl FnOnce(&[InputMark]) -> io::Result<()>,
-    ) -> Result<Vec<InputMark>, Cause> {
+    ) -> Result<GivenUp, Cause> {
         let key = &standing.key;
+        let mut is_opened = false;
         for _ in 0..SETTLE_TRIES {
             let backlog = self.backlog(key).map_err(|error| self.told(&error))?;
             match standing.connection.collect_receipts(Lane::Live, backlog).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    is_opened = true;
+                    break;
+                }
                 // The node says nothing of a stream that it opens no more: then what it has is not
                 // known, and it is better given up than kept from the next patient for ever.
                 Err(error) if is_refused(&error) => {}
                 Err(error) => return Err(self.told(&error)),
             }
         }
-        let (count, marks) = self.give_up(key, forget)?;
+        let (count, mut given_up) = self.give_up(key, forget)?;
+        // Of a stream that the node does not open nothing was decided by itself.
+        given_up.refused = given_up.refused.filter(|_| is_opened);
         if count > 0 {
             let line = format!(
                 "the node refused {count} readings of a device that had no receipt: they are given \
@@ -288,21 +319,22 @@ impl Streams {
             );
             self.telling.say("given-up", &line);
         }
-        Ok(marks)
+        Ok(given_up)
     }
 
-    /// Gives up what has no receipt; says how many readings, and the stream's marks since.
+    /// Gives up what has no receipt; says how many readings, and what there is since.
     fn give_up(
         &self,
         key: &StreamKey,
         forget: impl FnOnce(&[InputMark]) -> io::Result<()>,
-    ) -> Result<(u64, Vec<InputMark>), Cause> {
+    ) -> Result<(u64, GivenUp), Cause> {
         let told = |error: StreamError| self.told(&error);
         let mut backlog = self.backlog(key).map_err(told)?;
         let gone = backlog.marks_without_receipt().map_err(told)?;
+        let refused = backlog.first_sent_mark().map_err(told)?.map(|mark| mark.name);
         forget(&gone).map_err(|_| Cause::NotKept)?;
         let count = backlog.give_up_refused().map_err(told)?;
-        Ok((count, backlog.marks()))
+        Ok((count, GivenUp { marks: backlog.marks(), refused }))
     }
 
     fn told(&self, error: &StreamError) -> Cause {
@@ -319,14 +351,18 @@ impl Streams {
     }
 }
 
-fn whose(key: &StreamKey) -> (Slot, u32) {
-    (Slot::of(key), key.patient.get())
+fn refused_key(key: &StreamKey, name: Option<MessageName>) -> Refused {
+    (Slot::of(key), key.patient.get(), name)
 }
 
-/// Whether the node refused a stream for good.
+/// Whether the node refused a stream for good, or for longer than it is waited for.
 fn is_refused(error: &StreamError) -> bool {
-    let is_stopped = matches!(error, StreamError::Stopped { why: StopReason::Refused(_) });
-    is_stopped && cause(error).fate() != Fate::Again
+    match error {
+        // Stopped here, since it did not pass; the node only ever delays for it.
+        StreamError::Stopped { why: StopReason::Refused(RejectCode::Clock) } => true,
+        StreamError::Stopped { why: StopReason::Refused(_) } => cause(error).fate() != Fate::Again,
+        _ => false,
+    }
 }
 
 /// Whether frames of another patient wait in the folder of a stream.
@@ -354,11 +390,43 @@ impl Standing {
     /// Of a stream that the node refused: whether it had all of a part stored before, with
     /// receipts.
     pub(super) async fn has_receipts_of(&self, part: &Part) -> bool {
-        let Settled::GivenUp(marks) = &*self.settled.lock().await else { return false };
+        let Settled::GivenUp(GivenUp { marks, .. }) = &*self.settled.lock().await else {
+            return false;
+        };
         part.members.iter().all(|member| {
             let own = marks.iter().rev().find(|mark| mark.name == member.id.0);
             own.is_some_and(|mark| mark.lines >= member.readings.len() as u64)
         })
+    }
+
+    /// What a stream's failure means for a part of it: where the node refused a frame of another
+    /// message, this one was not decided yet, and is when it is sent again.
+    pub(super) async fn cause_for(&self, part: &Part, cause: Cause) -> Cause {
+        let Settled::GivenUp(GivenUp { refused: Some(name), .. }) = &*self.settled.lock().await
+        else {
+            return cause;
+        };
+        match part.members.iter().any(|member| member.id.0 == *name) {
+            true => cause,
+            false => Cause::Away,
+        }
+    }
+
+    /// Waits for nothing of it any more.
+    pub(super) fn stop(&self, code: RejectCode) {
+        // One that is over says so already.
+        drop(self.stream.stop(code));
+    }
+
+    /// Whether the disk has all that stands in it.
+    pub(super) fn is_synced(&self) -> bool {
+        self.stream.is_synced()
+    }
+
+    /// How receipts name it.
+    pub(super) fn name(&self) -> StreamName {
+        let StreamKey { device, signal, .. } = self.key.clone();
+        StreamName { device, signal, epoch: self.stream.epoch() }
     }
 
     fn is_done(&self) -> bool {
@@ -398,10 +466,7 @@ impl Standing {
             let mark = InputMark { name, lines, taken: 0, digest };
             // In one record with the frame: after a crash both stand or neither does.
             self.stream.send_marked(readings, Some(mark)).await?;
-            if marks.len() >= MARKS_MAX {
-                marks.pop_front();
-            }
-            marks.push_back(mark);
+            push_mark(marks, mark);
         }
         Ok(())
     }
@@ -414,6 +479,15 @@ impl Standing {
     pub(super) async fn wait(&self, sequence: Sequence) -> Result<(), StreamError> {
         self.stream.wait_for_receipt(sequence).await
     }
+}
+
+/// One of each message, as the folder keeps them: one of many frames takes no other's place.
+fn push_mark(marks: &mut VecDeque<InputMark>, mark: InputMark) {
+    marks.retain(|one| one.name != mark.name);
+    if marks.len() >= MARKS_MAX {
+        marks.pop_front();
+    }
+    marks.push_back(mark);
 }
 
 /// Why a part is not placed.
@@ -436,7 +510,8 @@ fn cause(error: &StreamError) -> Cause {
         StreamError::Stopped { why: StopReason::Regressed { .. } } => {
             Cause::Node(RejectCode::History)
         }
-        StreamError::Stopped { why: StopReason::Ahead { .. } } => Cause::Node(RejectCode::Conflict),
+        // Another folder used the epoch: the next attempt goes in one behind it.
+        StreamError::Stopped { why: StopReason::Ahead { .. } } => Cause::Busy,
         StreamError::Postponed { .. } | StreamError::Connection(_) => Cause::Away,
         StreamError::GivenUp | StreamError::Spool(_) => Cause::NotKept,
         StreamError::Session(_) | StreamError::Ended => Cause::Busy,
@@ -445,21 +520,54 @@ fn cause(error: &StreamError) -> Cause {
 
 #[cfg(test)]
 mod tests {
-    use model::{DeviceId, PatientIndex};
-
+    use super::super::message::Message;
+    use super::super::message::tests::heart_rate;
+    use super::super::taken::{Content, MessageId};
     use super::*;
+
+    fn part(patient: u32, name: u8) -> Part {
+        let (id, content) = (MessageId([name; 16]), Content([name; 16]));
+        let message = Message::single(id, content, vec![heart_rate(patient, 720)]);
+        Part::of(&message).unwrap().remove(0)
+    }
 
     #[test]
     fn the_refusal_of_one_patient_is_not_that_of_the_next_on_the_device() {
         let folder = tempfile::tempdir().unwrap();
         let streams = Streams::new(folder.path(), StateBounds::default());
-        let keys = [7, 8].map(|patient| StreamKey {
-            device: DeviceId::new("m-1").unwrap(),
-            patient: PatientIndex::new(patient).unwrap(),
-            signal: 147842,
-        });
-        streams.note_refused(&keys[0], RejectCode::NotPermitted);
-        let found = keys.map(|key| streams.refused_lately(&key));
+        let parts = [7, 8].map(|patient| part(patient, 1));
+        streams.note_refused(&parts[0].key, None, RejectCode::NotPermitted);
+        let found = parts.map(|part| streams.refused_lately(&part));
         assert_eq!(found, [Some(RejectCode::NotPermitted), None]);
+    }
+
+    #[test]
+    fn the_refusal_of_one_message_is_not_that_of_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let streams = Streams::new(folder.path(), StateBounds::default());
+        let parts = [1, 2].map(|name| part(7, name));
+        streams.note_refused(&parts[0].key, Some([1; 16]), RejectCode::NotPermitted);
+        let found = parts.map(|part| streams.refused_lately(&part));
+        assert_eq!(found, [Some(RejectCode::NotPermitted), None]);
+    }
+
+    #[test]
+    fn a_message_of_many_frames_has_one_mark_and_displaces_no_other() {
+        let mark = |name: u16, lines| {
+            let mut whole = [0; 16];
+            whole[..2].copy_from_slice(&name.to_be_bytes());
+            InputMark { name: whole, lines, taken: 0, digest: [0; 32] }
+        };
+        let mut marks = VecDeque::new();
+        (0..MARKS_MAX as u16 - 1).for_each(|name| push_mark(&mut marks, mark(name, 1)));
+        (1..9).for_each(|lines| push_mark(&mut marks, mark(u16::MAX, lines)));
+        assert_eq!((marks.len(), marks[0]), (MARKS_MAX, mark(0, 1)));
+        assert_eq!(marks.back(), Some(&mark(u16::MAX, 8)));
+    }
+
+    #[test]
+    fn what_another_folder_sent_is_no_fault_of_the_message() {
+        let why = StopReason::Ahead { durable: Sequence(1) };
+        assert_eq!(cause(&StreamError::Stopped { why }).fate(), Fate::Again);
     }
 }

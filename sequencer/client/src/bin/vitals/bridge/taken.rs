@@ -163,6 +163,13 @@ impl Taken {
             let before = entry.parts.len();
             entry.parts.retain(|one| *one != part);
             is_found |= entry.parts.len() < before;
+            // Of what nothing is left the content may be another one when it comes again.
+            if entry.parts.is_empty() && entry.receipts.is_none() {
+                self.entries.remove(&id);
+            }
+        }
+        if is_found {
+            self.order.retain(|id| self.entries.contains_key(id));
         }
         // Most refusals come before anything is placed.
         if is_found { self.rewrite() } else { Ok(()) }
@@ -379,6 +386,8 @@ mod tests {
             taken.store_part(id(number), CONTENT, [5; 16]).unwrap();
         }
         taken.forget_part([5; 16], [1, 2, 4].map(id)).unwrap();
+        // What was refused as a whole may be corrected.
+        assert_eq!(taken.find(id(2)), None);
         drop(taken);
         let taken = Taken::open(folder.path()).unwrap();
         let parts = |number| taken.find(id(number)).map(|one| one.parts.clone());
