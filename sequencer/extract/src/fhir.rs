@@ -290,7 +290,7 @@ mod tests {
         let named = Named::new(&head, "aa").unwrap();
         let members = |frames: usize| {
             let lines = [Line::Head(head.clone())].into_iter();
-            let lines = lines.chain(std::iter::repeat_with(|| frame(4096)).take(frames));
+            let lines = lines.chain(std::iter::repeat_with(|| frame(4000)).take(frames));
             let numbered = lines.zip(1..).map(|(line, number)| Numbered { number, text: "", line });
             let lines: Vec<_> = numbered.collect();
             let (rules, batch) = (Rules::default(), Told::default());
@@ -298,7 +298,7 @@ mod tests {
             let members = making.members(0);
             members.map(|all| all.len()).map_err(|fault| (fault.line, fault.part))
         };
-        assert_eq!(members(2), Ok(8192));
-        assert_eq!(members(MEMBERS_MAX / 4096 + 1), Err((1, "readings")));
+        assert_eq!(members(2), Ok(8000));
+        assert_eq!(members(MEMBERS_MAX / 4000 + 1), Err((1, "readings")));
     }
 }
