@@ -10,8 +10,8 @@ use crate::spool::{Amount, GapCause, Receipted, Spare, Spool, SpoolError, Worth}
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StateBounds {
     /// Most bytes of its files of frames, of the streams that are open: those of others are not
-    /// counted, and keep what has receipts until they are opened again. Default 1 GiB: some 65 million readings, or three days
-    /// of one waveform of 250 a second. Reached: `when_full`.
+    /// counted, and keep what has receipts until they are opened again. Default 1 GiB: some 65
+    /// million readings, or three days of one waveform of 250 a second. Reached: `when_full`.
     pub bytes_max: u64,
     /// Most bytes of them of frames that have receipts, kept for a node that loses what it gave
     /// receipts for. Default 256 MiB. Reached: the oldest is forgotten. It is also what makes room
