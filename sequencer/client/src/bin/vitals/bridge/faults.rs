@@ -326,6 +326,31 @@ fn what_consent_does_not_cover_takes_nothing_with_it_that_it_covers() {
     ward.end();
 }
 
+/// A message of two signals of a patient's one device.
+fn two_signals(id: u8, patient: u32) -> Sent {
+    let patient = PatientIndex::new(patient).unwrap();
+    let readings = ["heart-rate", "spo2"].map(|signal| Measurement {
+        patient,
+        signal: signal_by_name(signal).unwrap(),
+        ..super::message::tests::heart_rate(7, 500 + i32::from(id))
+    });
+    Sent { id, members: vec![(id, readings.into())] }
+}
+
+#[test]
+fn a_refused_message_of_two_signals_leaves_nothing_in_the_next_patients_way() {
+    let ward = Ward::new();
+    let refused = PatientIndex::new(7).unwrap();
+    ward.behave(|one| one.without_consent.push(refused));
+    let first = ward.send_until_settled(&two_signals(1, 7));
+    assert_eq!(first, Err(Cause::Node(RejectCode::NotPermitted)));
+    // Of patient 7 nobody sends anything again.
+    let next = two_signals(2, 8);
+    assert!(ward.send_until_settled(&next).is_ok());
+    ward.check(&next, 0);
+    ward.end();
+}
+
 #[test]
 fn a_clock_that_is_ahead_blocks_its_device_for_some_time_only() {
     let mut ward = Ward::new();

@@ -41,6 +41,8 @@ pub(super) struct Standing {
     stream: Stream,
     /// Whether the node takes nothing more of it.
     is_over: AtomicBool,
+    /// Whether the node refused it for good; said before what is in its frames is forgotten.
+    is_refused: AtomicBool,
     /// Held while it is being settled: until then nobody begins another one in its folder.
     settled: Mutex<Settled>,
     /// When it was wanted last, in wants.
@@ -93,8 +95,8 @@ pub(super) enum Unopened {
     Cause(Cause),
     /// It failed, which is to be [noted](Streams::note).
     Failed(Arc<Standing>, StreamError),
-    /// Frames of another patient wait in its folder, from before a crash, and go first: their
-    /// stream.
+    /// Frames of another patient wait in its folder, from before a crash, and go first; or the
+    /// node refused them, which nobody has noted yet: their stream.
     Before(Arc<Standing>),
 }
 
@@ -153,7 +155,10 @@ impl Streams {
             }
             // Another patient: what is under way of the one before comes first.
             if !one.is_done() {
-                return Err(Cause::Away.into());
+                return Err(match one.has_failed().await {
+                    true => Unopened::Before(one.clone()),
+                    false => Cause::Away.into(),
+                });
             }
             drop(one.stream.close());
             all.remove(&slot);
@@ -225,6 +230,7 @@ impl Streams {
             connection: connection.clone(),
             stream,
             is_over: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
             settled: Mutex::new(Settled::Open),
             wanted: AtomicU64::new(0),
             marks,
@@ -274,6 +280,7 @@ impl Streams {
         // has ended already.
         drop(standing.stream.close());
         if is_refused(error) && matches!(*settled, Settled::Open) {
+            standing.is_refused.store(true, Ordering::Relaxed);
             *settled = match self.settle(standing, forget).await {
                 Ok(given_up) => Settled::GivenUp(given_up),
                 Err(cause) => Settled::Failed(cause),
@@ -383,8 +390,8 @@ fn close_idle(all: &mut BTreeMap<Slot, Arc<Standing>>) -> bool {
 
 impl Standing {
     /// Whether the node refused it: what of its frames is kept the marks of its folder say.
-    pub(super) async fn is_refused(&self) -> bool {
-        !matches!(*self.settled.lock().await, Settled::Open)
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
     }
 
     /// Of a stream that the node refused: whether it had all of a part stored before, with
@@ -427,6 +434,13 @@ impl Standing {
     pub(super) fn name(&self) -> StreamName {
         let StreamKey { device, signal, .. } = self.key.clone();
         StreamName { device, signal, epoch: self.stream.epoch() }
+    }
+
+    /// Whether what stands in it will have no receipt over this connection.
+    async fn has_failed(&self) -> bool {
+        // Asked once, and not waited for.
+        let asked = timeout(Duration::ZERO, self.wait(self.last_placed())).await;
+        matches!(asked, Ok(Err(_)))
     }
 
     fn is_done(&self) -> bool {
