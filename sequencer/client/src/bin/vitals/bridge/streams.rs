@@ -27,7 +27,8 @@ const STREAMS_MAX: usize = 480;
 const FRAME_READINGS_MAX: usize = 1024;
 /// Marks that a stream's folder keeps.
 const MARKS_MAX: usize = 1024;
-/// How long the node's refusal is repeated without asking it again, and most that are remembered.
+/// How long the node's refusal is repeated without asking it again, and other messages of the stream
+/// wait; and most that are remembered.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 const REFUSED_MAX: usize = 4096;
 /// How often it is asked what the node has of a stream that it refused: it may refuse it again
@@ -127,8 +128,8 @@ impl Streams {
         part: &Part,
         patience: Duration,
     ) -> Result<Arc<Standing>, Unopened> {
-        if let Some(code) = self.refused_lately(part) {
-            return Err(Cause::Node(code).into());
+        if let Some(cause) = self.refused_lately(part) {
+            return Err(cause.into());
         }
         let found = timeout(patience, self.find_or_begin(connection, &part.key)).await;
         let standing = found.unwrap_or(Err(Cause::Away.into()))?;
@@ -243,12 +244,20 @@ impl Streams {
         backlogs.into_streams().pop().ok_or(StreamError::Ended)
     }
 
-    fn refused_lately(&self, part: &Part) -> Option<RejectCode> {
+    /// What is said of a part without asking the node: it refused the part's message, or another
+    /// one of its stream, which waits then. Each refusal uses an epoch of the stream up.
+    fn refused_lately(&self, part: &Part) -> Option<Cause> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, (at, _)| at.elapsed() < self.refused_for);
         let own = part.members.iter().map(|member| Some(member.id.0));
         let mut found = own.chain([None]).map(|name| refused.get(&refused_key(&part.key, name)));
-        found.find_map(|one| one.map(|(_, code)| *code))
+        if let Some((_, code)) = found.find_map(|one| one) {
+            return Some(Cause::Node(*code));
+        }
+        let (slot, patient, _) = refused_key(&part.key, None);
+        let is_same = |one: &Refused| one.0 == slot && one.1 == patient;
+        let first = refused.range((slot.clone(), patient, None)..).next();
+        first.is_some_and(|(one, _)| is_same(one)).then_some(Cause::Busy)
     }
 
     fn note_refused(&self, key: &StreamKey, name: Option<MessageName>, code: RejectCode) {
@@ -527,6 +536,9 @@ fn cause(error: &StreamError) -> Cause {
         // Another folder used the epoch: the next attempt goes in one behind it.
         StreamError::Stopped { why: StopReason::Ahead { .. } } => Cause::Busy,
         StreamError::Postponed { .. } | StreamError::Connection(_) => Cause::Away,
+        StreamError::Spool(error) if matches!(**error, SpoolError::EpochsUsed { .. }) => {
+            Cause::EpochsUsed
+        }
         StreamError::GivenUp | StreamError::Spool(_) => Cause::NotKept,
         StreamError::Session(_) | StreamError::Ended => Cause::Busy,
     }
@@ -552,17 +564,17 @@ mod tests {
         let parts = [7, 8].map(|patient| part(patient, 1));
         streams.note_refused(&parts[0].key, None, RejectCode::NotPermitted);
         let found = parts.map(|part| streams.refused_lately(&part));
-        assert_eq!(found, [Some(RejectCode::NotPermitted), None]);
+        assert_eq!(found, [Some(Cause::Node(RejectCode::NotPermitted)), None]);
     }
 
     #[test]
-    fn the_refusal_of_one_message_is_not_that_of_the_next() {
+    fn behind_the_refusal_of_one_message_the_next_is_not_refused_and_waits() {
         let folder = tempfile::tempdir().unwrap();
         let streams = Streams::new(folder.path(), StateBounds::default());
         let parts = [1, 2].map(|name| part(7, name));
         streams.note_refused(&parts[0].key, Some([1; 16]), RejectCode::NotPermitted);
         let found = parts.map(|part| streams.refused_lately(&part));
-        assert_eq!(found, [Some(RejectCode::NotPermitted), None]);
+        assert_eq!(found, [Some(Cause::Node(RejectCode::NotPermitted)), Some(Cause::Busy)]);
     }
 
     #[test]
@@ -577,6 +589,13 @@ mod tests {
         (1..9).for_each(|lines| push_mark(&mut marks, mark(u16::MAX, lines)));
         assert_eq!((marks.len(), marks[0]), (MARKS_MAX, mark(0, 1)));
         assert_eq!(marks.back(), Some(&mark(u16::MAX, 8)));
+    }
+
+    #[test]
+    fn a_device_whose_epochs_are_used_up_is_said_by_itself() {
+        let error = SpoolError::EpochsUsed { path: "m-1.147842.frames".into() };
+        let cause = cause(&StreamError::Spool(Arc::new(error)));
+        assert_eq!((cause.code().as_str(), cause.fate()), ("epochs-used", Fate::Again));
     }
 
     #[test]
