@@ -13,7 +13,7 @@ use client::{
     Backlog, Backlogs, Connection, InputMark, SpoolError, StateBounds, Stream, StreamError,
 };
 use model::{RejectCode, Sequence, with_causes};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 use tokio::time::timeout;
 use wire::{Lane, StopReason, StreamKey, StreamName};
 
@@ -44,6 +44,8 @@ pub(super) struct Standing {
     is_over: AtomicBool,
     /// Whether the node refused it for good; said before what is in its frames is forgotten.
     is_refused: AtomicBool,
+    /// Held by the task that carries it.
+    carried: Arc<Mutex<()>>,
     /// Held while it is being settled: until then nobody begins another one in its folder.
     settled: Mutex<Settled>,
     /// When it was wanted last, in wants.
@@ -232,6 +234,7 @@ impl Streams {
             stream,
             is_over: AtomicBool::new(false),
             is_refused: AtomicBool::new(false),
+            carried: Arc::default(),
             settled: Mutex::new(Settled::Open),
             wanted: AtomicU64::new(0),
             marks,
@@ -443,6 +446,11 @@ impl Standing {
     pub(super) fn name(&self) -> StreamName {
         let StreamKey { device, signal, .. } = self.key.clone();
         StreamName { device, signal, epoch: self.stream.epoch() }
+    }
+
+    /// To be held by whoever carries it; none while another one does.
+    pub(super) fn try_carry(&self) -> Option<OwnedMutexGuard<()>> {
+        self.carried.clone().try_lock_owned().ok()
     }
 
     /// Whether what stands in it will have no receipt over this connection.
