@@ -21,6 +21,7 @@ mod error;
 mod kept;
 mod memory;
 mod moved;
+mod node_clock;
 mod outcome;
 mod renewal;
 mod requests;
@@ -32,8 +33,9 @@ mod syncs;
 mod told;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
-use model::EpochNumber;
+use model::{EpochNumber, Millis};
 use tokio::sync::{Notify, watch};
 use udp::Buffers;
 use wire::{
@@ -319,6 +321,12 @@ impl Connection {
     /// [`ConnectionError`] if the connection ends before.
     pub async fn flush(&self) -> Result<(), ConnectionError> {
         self.shared.wait_for(State::find_flushed).await
+    }
+
+    /// What the node's clock shows, by its last welcome and what passed since; whatever the clock
+    /// of this side shows. `None` before the first welcome.
+    pub fn node_time(&self) -> Option<Millis> {
+        self.shared.lock().node_clock.now(Instant::now())
     }
 
     /// What was done so far.

@@ -171,10 +171,10 @@ impl Spool {
         };
         let kept = segment::kept(&segment::read(&path, last, true)?);
         let epoch = kept.map(|kept| match kept.patient == key.patient {
-            true => kept.epoch.number,
-            false => kept.next_epoch(),
+            true => Ok(kept.epoch.number),
+            false => kept.next_epoch(&path),
         });
-        Ok(epoch.filter(|epoch| *epoch != NO_EPOCH))
+        Ok(epoch.transpose()?.filter(|epoch| *epoch != NO_EPOCH))
     }
 
     /// Opens what is kept, or begins anew in `epoch`.

@@ -153,8 +153,8 @@ pub enum Cause {
     },
     /// A time that no clock that is right shows yet: the node would not take it until then.
     #[error(
-        "expected a time at most {seconds} s ahead of this bridge's clock, found a later one: set \
-         the device's clock, or the bridge's"
+        "expected a time at most {seconds} s ahead of this bridge's clock or the node's, found a \
+         later one: set the device's clock, or both of these"
     )]
     TimeAhead {
         /// How far ahead it may be.
@@ -207,6 +207,12 @@ pub enum Cause {
     /// A limit of this bridge is reached that passes.
     #[error("the bridge has as much to do as it takes at once: send the same again later")]
     Busy,
+    /// The device had as many refusals and changes of patients as there are epochs.
+    #[error(
+        "the device's name is used up, after 65,535 refusals and changes of patients: register \
+         another one, and name it in the map"
+    )]
+    EpochsUsed,
     /// The bridge cannot keep it.
     #[error("the bridge cannot keep what it takes: whoever runs it reads why in its output")]
     NotKept,
@@ -219,7 +225,7 @@ impl Cause {
     /// What whoever sent it can do.
     pub fn fate(&self) -> Fate {
         match self {
-            Cause::Away | Cause::Busy | Cause::NotKept => Fate::Again,
+            Cause::Away | Cause::Busy | Cause::EpochsUsed | Cause::NotKept => Fate::Again,
             Cause::Node(RejectCode::NotPermitted) => Fate::Consent,
             Cause::Node(code) if code.retry() => Fate::Again,
             _ => Fate::Never,
@@ -265,6 +271,7 @@ impl Cause {
             Cause::Reused => "identifier-reused",
             Cause::Away => "node-away",
             Cause::Busy => "bridge-busy",
+            Cause::EpochsUsed => "epochs-used",
             Cause::NotKept => "bridge-storage",
             Cause::Node(_) => "node",
         };

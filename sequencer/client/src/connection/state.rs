@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use model::{Clock, EpochNumber, Millis, RejectCode, Sequence, StreamHandle};
@@ -14,6 +15,7 @@ use super::acknowledged::Acknowledged;
 use super::config::{ConnectionConfig, DelayListener, LossListener, ReceiptListener};
 use super::error::{ConnectionError, RequestError, StreamError};
 use super::moved::Moved;
+use super::node_clock::NodeClock;
 use super::outcome::{AccessOutcome, Applied, Counts, Delay, Delayed, Loss, ReleasedPage};
 use super::requests::Requests;
 use crate::encryption::{BodyKey, Encrypting};
@@ -103,6 +105,7 @@ pub(super) struct State {
     pub(super) requests: Requests,
     marks: Vec<Mark>,
     acknowledged: Acknowledged,
+    pub(super) node_clock: NodeClock,
     latest: Option<SignedReceipt>,
     folder: Option<ReceiptFolder>,
     newest: Option<NewestReceipt>,
@@ -158,6 +161,7 @@ impl State {
             requests: Requests::new(config.released_bytes_max),
             marks: Vec::new(),
             acknowledged: Acknowledged::default(),
+            node_clock: NodeClock::default(),
             latest: None,
             folder,
             newest,
@@ -422,7 +426,8 @@ impl State {
 
     fn on_event(&mut self, event: ClientEvent) {
         match event {
-            ClientEvent::Welcomed { marks, standing, .. } => {
+            ClientEvent::Welcomed { marks, standing, server_time } => {
+                self.node_clock.note(server_time, Instant::now());
                 // Before any frame goes: that none would be taken is not found out by trying.
                 if self.encrypt.is_some() && !self.session.speaks(Features::ENCRYPTED) {
                     return self.end(ConnectionError::NotEncrypted);

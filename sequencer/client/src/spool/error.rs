@@ -101,6 +101,15 @@ pub enum SpoolError {
         /// Epoch asked for.
         found: u16,
     },
+    /// No epoch is left for another patient, or behind what was refused.
+    #[error(
+        "expected an epoch that is left for the stream of {path}, found that all 65,535 are used: \
+         register another name for the device, and send under that"
+    )]
+    EpochsUsed {
+        /// Which folder.
+        path: PathBuf,
+    },
 }
 
 impl SpoolError {

@@ -36,9 +36,10 @@ impl Found {
         if self.waiting.frames > 0 || !self.kept.gaps.is_empty() {
             return Err(SpoolError::Patient { path: path.to_owned() });
         }
-        self.kept.patient = key.patient;
         // Not asked of the node, whose marks name some of its streams only.
-        self.kept.epoch = Epoch { number: self.kept.next_epoch(), base: self.kept.last };
+        let number = self.kept.next_epoch(path)?;
+        self.kept.patient = key.patient;
+        self.kept.epoch = Epoch { number, base: self.kept.last };
         (self.kept.receipted, self.kept.offered) = (self.kept.last, self.kept.last);
         Ok(())
     }

@@ -74,7 +74,7 @@ impl Spool {
             return Ok(gone);
         }
         let patient = self.kept.patient;
-        let (epoch, last) = (self.kept.next_epoch(), self.kept.last);
+        let (epoch, last) = (self.kept.next_epoch(&self.folder)?, self.kept.last);
         let marks = marks.into_iter().map(|mark| Record::Mark(OwnedMark { patient, mark }));
         let epoch = Record::Epoch(Epoch { number: epoch, base: last });
         let records: Vec<_> = marks.chain([epoch, Record::Receipted(last)]).collect();

@@ -1,8 +1,11 @@
 //! What the records of a stream say, one after the other: the same while it is written and when it
 //! is read again.
 
+use std::path::Path;
+
 use model::{EpochNumber, PatientIndex, Sequence};
 
+use super::error::SpoolError;
 use super::gap::{Frames, Gap};
 use super::record::{Epoch, Head, OwnedMark, Record};
 use crate::InputMark;
@@ -106,10 +109,16 @@ impl Kept {
 
     /// The epoch that follows, so that no sequence stands for two frames: none if there is none
     /// yet, since then nothing was sent.
-    pub(super) fn next_epoch(&self) -> EpochNumber {
+    ///
+    /// # Errors
+    /// [`SpoolError::EpochsUsed`] behind the last one there is.
+    pub(super) fn next_epoch(&self, path: &Path) -> Result<EpochNumber, SpoolError> {
         match self.epoch.number {
-            NO_EPOCH => NO_EPOCH,
-            EpochNumber(number) => EpochNumber(number.saturating_add(1)),
+            NO_EPOCH => Ok(NO_EPOCH),
+            EpochNumber(number) => number
+                .checked_add(1)
+                .map(EpochNumber)
+                .ok_or_else(|| SpoolError::EpochsUsed { path: path.to_owned() }),
         }
     }
 

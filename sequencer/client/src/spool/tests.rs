@@ -286,6 +286,22 @@ fn what_the_node_refused_for_good_is_never_sent_again_and_another_patient_follow
 }
 
 #[test]
+fn behind_the_last_epoch_nothing_is_given_up_and_no_patient_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&folder, u16::MAX);
+    push(&mut spool, 1, true);
+    spool.sync().unwrap();
+    assert_eq!(ready(&mut spool).len(), 1);
+    let refused = spool.abandon().unwrap_err();
+    assert!(matches!(refused, SpoolError::EpochsUsed { .. }), "{refused}");
+    spool.forget_up_to(Sequence(1), Millis::default()).unwrap();
+    drop(spool);
+    let next = StreamKey { patient: PatientIndex::new(2).unwrap(), ..key() };
+    let refused = Spool::open_kept(&state(&folder), &next).unwrap_err();
+    assert!(matches!(refused, SpoolError::EpochsUsed { .. }), "{refused}");
+}
+
+#[test]
 fn what_is_given_up_as_refused_leaves_its_epoch() {
     let folder = with_two_of_three_open();
     let mut spool = open(&folder, 3);

@@ -378,7 +378,8 @@ fn cause_behind(before: Option<&Cause>) -> Option<Cause> {
         Some(Cause::Nothing) => Cause::Reused,
         Some(Cause::Reused) => Cause::Away,
         Some(Cause::Away) => Cause::Busy,
-        Some(Cause::Busy) => Cause::NotKept,
+        Some(Cause::Busy) => Cause::EpochsUsed,
+        Some(Cause::EpochsUsed) => Cause::NotKept,
         Some(Cause::NotKept) => Cause::Node(RejectCode::NotPermitted),
         Some(Cause::Node(_)) => return None,
     };

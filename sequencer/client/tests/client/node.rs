@@ -70,6 +70,8 @@ pub(crate) struct Behaviour {
     pub(crate) without_consent: Vec<PatientIndex>,
     /// Rejects the frames that begin before a time, with this code.
     pub(crate) reject_before: Option<(DeviceTime, RejectCode)>,
+    /// How far its clock is ahead of this one.
+    pub(crate) clock_ahead_ms: u64,
     /// Opens so many streams only when asked again.
     pub(crate) postpone_opens: usize,
     /// Rejects operations and requests.
@@ -403,7 +405,8 @@ impl Session {
                 let marks = marks
                     .map(|(stream, frames)| Mark { stream: stream.clone(), durable: last(frames) });
                 let standing = Standing { term: log.term, head_group: log.groups };
-                self.session.welcome(marks.collect(), standing, SystemClock.now());
+                let now = SystemClock.now().plus(log.behaviour.clock_ahead_ms);
+                self.session.welcome(marks.collect(), standing, now);
             }
             ServerEvent::OpenStream(open) if log.behaviour.postpone_opens > 0 => {
                 log.behaviour.postpone_opens -= 1;

@@ -294,9 +294,11 @@ impl Delivery {
     }
 
     async fn run(self: &Arc<Self>, message: &Message) -> Outcome {
-        message.check_times(SystemClock.now())?;
         let parts = Part::of(message)?;
         let connection = self.standing_connection().await?;
+        // The node decides by its own clock: where this bridge's is behind, good readings pass.
+        let now = SystemClock.now();
+        message.check_times(connection.node_time().map_or(now, |time| time.max(now)))?;
         let mut open = Vec::with_capacity(parts.len());
         for part in parts {
             // All are open before one is placed: of what the node does not open, because a device
@@ -312,21 +314,30 @@ impl Delivery {
                 let all: Vec<_> = message.named().chain([own]).collect();
                 self.lock().taken.store(&all, receipts)
             }
-            Err(_) => self.keep_parts(&open[..placed]).await,
+            Err(_) => {
+                // What the node refuses of the other ones is noted too: else their streams stood
+                // in the way of the next patient of the device for ever.
+                open.iter().for_each(|(_, standing)| self.carry(standing.clone()));
+                self.keep_parts(&open[..placed])
+            }
         };
         kept.map_err(|_| Cause::NotKept).and(outcome)
     }
 
     /// Keeps that these parts are in frames.
-    async fn keep_parts(&self, placed: &[(Part, Arc<Standing>)]) -> io::Result<()> {
+    fn keep_parts(&self, placed: &[(Part, Arc<Standing>)]) -> io::Result<()> {
         for (part, standing) in placed {
-            // Of what is given up the marks say what there is; what is not synced yet a power cut
-            // may take back, and then it is to be placed again.
-            if standing.is_refused().await || !standing.is_synced() {
+            // What is not synced yet a power cut may take back, and then it is to be placed again.
+            if !standing.is_synced() {
                 continue;
             }
             let id = part_id(&part.key);
             let mut messages = self.lock();
+            // Of what is given up the marks say what there is. Asked within the lock: what is
+            // refused from here on is forgotten behind this.
+            if standing.is_refused() {
+                continue;
+            }
             for member in &part.members {
                 if !messages.taken.has_part(member.id, id) {
                     messages.taken.store_part(member.id, member.content, id)?;

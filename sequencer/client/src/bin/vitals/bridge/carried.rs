@@ -61,9 +61,11 @@ impl Delivery {
     }
 
     fn carry_with(self: &Arc<Self>, standing: Arc<Standing>, place: Option<OwnedSemaphorePermit>) {
+        // One task a stream, however often messages of it fail while the node is away.
+        let Some(carried) = standing.try_carry() else { return };
         let delivery = self.clone();
         tokio::spawn(async move {
-            let _place = place;
+            let _held = (carried, place);
             if let Err(error) = standing.wait(standing.last_placed()).await {
                 delivery.note(&standing, &error).await;
             }

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use bridge::{Cause, Fate, Measurement};
 use client::Connection;
-use model::calendar::parse_instant;
-use model::{DeviceId, PatientIndex, RejectCode, signal_by_code, signal_by_name};
+use model::calendar::{Instant, parse_instant};
+use model::{
+    Clock, DeviceId, PatientIndex, RejectCode, SystemClock, signal_by_code, signal_by_name,
+};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use wire::DeviceTime;
@@ -326,6 +328,31 @@ fn what_consent_does_not_cover_takes_nothing_with_it_that_it_covers() {
     ward.end();
 }
 
+/// A message of two signals of a patient's one device.
+fn two_signals(id: u8, patient: u32) -> Sent {
+    let patient = PatientIndex::new(patient).unwrap();
+    let readings = ["heart-rate", "spo2"].map(|signal| Measurement {
+        patient,
+        signal: signal_by_name(signal).unwrap(),
+        ..super::message::tests::heart_rate(7, 500 + i32::from(id))
+    });
+    Sent { id, members: vec![(id, readings.into())] }
+}
+
+#[test]
+fn a_refused_message_of_two_signals_leaves_nothing_in_the_next_patients_way() {
+    let ward = Ward::new();
+    let refused = PatientIndex::new(7).unwrap();
+    ward.behave(|one| one.without_consent.push(refused));
+    let first = ward.send_until_settled(&two_signals(1, 7));
+    assert_eq!(first, Err(Cause::Node(RejectCode::NotPermitted)));
+    // Of patient 7 nobody sends anything again.
+    let next = two_signals(2, 8);
+    assert!(ward.send_until_settled(&next).is_ok());
+    ward.check(&next, 0);
+    ward.end();
+}
+
 #[test]
 fn a_clock_that_is_ahead_blocks_its_device_for_some_time_only() {
     let mut ward = Ward::new();
@@ -345,6 +372,29 @@ fn a_clock_that_is_ahead_blocks_its_device_for_some_time_only() {
     ward.behave(|one| one.reject_before = None);
     assert!(ward.send_until_settled(&early).is_ok());
     [early, next].iter().for_each(|one| ward.check(one, 0));
+    ward.end();
+}
+
+#[test]
+fn a_bridge_whose_clock_is_behind_refuses_nothing_that_the_node_takes() {
+    const HOUR_MS: u64 = 3_600_000;
+    let ward = Ward::new();
+    ward.behave(|one| one.clock_ahead_ms = HOUR_MS);
+    ward.node.hang_up();
+    let now = SystemClock.now();
+    let ahead = |id: u8, ms: u64| {
+        let at = Instant::from_micros(now.plus(ms).get() * 1000).unwrap();
+        let one = super::message::tests::heart_rate(7, 500 + i32::from(id));
+        Sent { id, members: vec![(id, vec![Measurement { at, ..one }])] }
+    };
+    // Until it is connected again it knows another time of the node.
+    let (begin, good) = (std::time::Instant::now(), ahead(1, HOUR_MS / 2));
+    while ward.send_until_settled(&good).is_err() {
+        assert!(begin.elapsed() < LAST_WAIT, "it refuses for ever");
+    }
+    ward.check(&good, 0);
+    let late = ward.send_until_settled(&ahead(2, 2 * HOUR_MS));
+    assert!(matches!(late, Err(Cause::TimeAhead { .. })), "{late:?}");
     ward.end();
 }
 

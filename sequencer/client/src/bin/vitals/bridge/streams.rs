@@ -13,7 +13,7 @@ use client::{
     Backlog, Backlogs, Connection, InputMark, SpoolError, StateBounds, Stream, StreamError,
 };
 use model::{RejectCode, Sequence, with_causes};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 use tokio::time::timeout;
 use wire::{Lane, StopReason, StreamKey, StreamName};
 
@@ -27,7 +27,8 @@ const STREAMS_MAX: usize = 480;
 const FRAME_READINGS_MAX: usize = 1024;
 /// Marks that a stream's folder keeps.
 const MARKS_MAX: usize = 1024;
-/// How long the node's refusal is repeated without asking it again, and most that are remembered.
+/// How long the node's refusal is repeated without asking it again, and other messages of the stream
+/// wait; and most that are remembered.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 const REFUSED_MAX: usize = 4096;
 /// How often it is asked what the node has of a stream that it refused: it may refuse it again
@@ -41,6 +42,10 @@ pub(super) struct Standing {
     stream: Stream,
     /// Whether the node takes nothing more of it.
     is_over: AtomicBool,
+    /// Whether the node refused it for good; said before what is in its frames is forgotten.
+    is_refused: AtomicBool,
+    /// Held by the task that carries it.
+    carried: Arc<Mutex<()>>,
     /// Held while it is being settled: until then nobody begins another one in its folder.
     settled: Mutex<Settled>,
     /// When it was wanted last, in wants.
@@ -93,8 +98,8 @@ pub(super) enum Unopened {
     Cause(Cause),
     /// It failed, which is to be [noted](Streams::note).
     Failed(Arc<Standing>, StreamError),
-    /// Frames of another patient wait in its folder, from before a crash, and go first: their
-    /// stream.
+    /// Frames of another patient wait in its folder, from before a crash, and go first; or the
+    /// node refused them, which nobody has noted yet: their stream.
     Before(Arc<Standing>),
 }
 
@@ -125,8 +130,8 @@ impl Streams {
         part: &Part,
         patience: Duration,
     ) -> Result<Arc<Standing>, Unopened> {
-        if let Some(code) = self.refused_lately(part) {
-            return Err(Cause::Node(code).into());
+        if let Some(cause) = self.refused_lately(part) {
+            return Err(cause.into());
         }
         let found = timeout(patience, self.find_or_begin(connection, &part.key)).await;
         let standing = found.unwrap_or(Err(Cause::Away.into()))?;
@@ -153,7 +158,10 @@ impl Streams {
             }
             // Another patient: what is under way of the one before comes first.
             if !one.is_done() {
-                return Err(Cause::Away.into());
+                return Err(match one.has_failed().await {
+                    true => Unopened::Before(one.clone()),
+                    false => Cause::Away.into(),
+                });
             }
             drop(one.stream.close());
             all.remove(&slot);
@@ -225,6 +233,8 @@ impl Streams {
             connection: connection.clone(),
             stream,
             is_over: AtomicBool::new(false),
+            is_refused: AtomicBool::new(false),
+            carried: Arc::default(),
             settled: Mutex::new(Settled::Open),
             wanted: AtomicU64::new(0),
             marks,
@@ -237,12 +247,20 @@ impl Streams {
         backlogs.into_streams().pop().ok_or(StreamError::Ended)
     }
 
-    fn refused_lately(&self, part: &Part) -> Option<RejectCode> {
+    /// What is said of a part without asking the node: it refused the part's message, or another
+    /// one of its stream, which waits then. Each refusal uses an epoch of the stream up.
+    fn refused_lately(&self, part: &Part) -> Option<Cause> {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, (at, _)| at.elapsed() < self.refused_for);
         let own = part.members.iter().map(|member| Some(member.id.0));
         let mut found = own.chain([None]).map(|name| refused.get(&refused_key(&part.key, name)));
-        found.find_map(|one| one.map(|(_, code)| *code))
+        if let Some((_, code)) = found.find_map(|one| one) {
+            return Some(Cause::Node(*code));
+        }
+        let (slot, patient, _) = refused_key(&part.key, None);
+        let is_same = |one: &Refused| one.0 == slot && one.1 == patient;
+        let first = refused.range((slot.clone(), patient, None)..).next();
+        first.is_some_and(|(one, _)| is_same(one)).then_some(Cause::Busy)
     }
 
     fn note_refused(&self, key: &StreamKey, name: Option<MessageName>, code: RejectCode) {
@@ -274,6 +292,7 @@ impl Streams {
         // has ended already.
         drop(standing.stream.close());
         if is_refused(error) && matches!(*settled, Settled::Open) {
+            standing.is_refused.store(true, Ordering::Relaxed);
             *settled = match self.settle(standing, forget).await {
                 Ok(given_up) => Settled::GivenUp(given_up),
                 Err(cause) => Settled::Failed(cause),
@@ -383,8 +402,8 @@ fn close_idle(all: &mut BTreeMap<Slot, Arc<Standing>>) -> bool {
 
 impl Standing {
     /// Whether the node refused it: what of its frames is kept the marks of its folder say.
-    pub(super) async fn is_refused(&self) -> bool {
-        !matches!(*self.settled.lock().await, Settled::Open)
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
     }
 
     /// Of a stream that the node refused: whether it had all of a part stored before, with
@@ -427,6 +446,18 @@ impl Standing {
     pub(super) fn name(&self) -> StreamName {
         let StreamKey { device, signal, .. } = self.key.clone();
         StreamName { device, signal, epoch: self.stream.epoch() }
+    }
+
+    /// To be held by whoever carries it; none while another one does.
+    pub(super) fn try_carry(&self) -> Option<OwnedMutexGuard<()>> {
+        self.carried.clone().try_lock_owned().ok()
+    }
+
+    /// Whether what stands in it will have no receipt over this connection.
+    async fn has_failed(&self) -> bool {
+        // Asked once, and not waited for.
+        let asked = timeout(Duration::ZERO, self.wait(self.last_placed())).await;
+        matches!(asked, Ok(Err(_)))
     }
 
     fn is_done(&self) -> bool {
@@ -513,6 +544,9 @@ fn cause(error: &StreamError) -> Cause {
         // Another folder used the epoch: the next attempt goes in one behind it.
         StreamError::Stopped { why: StopReason::Ahead { .. } } => Cause::Busy,
         StreamError::Postponed { .. } | StreamError::Connection(_) => Cause::Away,
+        StreamError::Spool(error) if matches!(**error, SpoolError::EpochsUsed { .. }) => {
+            Cause::EpochsUsed
+        }
         StreamError::GivenUp | StreamError::Spool(_) => Cause::NotKept,
         StreamError::Session(_) | StreamError::Ended => Cause::Busy,
     }
@@ -538,17 +572,17 @@ mod tests {
         let parts = [7, 8].map(|patient| part(patient, 1));
         streams.note_refused(&parts[0].key, None, RejectCode::NotPermitted);
         let found = parts.map(|part| streams.refused_lately(&part));
-        assert_eq!(found, [Some(RejectCode::NotPermitted), None]);
+        assert_eq!(found, [Some(Cause::Node(RejectCode::NotPermitted)), None]);
     }
 
     #[test]
-    fn the_refusal_of_one_message_is_not_that_of_the_next() {
+    fn behind_the_refusal_of_one_message_the_next_is_not_refused_and_waits() {
         let folder = tempfile::tempdir().unwrap();
         let streams = Streams::new(folder.path(), StateBounds::default());
         let parts = [1, 2].map(|name| part(7, name));
         streams.note_refused(&parts[0].key, Some([1; 16]), RejectCode::NotPermitted);
         let found = parts.map(|part| streams.refused_lately(&part));
-        assert_eq!(found, [Some(RejectCode::NotPermitted), None]);
+        assert_eq!(found, [Some(Cause::Node(RejectCode::NotPermitted)), Some(Cause::Busy)]);
     }
 
     #[test]
@@ -563,6 +597,13 @@ mod tests {
         (1..9).for_each(|lines| push_mark(&mut marks, mark(u16::MAX, lines)));
         assert_eq!((marks.len(), marks[0]), (MARKS_MAX, mark(0, 1)));
         assert_eq!(marks.back(), Some(&mark(u16::MAX, 8)));
+    }
+
+    #[test]
+    fn a_device_whose_epochs_are_used_up_is_said_by_itself() {
+        let error = SpoolError::EpochsUsed { path: "m-1.147842.frames".into() };
+        let cause = cause(&StreamError::Spool(Arc::new(error)));
+        assert_eq!((cause.code().as_str(), cause.fate()), ("epochs-used", Fate::Again));
     }
 
     #[test]
