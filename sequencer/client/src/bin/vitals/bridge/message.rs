@@ -9,8 +9,9 @@ use wire::{DeviceTime, Reading, StreamKey};
 use super::receipts::Slot;
 use super::taken::{Content, MessageId};
 
-/// How far ahead of this bridge's clock or the node's, whichever is later, a time may be: less than the node allows (300 s), which
-/// takes the frame of a later one only when its own clock is there, and nothing behind it before.
+/// How far ahead of this bridge's clock or the node's, whichever is later, a time may be: less than
+/// the node allows (300 s), which takes the frame of a later one only when its own clock is there,
+/// and nothing behind it before.
 const AHEAD_S_MAX: u64 = 240;
 
 /// What a message says.

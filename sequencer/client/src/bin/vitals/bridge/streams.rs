@@ -27,8 +27,8 @@ const STREAMS_MAX: usize = 480;
 const FRAME_READINGS_MAX: usize = 1024;
 /// Marks that a stream's folder keeps.
 const MARKS_MAX: usize = 1024;
-/// How long the node's refusal is repeated without asking it again, and other messages of the stream
-/// wait; and most that are remembered.
+/// How long the node's refusal is repeated without asking it again, and other messages of the
+/// stream wait; and most that are remembered.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 const REFUSED_MAX: usize = 4096;
 /// How often it is asked what the node has of a stream that it refused: it may refuse it again
@@ -79,7 +79,12 @@ type MessageName = [u8; 16];
 
 /// What was refused: a patient's stream, or one message's frames in it. Another patient of the
 /// device may have consented, and another message be of a time that consent covers.
-type Refused = (Slot, u32, Option<MessageName>);
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Refused {
+    slot: Slot,
+    patient: u32,
+    name: Option<MessageName>,
+}
 
 /// Those that stand, and what was refused lately.
 pub(super) struct Streams {
@@ -257,9 +262,9 @@ impl Streams {
         if let Some((_, code)) = found.find_map(|one| one) {
             return Some(Cause::Node(*code));
         }
-        let (slot, patient, _) = refused_key(&part.key, None);
-        let is_same = |one: &Refused| one.0 == slot && one.1 == patient;
-        let first = refused.range((slot.clone(), patient, None)..).next();
+        let stream = refused_key(&part.key, None);
+        let is_same = |one: &Refused| one.slot == stream.slot && one.patient == stream.patient;
+        let first = refused.range(&stream..).next();
         first.is_some_and(|(one, _)| is_same(one)).then_some(Cause::Busy)
     }
 
@@ -371,7 +376,7 @@ impl Streams {
 }
 
 fn refused_key(key: &StreamKey, name: Option<MessageName>) -> Refused {
-    (Slot::of(key), key.patient.get(), name)
+    Refused { slot: Slot::of(key), patient: key.patient.get(), name }
 }
 
 /// Whether the node refused a stream for good, or for longer than it is waited for.

@@ -280,7 +280,7 @@ impl Decided {
 fn named(receipts: &[ReceiptName]) -> String {
     let names: Vec<_> = receipts.iter().map(ReceiptName::to_string).collect();
     match names.len() {
-        0 => "stored; the receipt came to a run before".to_owned(),
+        0 => "stored before; its receipt is not at hand".to_owned(),
         1 => format!("receipt {}", names[0]),
         _ => format!("receipts {}", names.join(", ")),
     }
