@@ -359,7 +359,8 @@ impl Session {
         let (names, patients, rejected) = Default::default();
         let mut this = Session { session, connection, log, told, names, patients, rejected, lanes };
         while let Some((lane, bytes)) = received.recv().await {
-            this.session.handle_bytes(lane, &bytes, SystemClock.now());
+            let ahead_ms = this.log.lock().unwrap().behaviour.clock_ahead_ms;
+            this.session.handle_bytes(lane, &bytes, SystemClock.now().plus(ahead_ms));
             while let Some(event) = this.session.poll_event() {
                 if !this.event(event) {
                     return;
