@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use super::places::FilePlace;
 use crate::doors::codes::{self, Unserved};
 use crate::doors::per_minute::PerMinute;
-use crate::doors::token_issuer::TokenIssuer;
+use crate::doors::token_issuer::{TokenIssuer, Unnamed};
 use crate::folder::operator_log::{Line, OperatorLog, OperatorLogError};
 use crate::folder::parts::{BatchParts, PartError};
 use crate::folder::store::{Store, StoreError};
@@ -110,7 +110,7 @@ impl Parts {
 }
 
 /// Who asks, by the widest scope that was granted.
-pub(super) fn asker_of(bearer: &Bearer) -> Result<Asker, Refused> {
+pub(super) fn asker_of(bearer: &Bearer, unnamed: Unnamed) -> Result<Asker, Refused> {
     let needed = |context| Needed { context, resource: "AuditEvent", verb: Verb::Search };
     let refused = |says: &str| Refused::new(&codes::AUDIT_FORBIDDEN, says.to_owned());
     if bearer.require(needed(Context::System)).is_ok() {
@@ -123,28 +123,38 @@ pub(super) fn asker_of(bearer: &Bearer) -> Result<Asker, Refused> {
         return id.map(Asker::Practitioner).ok_or_else(|| refused(says));
     }
     bearer.require(needed(Context::Patient)).map_err(Refused::of_token)?;
-    own_record(bearer, &codes::AUDIT_FORBIDDEN).map(Asker::Patient)
+    own_record(bearer, unnamed, &codes::AUDIT_FORBIDDEN).map(Asker::Patient)
 }
 
 /// The record that a token with `patient/` scopes is the patient's own of. A clinician who opens an
 /// app from a record gets these scopes, too, and `patient` then names whom they look after: so who
-/// sits in front of it counts, where the token says it. A guardian acts for the patient.
+/// sits in front of it counts. A guardian acts for the patient.
 pub(super) fn own_record(
     bearer: &Bearer,
+    unnamed: Unnamed,
     forbidden: &'static Unserved,
 ) -> Result<PatientIndex, Refused> {
     let refused = |says: &str| Refused::new(forbidden, says.to_owned());
     let index = bearer.patient.as_ref().and_then(|text| text.parse::<PatientIndex>().ok());
     let says = "expected `patient` to be the index of a record, found another or none";
     let index = index.ok_or_else(|| refused(says))?;
-    let is_own = bearer.user.as_ref().is_none_or(|user| match user.kind {
-        UserKind::Patient => user.id == index.get().to_string(),
-        UserKind::RelatedPerson => true,
-        UserKind::Practitioner | UserKind::PractitionerRole | UserKind::Person => false,
-    });
+    let own = match (&bearer.user, unnamed) {
+        (Some(user), _) => match user.kind {
+            UserKind::Patient => user.id == index.get().to_string(),
+            UserKind::RelatedPerson => true,
+            UserKind::Practitioner | UserKind::PractitionerRole | UserKind::Person => false,
+        },
+        (None, Unnamed::IsThePatient) => true,
+        (None, Unnamed::IsNobody) => {
+            let says = "expected `fhirUser` in the access token, found none: have the issuer add \
+                        it, or set tokens.requires_fhir_user = false where it grants `patient/` \
+                        scopes to apps of patients alone";
+            return Err(refused(says));
+        }
+    };
     let says = "expected `fhirUser` to be the patient of the record or a RelatedPerson, found \
                 somebody else";
-    if is_own { Ok(index) } else { Err(refused(says)) }
+    own.then_some(index).ok_or_else(|| refused(says))
 }
 
 impl AuditEvents {
@@ -156,6 +166,11 @@ impl AuditEvents {
     /// is taken: pages that wait would leave none to whoever reads batches.
     pub(super) async fn turn(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
         timeout(wait, Arc::clone(&self.0.one).acquire_owned()).await.ok()?.ok()
+    }
+
+    /// Whose a token is that names no user.
+    pub(super) fn unnamed(&self) -> Unnamed {
+        self.0.issuer.unnamed()
     }
 
     /// Who asks, by the token of a request.

@@ -214,7 +214,7 @@ fn of_another_view_key_nothing_opens() {
 #[test]
 fn a_token_says_who_asks_by_the_widest_scope() {
     let asker = |scope, user, patient| {
-        let asker = asker_of(&bearer(scope, user, patient));
+        let asker = asker_of(&bearer(scope, user, patient), Unnamed::IsThePatient);
         asker.map_err(|refused| refused.answer.code)
     };
     let (system, user) = ("system/AuditEvent.s", "user/AuditEvent.rs");
@@ -242,7 +242,7 @@ fn whoever_opens_an_app_from_a_record_is_not_its_patient() {
     let asker = |kind, id: &str| {
         let user = Some(User { kind, id: id.into() });
         let launched = Bearer { user, ..bearer("patient/AuditEvent.s", None, Some("7")) };
-        asker_of(&launched).map_err(|refused| refused.answer.code)
+        asker_of(&launched, Unnamed::IsThePatient).map_err(|refused| refused.answer.code)
     };
     let forbidden = codes::AUDIT_FORBIDDEN.code;
     for kind in [UserKind::Practitioner, UserKind::PractitionerRole, UserKind::Person] {
@@ -255,8 +255,24 @@ fn whoever_opens_an_app_from_a_record_is_not_its_patient() {
     // The own accesses are what the scope for users shows.
     let both = bearer("patient/AuditEvent.s user/AuditEvent.s", Some("dr-001"), Some("7"));
     let doctor = PractitionerId::new("dr-001").unwrap();
-    let found = asker_of(&both).map_err(|refused| refused.answer.code);
+    let found = asker_of(&both, Unnamed::IsThePatient).map_err(|refused| refused.answer.code);
     assert!(found == Ok(Asker::Practitioner(doctor)));
+}
+
+#[test]
+fn a_token_that_names_no_user_is_nobodys_unless_the_operator_says_that_it_is_the_patients() {
+    let launched = bearer("patient/AuditEvent.s", None, Some("7"));
+    let by_default = Bench::new().audit.unnamed();
+    let refused = asker_of(&launched, by_default).err().unwrap();
+    assert_eq!(refused.answer.code, codes::AUDIT_FORBIDDEN.code);
+    assert!(refused.says.contains("tokens.requires_fhir_user"), "{}", refused.says);
+    let user = Some(User { kind: UserKind::Patient, id: "7".into() });
+    let named = Bearer { user, ..bearer("patient/AuditEvent.s", None, Some("7")) };
+    assert!(asker_of(&named, by_default).ok() == Some(Asker::Patient(anna())));
+    // Scopes of users and systems need none.
+    let system = bearer("system/AuditEvent.s patient/AuditEvent.s", None, Some("7"));
+    assert!(asker_of(&system, by_default).ok() == Some(Asker::Auditor));
+    assert!(asker_of(&launched, Unnamed::IsThePatient).ok() == Some(Asker::Patient(anna())));
 }
 
 #[test]
