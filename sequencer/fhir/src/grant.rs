@@ -8,9 +8,6 @@
 use crate::issue::{Fault, Issue};
 use crate::observation::{Coding, Observation};
 
-/// The code of what a scope is too narrow for.
-pub const SCOPE_CATEGORY: &str = "scope-category";
-
 /// FHIR's own code system of categories.
 const SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const VITAL_SIGNS: &str = "vital-signs";
@@ -77,6 +74,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::issue::SCOPE_CATEGORY;
 
     fn observation(category: Value) -> Observation {
         let posted = json!({

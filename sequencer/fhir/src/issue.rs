@@ -6,7 +6,8 @@
 use bridge::{Cause, Fate};
 use thiserror::Error;
 
-use crate::grant::SCOPE_CATEGORY;
+/// The code of an Observation that the token's scope is too narrow for.
+pub const SCOPE_CATEGORY: &str = "scope-category";
 
 /// `OperationOutcome.issue.code`: <https://hl7.org/fhir/R4/valueset-issue-type.html>.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

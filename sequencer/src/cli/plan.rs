@@ -184,7 +184,7 @@ fn proof_seconds(given: &[String]) -> Outcome<BTreeMap<String, f64>> {
     let one = |text: &String| {
         let (shape, seconds) = text.split_once('=')?;
         let known = circuits::shapes::Shape::named(shape)?;
-        let seconds: f64 = seconds.parse().ok()?;
+        let seconds = seconds.parse::<f64>().ok()?;
         is_positive(seconds).then(|| (known.name.to_owned(), seconds))
     };
     let read = |text: &String| {

@@ -19,8 +19,8 @@ pub(crate) enum Door {
 }
 
 impl Door {
-    /// Lets a request in, or turns it away, and says what it may create. What is served may be asked
-    /// for by anybody: whoever wants a token finds out there how to get one.
+    /// Lets a request in, or turns it away, and says what it may create. What is served may be
+    /// asked for by anybody: whoever wants a token finds out there how to get one.
     pub(crate) fn admit(
         &self,
         interaction: Interaction,
