@@ -349,6 +349,8 @@ pub(crate) fn prepare_small(config: &mut Config) {
     config.batch.operations_shape = "c1-test".into();
     config.batch.claims_shapes = ["c2-test", "c2-test-1"].map(String::from).into();
     config.prover.keys = Some(proving_keys_folder());
+    // Other tests keep the cores busy, and in the background a proof would wait for all of them.
+    config.prover.priority = "normal".into();
 }
 
 pub(crate) fn operation_item(signed: &SignedOperation) -> Item {

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use files::Audience;
 use model::{Clock, ManualClock};
+use prover::Priority;
 
 use crate::doors::config::{BatchSection, Config};
 use crate::folder::layout::Layout;
@@ -177,6 +178,8 @@ fn config(dir: &Path) -> Config {
     config.batch.close_after_ms = model::limits::WINDOW_MS_MAX - 1000;
     // They would be built while somebody watches, and be used for a handful of proofs.
     config.prover.table_bytes_max = 0;
+    // Somebody waits for them, on a machine that may never be idle.
+    config.prover.priority = Priority::Normal.to_string();
     config.prover.keys = Some(beside_program("proving-keys").unwrap_or_else(|| dir.join("keys")));
     config
 }
