@@ -155,6 +155,11 @@ fn of_doors(seeds: &mut Seeds) {
         "header":["Authorization: Bearer a"],"extension":[]}}"#;
     seeds.insert(("subscription", "what-is-not-served".into()), shown.into());
     seeds.insert(("subscription", "address".into()), "https://App.example.org:443?b=c/d".into());
+    // With its slash it would be a byte too long to be read again.
+    let long = format!("https://app.example.org?{}", "a".repeat(488));
+    seeds.insert(("subscription", "address-of-512-bytes".into()), long.clone().into());
+    let asked = asked.replace("https://Hook.example.net:8443/n/%41?key=k", &long);
+    seeds.insert(("subscription", "asked-with-an-address-of-512-bytes".into()), asked.into());
     seeds.insert(("subscription", "hosts".into()), "app.example.org\nhook.example:8443".into());
 }
 
