@@ -30,6 +30,8 @@ mod loss;
 mod operate;
 mod orders;
 mod pages;
+#[path = "../client/tests/client/pinned.rs"]
+mod pinned;
 mod plan;
 mod proxy;
 mod questions;
