@@ -11,16 +11,15 @@ use model::{
 };
 use serde_json::Value;
 use statement::batch::{
-    ClaimOpening, PatientOpening, PublicFile, ReleasedFrame, ReleasedFrames, SegmentFrames,
-    SegmentKey,
+    PatientOpening, PublicFile, ReleasedFrame, ReleasedFrames, SegmentFrames, SegmentKey,
 };
-use statement::claim::{self, root16};
-use statement::domain::Domain;
-use statement::{field, scope};
+use statement::scope;
 use wire::{DeviceTime, Frame, FramePlace, Quality, Reading};
 
 use crate::extracts::{expected, key, record};
-use crate::world::{Forge, PATIENT, Prove, World, a_scope, genesis_time, view_key};
+use crate::world::{
+    Forge, PATIENT, Prove, World, a_scope, committed_again, genesis_time, view_key,
+};
 
 /// Where a resource has what it must have, and nothing beside a value says that there is none.
 fn check_shape(resource: &Value) {
@@ -214,26 +213,15 @@ fn released(frames: Vec<ReleasedFrame>) -> ReleasedFrames {
 /// The first batch with the collection of those frames in it, committed again: the proofs of the
 /// batch are not looked at here.
 fn collected(category: Category) -> (PublicFile, PatientOpening) {
-    let built = World::sound().built.swap_remove(0);
-    let (mut file, mut opening) = (built.file, built.openings[0].clone());
-    let collection = |one: &&mut ClaimOpening| one.claim.kind == ClaimKind::Collect;
-    let one = opening.claims.iter_mut().find(collection).expect("a collection");
     let bytes: Vec<u8> = frames().iter().flat_map(|frame| frame.bytes.clone()).collect();
     let content = *blake3::hash(&bytes).as_bytes();
-    let segment =
-        SegmentFrames { content, bytes: bytes.len() as u64, position: one.claim.position };
-    one.claim.individual = scope::device(&monitor());
-    one.claim.categories = category.only();
-    one.claim.digest = SegmentKey::derive(&view_key(), a_scope()).digest(&segment);
-    let leaf = claim::leaf(&one.claim, one.covered, field::from_word(&one.salt));
-    let chunk = &mut file.claims[one.chunk as usize];
-    chunk.leaves[one.leaf as usize] = field::to_word(&leaf);
-    let leaves: Vec<_> = chunk.leaves.iter().map(field::from_word).collect();
-    chunk.claims_root = field::to_word(&root16(Domain::ClaimsNode, &leaves));
-    let roots: Vec<_> =
-        file.claims.iter().map(|chunk| field::from_word(&chunk.claims_root)).collect();
-    file.header.claims_root = scope::chunk_roots(&roots);
-    (file, opening)
+    committed_again(ClaimKind::Collect, |one| {
+        let segment =
+            SegmentFrames { content, bytes: bytes.len() as u64, position: one.claim.position };
+        one.claim.individual = scope::device(&monitor());
+        one.claim.categories = category.only();
+        one.claim.digest = SegmentKey::derive(&view_key(), a_scope()).digest(&segment);
+    })
 }
 
 /// A record of that batch, with these frames given.

@@ -327,14 +327,11 @@ mod study {
         Category, ClaimKind, ExitCode, Interval, Millis, Party, PatientIndex, Purpose,
         signal_by_name,
     };
-    use statement::batch::{ClaimOpening, PatientOpening, PublicFile};
-    use statement::claim::{self, root16};
-    use statement::domain::Domain;
-    use statement::scope::{self, ActorKind};
-    use statement::{field, scope::header_hash};
+    use statement::batch::{PatientOpening, PublicFile};
+    use statement::scope::{self, ActorKind, header_hash};
 
     use super::expected;
-    use crate::world::{PATIENT, World};
+    use crate::world::{PATIENT, committed_again};
 
     const DOCTOR: &str = "dr-study";
 
@@ -345,24 +342,13 @@ mod study {
     /// The first batch with its access made one for research, covered as the flag says, and
     /// committed again: the proofs of the batch are not looked at here.
     fn opened(covered: bool, purpose: Purpose) -> (PublicFile, PatientOpening) {
-        let built = World::sound().built.swap_remove(0);
-        let (mut file, mut opening) = (built.file, built.openings[0].clone());
-        let access = |one: &&mut ClaimOpening| one.claim.kind == ClaimKind::Access;
-        let one = opening.claims.iter_mut().find(access).expect("an access");
-        one.covered = covered;
-        one.claim.individual = scope::actor(ActorKind::Practitioner, DOCTOR);
-        one.claim.source = Party::Named(scope::actor(ActorKind::Device, "monitor"));
-        one.claim.purpose = purpose;
-        one.claim.measured = Interval { from: at(1000), until: at(5000) };
-        let leaf = claim::leaf(&one.claim, covered, field::from_word(&one.salt));
-        let chunk = &mut file.claims[one.chunk as usize];
-        chunk.leaves[one.leaf as usize] = field::to_word(&leaf);
-        let leaves: Vec<_> = chunk.leaves.iter().map(field::from_word).collect();
-        chunk.claims_root = field::to_word(&root16(Domain::ClaimsNode, &leaves));
-        let roots: Vec<_> =
-            file.claims.iter().map(|chunk| field::from_word(&chunk.claims_root)).collect();
-        file.header.claims_root = scope::chunk_roots(&roots);
-        (file, opening)
+        committed_again(ClaimKind::Access, |one| {
+            one.covered = covered;
+            one.claim.individual = scope::actor(ActorKind::Practitioner, DOCTOR);
+            one.claim.source = Party::Named(scope::actor(ActorKind::Device, "monitor"));
+            one.claim.purpose = purpose;
+            one.claim.measured = Interval { from: at(1000), until: at(5000) };
+        })
     }
 
     fn claims(covered: bool, purpose: Purpose) -> SoundClaims {
