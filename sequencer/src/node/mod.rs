@@ -203,9 +203,9 @@ impl Node {
         config: &Config,
         provided: Provided,
     ) -> Result<Listening, NodeError> {
-        let Provided { chain, keys, clock, space } = provided;
+        let Provided { chain, keys, clock, space, poster } = provided;
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
-        let common = common::common(&opened, clock, space)?;
+        let common = Common { poster, ..common::common(&opened, clock, space)? };
         let http = start::serve_http(&opened, &common).await?;
         Ok(Listening { opened, log, common, http })
     }

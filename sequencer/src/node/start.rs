@@ -235,7 +235,8 @@ fn start_notices(opened: &Opened, core: &Core, common: &Common) -> Result<Guarde
         scope: opened.edge.scope(),
         view_key: Arc::new(move |patient| view.owner(patient).map(|owner| owner.view_key)),
         is_erased: Arc::new(move |patient| erased.erasures().tombstone(patient).is_some()),
-        poster: Poster::new()?,
+        poster: common.poster.clone().map_or_else(Poster::new, Ok)?,
+        lost_after_ms: opened.config.notices.pace().give_up_after_ms,
         clock: common.clock.clone(),
         metrics: common.watched.metrics().clone(),
     };
