@@ -14,7 +14,23 @@ pub struct Destroyed {
     pub copies_until: Option<Millis>,
 }
 
+/// What is left of the keys of a patient that were destroyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Remains {
+    /// When they were destroyed the last time.
+    pub destroyed_at: Millis,
+    /// When the last copy that may hold one expires; nothing if no such backup of keys exists that
+    /// has not.
+    pub copies_until: Option<Millis>,
+}
+
 impl BodyKeys {
+    /// What is left of the keys of this patient; nothing where none were destroyed, or one is here.
+    pub fn remains(&self, patient: PatientIndex, now: Millis) -> Option<Remains> {
+        let is_here = self.newest(patient).is_some();
+        self.held().ledger.remains(patient, now).filter(|_| !is_here)
+    }
+
     /// Destroys every key of these patients. What is collected of them from now on has a new key,
     /// in an epoch of its own.
     ///

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use model::{Millis, PatientIndex};
 use serde::{Deserialize, Serialize};
 
+use crate::destroy::Remains;
 use crate::error::KeyFault;
 use crate::key::{BodyEpoch, KeyId};
 
@@ -179,6 +180,15 @@ impl Ledger {
     /// Every key of the patient that there was until now is destroyed.
     pub(crate) fn destroy(&mut self, patient: PatientIndex, at: Millis) {
         self.destroyed.insert(patient, (self.epochs_begun, at));
+    }
+
+    /// When every key of the patient was destroyed, and until when a copy of one may exist: backups
+    /// that were begun later have none of theirs.
+    pub(crate) fn remains(&self, patient: PatientIndex, now: Millis) -> Option<Remains> {
+        let (_, destroyed_at) = self.destroyed.get(&patient).copied()?;
+        let of_theirs = self.backups.iter().filter(|row| row.made() <= destroyed_at);
+        let copies_until = of_theirs.map(BackupRow::expires).filter(|end| *end > now).max();
+        Some(Remains { destroyed_at, copies_until })
     }
 
     /// When the last copy that was made until now has expired; nothing if there is none.

@@ -42,7 +42,7 @@ mod tests;
 mod wrapping;
 
 pub use backup::{KeyBackup, SealedBackup};
-pub use destroy::Destroyed;
+pub use destroy::{Destroyed, Remains};
 pub use error::{BodyError, KeyBackupError, KeyFault, KeyStoreError};
 pub use generation::Places;
 pub use key::{BodyEpoch, KeyId};

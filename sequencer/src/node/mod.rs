@@ -24,6 +24,7 @@ pub mod desk;
 mod elsewhere;
 mod endpoints;
 mod erasing;
+mod erasure_list;
 mod error;
 mod expected_day;
 pub mod frame_index;

@@ -20,6 +20,7 @@ use super::chain_gate::ChainGate;
 use super::common::Common;
 use super::core::Core;
 use super::erasing::{Erasing, destroy_again};
+use super::erasure_list::Sources;
 use super::error::NodeError;
 use super::expected_day::ExpectedDay;
 use super::head::keep_evidence;
@@ -437,6 +438,7 @@ pub(super) fn order_desk(
     common: &Common,
     tuning: Arc<Tuning>,
 ) -> Arc<OrderDesk> {
+    list_erasures(opened, core, common);
     Arc::new(OrderDesk::new(Parts {
         layout: opened.layout.clone(),
         tuning,
@@ -456,6 +458,17 @@ pub(super) fn order_desk(
             requests: common.around.requests.clone(),
         },
     }))
+}
+
+/// From now on the desk lists who asks to be erased.
+fn list_erasures(opened: &Opened, core: &Core, common: &Common) {
+    common.watched.erasure_list().fill(Sources {
+        view: core.view.clone(),
+        store: opened.store.clone(),
+        keys: opened.body_keys.clone(),
+        requests: common.around.requests.clone(),
+        clock: common.clock.clone(),
+    });
 }
 
 /// What an operator asks of the keys of readings.
