@@ -4,6 +4,7 @@ use model::{Millis, PatientIndex};
 
 use crate::error::KeyStoreError;
 use crate::keys::BodyKeys;
+use crate::ledger::Remains;
 
 /// What was destroyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,16 +12,6 @@ pub struct Destroyed {
     /// Keys that were there.
     pub keys: usize,
     /// When the last copy of them expires; nothing if no backup of keys exists that has not.
-    pub copies_until: Option<Millis>,
-}
-
-/// What is left of the keys of a patient that were destroyed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Remains {
-    /// When they were destroyed the last time.
-    pub destroyed_at: Millis,
-    /// When the last copy that may hold one expires; nothing if no such backup of keys exists that
-    /// has not.
     pub copies_until: Option<Millis>,
 }
 

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use model::{Millis, PatientIndex};
 use serde::{Deserialize, Serialize};
 
-use crate::destroy::Remains;
 use crate::error::KeyFault;
 use crate::key::{BodyEpoch, KeyId};
 
@@ -40,6 +39,16 @@ pub struct BackupRow {
     /// is not: it was begun.
     #[serde(default = "is_kept", skip_serializing_if = "goes_unsaid")]
     pub kept: bool,
+}
+
+/// What is left of the keys of a patient that were destroyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Remains {
+    /// When they were destroyed the last time.
+    pub destroyed_at: Millis,
+    /// When the last copy that may hold one expires; nothing if no such backup of keys exists that
+    /// has not.
+    pub copies_until: Option<Millis>,
 }
 
 /// What is not said of rows of before, nor of most that are written.
