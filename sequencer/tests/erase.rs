@@ -81,6 +81,16 @@ fn check_asked(node: &Node, signed: &SignedErasure, state: &str) -> Value {
     row
 }
 
+/// Whoever watches a node that stopped keeps neither store nor keys from the next start.
+async fn check_next_start(site: &Site, node: Node) {
+    let watched = node.watched().clone();
+    node.stop().await.unwrap();
+    let (node, edge) = site.start().await;
+    assert_eq!(TellDesk::desk(&watched, 0)["erasures"], Value::Null);
+    drop(edge);
+    node.stop().await.unwrap();
+}
+
 /// The keys went and a state of a release before did not, as on a disk that was full: the next
 /// start erases it although no key is left.
 async fn check_old_state_goes(site: &Site) {
@@ -232,5 +242,5 @@ async fn a_request_that_is_handed_in_waits_for_the_operator_and_brings_its_recei
     assert_eq!(item.digest, signed.digest().unwrap());
     assert_eq!(done["position"], item.position.0);
     drop(edge);
-    node.stop().await.unwrap();
+    check_next_start(&site, node).await;
 }

@@ -2,7 +2,7 @@
 //! carried out. All of it is asked of memory, but for how far batches are settled.
 
 use std::cmp::Reverse;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bodies::{BodyKeys, Remains};
 use model::{Clock as _, Millis, PatientIndex, with_causes};
@@ -19,9 +19,9 @@ use crate::stages::ledger::{Erasures, LedgerView, Tombstone};
 /// there are is of all.
 const ROWS_MAX: usize = 100;
 
-/// The list, once the node has what it is made of. Cheap to clone.
+/// The list, while the node runs. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct ErasureList(Arc<OnceLock<Sources>>);
+pub(super) struct ErasureList(Arc<RwLock<Option<Arc<Sources>>>>);
 
 /// What it is made of.
 pub(super) struct Sources {
@@ -34,14 +34,20 @@ pub(super) struct Sources {
 
 impl ErasureList {
     /// From now on there is one.
-    pub(super) fn fill(&self, sources: Sources) {
-        // A node is started once; of two the first is told.
-        let _first = self.0.set(sources);
+    pub(super) fn open(&self, sources: Sources) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(sources));
     }
 
-    /// What waits and what is done; none while the node starts.
+    /// From now on there is none: whoever still watches a node that stopped would keep store and
+    /// keys open, which the next start is to find free.
+    pub(super) fn close(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What waits and what is done; none while the node starts or stops.
     pub(super) fn tell(&self) -> Value {
-        self.0.get().map_or(Value::Null, Sources::tell)
+        let sources = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        sources.map_or(Value::Null, |sources| sources.tell())
     }
 }
 

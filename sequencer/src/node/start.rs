@@ -462,7 +462,7 @@ pub(super) fn order_desk(
 
 /// From now on the desk lists who asks to be erased.
 fn list_erasures(opened: &Opened, core: &Core, common: &Common) {
-    common.watched.erasure_list().fill(Sources {
+    common.watched.erasure_list().open(Sources {
         view: core.view.clone(),
         store: opened.store.clone(),
         keys: opened.body_keys.clone(),
