@@ -11,14 +11,16 @@ use model::{
 };
 use serde_json::Value;
 use statement::batch::{
-    ClaimOpening, PatientOpening, PublicFile, RefusedAccess, ReleasedFrame, ReleasedFrames,
-    Requester, SegmentFrames, SegmentKey,
+    PatientOpening, PublicFile, RefusedAccess, ReleasedFrame, ReleasedFrames, Requester,
+    SegmentFrames, SegmentKey,
 };
 use statement::scope;
 use wire::{DeviceTime, Frame, FramePlace, Quality, Reading};
 
-use crate::extracts::{check_vector, commit_again, expected, key, record};
-use crate::world::{Forge, PATIENT, Prove, World, a_scope, genesis_time, view_key};
+use crate::extracts::{check_vector, expected, key, record};
+use crate::world::{
+    Forge, PATIENT, Prove, World, a_scope, commit_again, committed_again, genesis_time, view_key,
+};
 
 /// Where a resource has what it must have, and nothing beside a value says that there is none.
 fn check_shape(resource: &Value) {
@@ -211,19 +213,15 @@ fn released(frames: Vec<ReleasedFrame>) -> ReleasedFrames {
 
 /// The first batch with the collection of those frames in it, committed again.
 fn collected(category: Category) -> (PublicFile, PatientOpening) {
-    let built = World::sound().built.swap_remove(0);
-    let (mut file, mut opening) = (built.file, built.openings[0].clone());
-    let collection = |one: &&mut ClaimOpening| one.claim.kind == ClaimKind::Collect;
-    let one = opening.claims.iter_mut().find(collection).expect("a collection");
     let bytes: Vec<u8> = frames().iter().flat_map(|frame| frame.bytes.clone()).collect();
     let content = *blake3::hash(&bytes).as_bytes();
-    let segment =
-        SegmentFrames { content, bytes: bytes.len() as u64, position: one.claim.position };
-    one.claim.individual = scope::device(&monitor());
-    one.claim.categories = category.only();
-    one.claim.digest = SegmentKey::derive(&view_key(), a_scope()).digest(&segment);
-    commit_again(&mut file, one);
-    (file, opening)
+    committed_again(ClaimKind::Collect, |one| {
+        let segment =
+            SegmentFrames { content, bytes: bytes.len() as u64, position: one.claim.position };
+        one.claim.individual = scope::device(&monitor());
+        one.claim.categories = category.only();
+        one.claim.digest = SegmentKey::derive(&view_key(), a_scope()).digest(&segment);
+    })
 }
 
 /// A record of that batch, with these frames given.

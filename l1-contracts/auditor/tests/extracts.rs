@@ -67,19 +67,6 @@ pub(crate) fn record() -> String {
     write((a_scope(), FINGERPRINT), &World::sound().built, |_| ())
 }
 
-/// Commits a batch again to a claim of it that was made another one: the proofs of the batch are
-/// not looked at here.
-pub(crate) fn commit_again(file: &mut PublicFile, one: &ClaimOpening) {
-    let leaf = claim::leaf(&one.claim, one.covered, field::from_word(&one.salt));
-    let chunk = &mut file.claims[one.chunk as usize];
-    chunk.leaves[one.leaf as usize] = field::to_word(&leaf);
-    let leaves: Vec<_> = chunk.leaves.iter().map(field::from_word).collect();
-    chunk.claims_root = field::to_word(&root16(Domain::ClaimsNode, &leaves));
-    let roots: Vec<_> =
-        file.claims.iter().map(|chunk| field::from_word(&chunk.claims_root)).collect();
-    file.header.claims_root = scope::chunk_roots(&roots);
-}
-
 /// Holds a text against the vector of its name, which `UPDATE=1` writes anew. Hostile bytes begin
 /// with these (`sequencer/hostile`).
 pub(crate) fn check_vector(name: &str, text: &str) {

@@ -11,11 +11,11 @@ use extract::{
 use model::{
     Category, ClaimKind, ExitCode, Interval, Millis, Party, PatientIndex, Purpose, signal_by_name,
 };
-use statement::batch::{ClaimOpening, PatientOpening, PublicFile};
+use statement::batch::{PatientOpening, PublicFile};
 use statement::scope::{self, ActorKind, header_hash};
 
-use crate::extracts::{check_vector, commit_again, expected};
-use crate::world::{PATIENT, World};
+use crate::extracts::{check_vector, expected};
+use crate::world::{PATIENT, committed_again};
 
 const DOCTOR: &str = "dr-study";
 
@@ -26,17 +26,13 @@ fn at(ms: u64) -> Millis {
 /// The first batch with its access made one for research, covered as the flag says, and committed
 /// again.
 fn opened(covered: bool, purpose: Purpose) -> (PublicFile, PatientOpening) {
-    let built = World::sound().built.swap_remove(0);
-    let (mut file, mut opening) = (built.file, built.openings[0].clone());
-    let access = |one: &&mut ClaimOpening| one.claim.kind == ClaimKind::Access;
-    let one = opening.claims.iter_mut().find(access).expect("an access");
-    one.covered = covered;
-    one.claim.individual = scope::actor(ActorKind::Practitioner, DOCTOR);
-    one.claim.source = Party::Named(scope::actor(ActorKind::Device, "monitor"));
-    one.claim.purpose = purpose;
-    one.claim.measured = Interval { from: at(1000), until: at(5000) };
-    commit_again(&mut file, one);
-    (file, opening)
+    committed_again(ClaimKind::Access, |one| {
+        one.covered = covered;
+        one.claim.individual = scope::actor(ActorKind::Practitioner, DOCTOR);
+        one.claim.source = Party::Named(scope::actor(ActorKind::Device, "monitor"));
+        one.claim.purpose = purpose;
+        one.claim.measured = Interval { from: at(1000), until: at(5000) };
+    })
 }
 
 fn claims(covered: bool, purpose: Purpose) -> SoundClaims {

@@ -212,7 +212,7 @@ async fn start(
     let chain: BaseChain = step.ok(setup::open_chain(&layout, config, clock.clone()))?;
     let terms = GenesisTerms { registrar, time: clock.now() };
     let deployment = step.ok(setup::deploy(&layout, &chain, &keys, terms).await)?;
-    let provided = Provided { chain, keys: Arc::new(keys), clock, space: None };
+    let provided = Provided { chain, keys: Arc::new(keys), clock, space: None, poster: None };
     let node = step.ok(Node::start(&folder, config, provided).await)?;
     report.setup(begun.elapsed(), &deployment, node.endpoints());
     Ok(node)

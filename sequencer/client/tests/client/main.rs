@@ -19,6 +19,7 @@ mod moving;
 mod names;
 mod node;
 mod offline;
+mod pinned;
 mod promised;
 mod reading;
 mod receipts;

@@ -2,8 +2,6 @@
 //! or of what they answer to each code of a standard's table, so that page and program cannot
 //! differ.
 
-use std::path::Path;
-
 use bridge::codes::{KNOWN, PRESSURE_PANELS, SYSTEMS, written};
 use bridge::units::KNOWN_UNITS;
 use bridge::{Cause, Fate, Map, Measurement};
@@ -13,6 +11,8 @@ use payloads::{OMH, SCHEMAS};
 use recordings::decimal::to_decimal;
 use recordings::{ZoneError, suspicion, unit};
 use serde_json::json;
+
+use crate::pinned;
 
 const INTRODUCTION: &str = "\
 # Everything that is mapped
@@ -450,12 +450,7 @@ fn the_page_of_what_is_mapped_is_made_of_the_tables_that_are_read_by() {
         ELSEWHERE.to_owned(),
     ];
     let page = page.join("\n");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mapped.md");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == page, "{} differs; run with UPDATE=1", path.display());
+    pinned::check("docs/mapped.md", &page);
 }
 
 #[test]

@@ -476,8 +476,10 @@ settings! {
             at_limit: "The pause grows no more.",
         }
         give_up_after_ms: u64 = 259_200_000; "milliseconds", range(1_000, 2_592_000_000) => {
-            sets: "How long a notice is tried, and three times at least since the start of the node.",
-            at_limit: "Its subscription says `error` and why, and its receiver is told nothing more.",
+            sets: "How long a notice is tried, and three times at least since the start of the node; \
+                   likewise how long a batch that cannot be read is waited for.",
+            at_limit: "Its subscription says `error` and why, and its receiver is told nothing more; \
+                       such a batch is passed over, and later ones are told.",
         }
     }
 }
