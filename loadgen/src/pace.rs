@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::time::Duration;
 
+use model::whole_number;
 use thiserror::Error;
 
 /// Readings a second over all streams.
@@ -51,7 +52,7 @@ impl FromStr for Rate {
             Some(digits) => (digits, 1_000),
             None => text.strip_suffix('M').map_or((text, 1), |digits| (digits, 1_000_000)),
         };
-        let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+        let number = whole_number::<u64>(digits).and_then(|number| number.checked_mul(unit));
         let found = || ArgumentError::Rate { found: text.to_owned() };
         number.and_then(NonZeroU64::new).map(Rate::PerSecond).ok_or_else(found)
     }
@@ -70,7 +71,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ArgumentError> {
             None => (text.strip_suffix('s').unwrap_or("no unit"), 1000),
         },
     };
-    let ms = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let ms = whole_number::<u64>(digits).and_then(|number| number.checked_mul(unit));
     let found = || ArgumentError::Duration { found: text.to_owned() };
     ms.filter(|ms| *ms > 0).map(Duration::from_millis).ok_or_else(found)
 }
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!("250k".parse(), Ok(rate(250_000)));
         assert_eq!("4M".parse(), Ok(rate(4_000_000)));
         assert_eq!("17".parse(), Ok(rate(17)));
-        for wrong in ["", "0", "k", "1.5M", "-1", "99999999999999999999", "fast"] {
+        for wrong in ["", "0", "k", "1.5M", "-1", "+1", "99999999999999999999", "fast"] {
             let found = wrong.parse::<Rate>().unwrap_err().to_string();
             assert!(found.contains("such as 50000"), "{found}");
         }

@@ -1,9 +1,12 @@
 //! Who and what: numbers and names that identify, each its own type.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use thiserror::Error;
+
+use crate::digits::whole_number;
 
 /// An id that is out of range or malformed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -17,6 +20,17 @@ pub enum IdError {
         limit: u64,
         /// Value found.
         found: u64,
+    },
+    /// A text that is no such number. Without the text: it may name somebody.
+    #[error(
+        "expected a {what} below {limit} in digits, without a sign or a zero before them, found \
+         another text"
+    )]
+    NotDigits {
+        /// What the number stands for.
+        what: &'static str,
+        /// First value that is too large.
+        limit: u64,
     },
     /// A name that is empty, too long, or has a character outside `a-z 0-9 . _ -`.
     #[error("expected a {what} of 1 to {max} characters a-z, 0-9, '.', '_' or '-', found {found}")]
@@ -36,6 +50,10 @@ pub enum IdError {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PatientIndex(u32);
 
+/// What the errors call it, and the first number that is none.
+const PATIENT: &str = "patient index";
+const PATIENTS: u64 = 1 << PatientIndex::BITS;
+
 impl PatientIndex {
     /// Bits of an index: eight levels of an 8-ary tree.
     pub const BITS: u32 = 24;
@@ -48,12 +66,29 @@ impl PatientIndex {
         if index >> PatientIndex::BITS == 0 {
             return Ok(PatientIndex(index));
         }
-        Err(IdError::OutOfRange { what: "patient index", limit: 1 << 24, found: index as u64 })
+        Err(IdError::OutOfRange { what: PATIENT, limit: PATIENTS, found: index as u64 })
     }
 
     /// The number.
     pub const fn get(self) -> u32 {
         self.0
+    }
+}
+
+/// From its digits alone: an index has one text, since texts are compared, too.
+///
+/// ```
+/// use model::PatientIndex;
+///
+/// assert_eq!("7".parse(), PatientIndex::new(7));
+/// assert!(["+7", "007", "16777216"].iter().all(|text| text.parse::<PatientIndex>().is_err()));
+/// ```
+impl FromStr for PatientIndex {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<PatientIndex, IdError> {
+        let wrong = IdError::NotDigits { what: PATIENT, limit: PATIENTS };
+        PatientIndex::new(whole_number(text).ok_or(wrong)?)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod calendar;
 mod causes;
 mod claim;
 mod code;
+mod digits;
 mod escape;
 mod exit;
 mod header;
@@ -39,6 +40,7 @@ pub use bytes::{DecodeError, Reader};
 pub use causes::with_causes;
 pub use claim::{Claim, RequestWords};
 pub use code::{ExitCode, RejectCode};
+pub use digits::whole_number;
 pub use escape::{escape, escape_lines};
 pub use header::{BatchHeader, DataSource, HeaderError};
 pub use id::{

@@ -4,6 +4,7 @@
 use thiserror::Error;
 
 use crate::Category;
+use crate::digits::whole_number;
 
 /// One kind of measurement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +28,7 @@ pub struct Signal {
 impl Signal {
     /// Whether a text names it: by its name, or by its code.
     pub fn is_called(&self, text: &str) -> bool {
-        text.eq_ignore_ascii_case(self.name) || text.parse() == Ok(self.code)
+        text.eq_ignore_ascii_case(self.name) || whole_number(text) == Some(self.code)
     }
 }
 
@@ -102,6 +103,15 @@ mod tests {
             assert_eq!(SIGNALS.iter().filter(|other| other.name == signal.name).count(), 1);
         }
         assert_eq!(signal_by_code(1), None);
+    }
+
+    #[test]
+    fn a_code_has_one_text() {
+        let ecg = signal_by_name("ecg").unwrap();
+        assert!(ecg.is_called("ECG") && ecg.is_called(&ecg.code.to_string()));
+        for text in [format!("+{}", ecg.code), format!("0{}", ecg.code)] {
+            assert!(!ecg.is_called(&text), "{text}");
+        }
     }
 
     #[test]

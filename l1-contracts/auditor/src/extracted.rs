@@ -29,7 +29,7 @@ impl Against<'_> {
     /// The headers of the chain, or else those of the file; none of neither.
     async fn known(&self) -> anyhow::Result<Result<Option<KnownHeaders>, Fault>> {
         if let Some(rpc) = self.rpc {
-            let rpc: HttpUrl = rpc.parse().context("reading --rpc")?;
+            let rpc = rpc.parse::<HttpUrl>().context("reading --rpc")?;
             return Ok(KnownHeaders::of_chain(&rpc, self.deployment).await.map(Some));
         }
         let Some(path) = self.headers else { return Ok(Ok(None)) };

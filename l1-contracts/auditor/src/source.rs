@@ -7,7 +7,7 @@ use l1_contracts::{
     Busy, HttpClientError, HttpUrl, HttpUrlError, Patience, StayedBusy, Waits, http_client,
     speaks_no_tls,
 };
-use model::{BatchNumber, limits};
+use model::{BatchNumber, limits, whole_number};
 use page_server::Reach;
 use reqwest::{Client, Response, StatusCode};
 use thiserror::Error;
@@ -54,7 +54,7 @@ impl Source {
     pub fn parse(text: &str) -> Result<Source, SourceError> {
         // Whatever looks like an address is one: as a folder it would be quoted, secrets included.
         if text.contains("://") {
-            let url: HttpUrl = text.parse()?;
+            let url = text.parse::<HttpUrl>()?;
             let client = http_client(&url)?;
             return Ok(Source::Http(url, client));
         }
@@ -170,8 +170,8 @@ fn highest(folder: &Path) -> io::Result<BatchNumber> {
     let mut last = 0;
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let number =
-            name.to_str().filter(|name| name.len() >= 6).and_then(|name| name.parse().ok());
+        let digits = name.to_str().filter(|name| name.len() >= 6);
+        let number = digits.and_then(|name| whole_number(name.trim_start_matches('0')));
         last = last.max(number.unwrap_or(0));
     }
     Ok(BatchNumber(last))
@@ -263,7 +263,7 @@ mod tests {
         let source = Source::Folder(folder.path().to_owned());
         let reach = async || source.reach(&Patience::short()).await.unwrap().assembled.0;
         assert_eq!(reach().await, 0);
-        for name in ["000003", "000011", "9", "notes", "1000000"] {
+        for name in ["000003", "000011", "9", "notes", "1000000", "+2000000"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
         assert_eq!(reach().await, 1_000_000);

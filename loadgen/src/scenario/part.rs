@@ -6,6 +6,7 @@
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use model::whole_number;
 use thiserror::Error;
 
 /// Most parts of a scenario.
@@ -54,8 +55,8 @@ impl FromStr for Part {
     fn from_str(text: &str) -> Result<Part, PartError> {
         let wrong = || PartError { found: text.chars().take(40).collect() };
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
-        let number = number.parse::<NonZeroU32>().map_err(|_| wrong())?;
-        let of = of.parse::<NonZeroU32>().map_err(|_| wrong())?;
+        let number: NonZeroU32 = whole_number(number).ok_or_else(wrong)?;
+        let of: NonZeroU32 = whole_number(of).ok_or_else(wrong)?;
         if number > of || of.get() > PARTS_MAX {
             return Err(wrong());
         }
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_names_no_part_is_told_how_one_is_named() {
-        for text in ["", "1", "0/2", "3/2", "1/0", "1/1001", "-1/2", "1/2/3", "a/b"] {
+        for text in ["", "1", "0/2", "3/2", "1/0", "1/1001", "-1/2", "+1/2", "1/02", "1/2/3"] {
             let error = text.parse::<Part>().unwrap_err();
             assert!(error.to_string().contains("NUMBER/COUNT"), "{error}");
         }

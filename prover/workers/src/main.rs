@@ -157,7 +157,7 @@ fn run(program: Program) -> anyhow::Result<Report> {
 
 impl Work {
     fn run(self) -> anyhow::Result<Report> {
-        let address: ServerAddress = self.jobs.parse().context("--jobs")?;
+        let address = self.jobs.parse::<ServerAddress>().context("--jobs")?;
         // Of the client, which tells of each try to connect, only what is wrong.
         let filter =
             Targets::new().with_default(Level::INFO).with_target("async_nats", Level::WARN);

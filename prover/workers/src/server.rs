@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
 use files::Audience;
+use model::whole_number;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
@@ -149,7 +150,7 @@ impl FromStr for ServerAddress {
         let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
         let (host, port) = rest.and_then(|rest| rest.rsplit_once(':')).ok_or(AddressError)?;
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]_".contains(&byte);
-        if host.is_empty() || !host.bytes().all(letters) || port.parse::<u16>().is_err() {
+        if host.is_empty() || !host.bytes().all(letters) || whole_number::<u16>(port).is_none() {
             return Err(AddressError);
         }
         Ok(ServerAddress(text.to_owned()))
@@ -186,6 +187,7 @@ mod tests {
             "nats://user:word@host:1",
             "nats://h:1/path",
             "nats://:1",
+            "nats://host:+1",
         ] {
             let refused = text.parse::<ServerAddress>().expect_err(text).to_string();
             assert!(!refused.contains("word@"), "{refused}");

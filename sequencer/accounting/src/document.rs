@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use model::{ChainScope, ClaimKind, Millis, PatientIndex, Purpose, Word};
+use model::{ChainScope, ClaimKind, Millis, PatientIndex, Purpose, Word, whole_number};
 use thiserror::Error;
 
 use crate::entry::Entry;
@@ -213,12 +213,11 @@ impl About {
         };
         let kind = value("kind")?;
         let kind = ExportKind::ALL.into_iter().find(|one| one.name() == kind).ok_or(AboutError)?;
-        let chain_id = value("chain")?.parse().map_err(|_| AboutError)?;
+        let chain_id = whole_number(value("chain")?).ok_or(AboutError)?;
         let contract = value("contract")?.strip_prefix("0x").ok_or(AboutError)?;
         let contract = hex::decode(contract).map_err(|_| AboutError)?;
         let contract = contract.try_into().map_err(|_| AboutError)?;
-        let patient = value("patient")?.parse().map_err(|_| AboutError)?;
-        let patient = PatientIndex::new(patient).map_err(|_| AboutError)?;
+        let patient = value("patient")?.parse::<PatientIndex>().map_err(|_| AboutError)?;
         let (from, until) = (read_time(value("from")?)?, read_time(value("until")?)?);
         let purposes = match value("purposes")? {
             "required" => Purposes::Required,
@@ -252,7 +251,7 @@ impl fmt::Display for About {
 }
 
 fn read_time(text: &str) -> Result<Millis, AboutError> {
-    let ms = text.parse().map_err(|_| AboutError)?;
+    let ms = whole_number(text).ok_or(AboutError)?;
     Millis::new(ms).map_err(|_| AboutError)
 }
 

@@ -33,4 +33,4 @@ pub use export::{Export, Format};
 pub use layout::act_reason;
 pub use period::{KEPT_ACCESS_LOG_MS, KEPT_DISCLOSURES_MS};
 pub use reading::{FILE_BYTES_MAX, ReadError};
-pub use search::{Asker, Cursor, Page, Search, SearchError};
+pub use search::{Asker, Cursor, Found, Page, Search, SearchError};

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use model::calendar::{Local, Written};
-use model::{BatchNumber, ChainScope, Millis, OrganisationId, PatientIndex, PractitionerId, Word};
+use model::calendar::{Local, Utc, Written};
+use model::{
+    BatchNumber, ChainScope, Millis, OrganisationId, PatientIndex, PractitionerId, Word,
+    whole_number,
+};
 use serde_json::{Value, json};
 use statement::scope;
 use thiserror::Error;
@@ -57,11 +60,20 @@ pub struct Cursor {
     pub claim: u32,
 }
 
+/// A settled claim that was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// The claim.
+    pub entry: Entry,
+    /// When its batch settled: what `_lastUpdated` asks for.
+    pub settled: Millis,
+}
+
 /// A page of what was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page<'a> {
     /// Settled claims by batch and position.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Found>,
     /// Where the next page begins; none behind the last.
     pub next: Option<Cursor>,
     /// The base of the FHIR routes, as the audience of tokens.
@@ -147,9 +159,18 @@ impl Search {
         }
     }
 
-    /// Whether claims of a batch may be asked for that was settled then: others need not be read.
-    pub fn wants_batch(&self, settled: Millis) -> bool {
-        self.updated.contains(settled)
+    /// Whether a batch whose window ended and that settled then is before all that is asked for:
+    /// then neither it nor one before it has to be read. Each claim was received before the end of
+    /// its window (rule C2.5), and neither windows nor settling go back in time from a batch to the
+    /// next.
+    pub fn is_before(&self, window_end: Millis, settled: Millis) -> bool {
+        window_end <= self.date.from || settled < self.updated.from
+    }
+
+    /// Whether a batch whose window began and that settled then is behind all that is asked for,
+    /// and with it every later one.
+    pub fn is_behind(&self, window_begin: Millis, settled: Millis) -> bool {
+        window_begin >= self.date.until || settled >= self.updated.until
     }
 
     /// Whether a claim was asked for, and whether who asks may see it. A practitioner sees what
@@ -170,7 +191,8 @@ impl Search {
     }
 
     /// The page as a Bundle of type *searchset*. How many there are in all is not said: that would
-    /// have every batch read for each page.
+    /// have every batch read for each page. Each event says when it settled, so that whoever polls
+    /// goes on from there.
     pub fn bundle(&self, page: &Page<'_>) -> Value {
         let Page { entries, next, base, scope } = page;
         let link = |relation: &str, cursor: Cursor| {
@@ -183,13 +205,16 @@ impl Search {
         };
         let mut links = vec![link("self", self.from)];
         links.extend(next.map(|next| link("next", next)));
-        let found = entries.iter().flat_map(|entry| events(entry, *scope));
-        let found = found.map(|event| {
-            let id = event["id"].as_str().unwrap_or_default();
-            let url = format!("{base}/AuditEvent/{id}");
-            json!({"fullUrl": url, "resource": event, "search": {"mode": "match"}})
-        });
-        let found: Vec<_> = found.collect();
+        let shown = |Found { entry, settled }: &Found| {
+            let settled = Utc(*settled).to_string();
+            events(entry, *scope).into_iter().map(move |mut event| {
+                event["meta"]["lastUpdated"] = json!(settled);
+                let id = event["id"].as_str().unwrap_or_default();
+                let url = format!("{base}/AuditEvent/{id}");
+                json!({"fullUrl": url, "resource": event, "search": {"mode": "match"}})
+            })
+        };
+        let found: Vec<_> = entries.iter().flat_map(shown).collect();
         let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "link": links});
         // An array without members is no FHIR.
         if !found.is_empty() {
@@ -256,9 +281,7 @@ impl Bounds {
 /// `7` or `Patient/7`.
 pub(crate) fn read_patient(text: &str) -> Result<PatientIndex, SearchError> {
     let index = text.strip_prefix("Patient/").unwrap_or(text);
-    let is_number = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
-    let index = index.parse().ok().filter(|_| is_number);
-    index.and_then(|index| PatientIndex::new(index).ok()).ok_or(SearchError::Patient)
+    index.parse::<PatientIndex>().map_err(|_| SearchError::Patient)
 }
 
 /// `Practitioner/dr-001` or `Organization/ward-3`.
@@ -280,7 +303,7 @@ fn read_agent(text: &str) -> Result<Word, SearchError> {
 fn read_count(text: &str) -> Result<usize, SearchError> {
     let expected = "a number from 1 on";
     let wrong = SearchError::Value { parameter: "_count", expected };
-    let count = text.parse().ok().filter(|count| *count > 0).ok_or(wrong)?;
+    let count = whole_number(text).filter(|count| *count > 0).ok_or(wrong)?;
     // FHIR has a server give fewer than asked for.
     Ok(COUNT_MAX.min(count))
 }

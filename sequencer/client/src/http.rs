@@ -8,6 +8,8 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use model::whole_number;
+
 use crate::patience::{Asking, Busy};
 use crate::tls;
 
@@ -218,12 +220,12 @@ struct Head<'a> {
 
 fn parse_head(head: &str) -> Option<Head<'_>> {
     let mut lines = head.split("\r\n");
-    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3).and_then(whole_number)?;
     let (mut length, mut chunked, mut asking) = (None, false, Asking::default());
     for line in lines.filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':')?;
         if name.eq_ignore_ascii_case("content-length") {
-            length = Some(value.trim().parse().ok()?);
+            length = Some(whole_number(value.trim())?);
         }
         // Chunks are not spoken; taken for content, their lengths would stand amid the bytes.
         chunked |= name.eq_ignore_ascii_case("transfer-encoding");

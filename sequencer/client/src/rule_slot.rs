@@ -1,6 +1,6 @@
 //! The slots of a record's rules as people write them: `permit:0`, `deny:3`, `policy:1`.
 
-use model::RuleSlot;
+use model::{RuleSlot, whole_number};
 
 /// Makes the slot of one kind of rule by its number within the kind: a variant of [`RuleSlot`].
 pub type OfKind = fn(u8) -> RuleSlot;
@@ -41,7 +41,7 @@ pub fn from_name(text: &str) -> Option<RuleSlot> {
         "policy" => RuleSlot::Policy,
         _ => return None,
     };
-    find(kind, number.parse().ok()?)
+    find(kind, whole_number(number)?)
 }
 
 #[cfg(test)]
@@ -54,7 +54,8 @@ mod tests {
         for slot in all() {
             assert_eq!(from_name(&name(slot)), Some(slot));
         }
-        for bad in ["permit:8", "deny:4", "policy:2", "permit", "permit:-1", "rule:0", "deny:255"] {
+        let bad = ["permit:8", "deny:4", "policy:2", "permit", "permit:-1", "rule:0", "deny:255"];
+        for bad in bad.into_iter().chain(["permit:+1", "permit:01"]) {
             assert_eq!(from_name(bad), None, "{bad}");
         }
     }

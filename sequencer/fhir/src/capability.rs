@@ -24,7 +24,8 @@ pub fn capability_statement(of: Instance<'_>) -> Value {
                 "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
                 "code": "SMART-on-FHIR",
             }] }],
-            "description": "SMART backend services: a bearer token with system/Observation.c.",
+            "description": "SMART backend services: a bearer token with system/Observation.c, or \
+                with system/Observation.c?category=vital-signs for Observations of that category.",
         }),
     };
     json!({

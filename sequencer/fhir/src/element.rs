@@ -146,7 +146,7 @@ impl<'a> Element<'a> {
         if !self.text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
             return Err(self.wrong("a number"));
         }
-        self.text.parse().map_err(|_| self.refuse(Fault::Decimal))
+        self.text.parse::<Decimal>().map_err(|_| self.refuse(Fault::Decimal))
     }
 }
 

@@ -46,7 +46,10 @@ pub enum Turned {
     #[error("expected a token that is valid here and now, found another")]
     TokenInvalid,
     /// A token that does not permit this.
-    #[error("expected a token with the scope system/Observation.c, found others")]
+    #[error(
+        "expected a token with the scope system/Observation.c, or with its query \
+         category=vital-signs, found others"
+    )]
     ScopeMissing,
     /// A page of a browser, where nobody is asked for a token.
     #[error("expected a program, found a page of a browser (Origin): without a token none posts")]

@@ -6,6 +6,8 @@
 use bridge::{Cause, Fate};
 use thiserror::Error;
 
+use crate::grant::SCOPE_CATEGORY;
+
 /// `OperationOutcome.issue.code`: <https://hl7.org/fhir/R4/valueset-issue-type.html>.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IssueType {
@@ -203,6 +205,15 @@ pub enum Fault {
     /// Conditional on something that cannot be looked for.
     #[error("expected the condition identifier=SYSTEM|VALUE, found another")]
     Condition,
+    /// A token whose scope is too narrow for it.
+    #[error(
+        "expected a category that the token's scope is for ({granted}), found none: the scope \
+         system/Observation.c is for all"
+    )]
+    Scope {
+        /// The widest that the token has.
+        granted: &'static str,
+    },
     /// Not by the map, the bridge or the node.
     #[error(transparent)]
     Map(#[from] Cause),
@@ -251,6 +262,7 @@ impl Fault {
             Fault::BundleType => "bundle-type",
             Fault::Request => "request",
             Fault::Condition => "condition",
+            Fault::Scope { .. } => SCOPE_CATEGORY,
             Fault::WithOthers => "with-others",
             Fault::InPart => "in-part",
             Fault::Map(_) => "map",
@@ -285,13 +297,14 @@ impl Fault {
             | Fault::SampleBeyond
             | Fault::BundleType
             | Fault::Request => IssueType::NotSupported,
+            Fault::Scope { .. } => IssueType::Forbidden,
             Fault::Map(cause) => issue_type_of(cause),
             Fault::WithOthers | Fault::InPart => IssueType::Processing,
         }
     }
 
     /// The HTTP status: 400 for what is no FHIR, 422 for what is and cannot be taken, 403 where
-    /// consent does not cover it, 503 where the same may be taken later.
+    /// consent or the token's scope does not cover it, 503 where the same may be taken later.
     pub fn status(&self) -> u16 {
         match self.issue_type() {
             IssueType::Forbidden => 403,

@@ -7,7 +7,8 @@
 //! 1. [`Observation`] and [`Bundle`]: what was posted, by its own words.
 //! 2. [`map_observation`]: what becomes of it, by the map that every bridge reads.
 //! 3. [`Issue`]: why something is not taken, and [`operation_outcome`], which says so.
-//! 4. [`request`] and [`Interaction`]: a request out of bytes, and what it asks for.
+//! 4. [`request`] and [`Interaction`]: a request out of bytes, and what it asks for; [`Grant`]: what
+//!    a token lets it create.
 //! 5. [`capability_statement`]: what is taken at all.
 //!
 //! ```
@@ -26,6 +27,7 @@ mod bundle;
 mod capability;
 mod condition;
 mod element;
+mod grant;
 mod interaction;
 mod issue;
 mod mapped;
@@ -38,6 +40,7 @@ mod unit;
 pub use bundle::{BUNDLE_SAMPLES_MAX, Bundle, BundleType, ENTRIES_MAX, Entry};
 pub use capability::{Instance, capability_statement};
 pub use condition::Condition;
+pub use grant::{Grant, SCOPE_CATEGORY};
 pub use interaction::{Asked, BASE, Interaction, MEDIA_TYPE, Turned};
 pub use issue::{Fault, Issue, IssueType};
 pub use mapped::{Defaults, LeftOut, Mapped, PeriodAt, map_observation};

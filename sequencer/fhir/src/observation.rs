@@ -20,6 +20,8 @@ pub const CODINGS_MAX: usize = 16;
 pub const IDENTIFIERS_MAX: usize = 16;
 /// Resources within one.
 const CONTAINED_MAX: usize = 16;
+/// Categories of one Observation.
+const CATEGORIES_MAX: usize = 16;
 /// Bytes of a time as FHIR writes it.
 const TIME_BYTES_MAX: usize = 40;
 /// Characters of the shortest text that is an instant: `2026-05-01T08:30:00Z`.
@@ -141,6 +143,9 @@ pub struct Observation {
     pub expression: String,
     /// Names of this very Observation.
     pub identifiers: Vec<Identifier>,
+    /// What kind it is said to be: nothing of a reading follows from it, only [whether a scope is
+    /// for it](crate::Grant).
+    pub categories: Vec<Coding>,
     /// Of whom.
     pub subject: Who,
     /// By what, if it is said.
@@ -203,6 +208,8 @@ impl Observation {
         Ok(Observation {
             expression: element.at().to_owned(),
             identifiers: read_identifiers(&resource)?,
+            // Whoever needs none is not refused for what it looks like.
+            categories: read_categories(&resource).unwrap_or_default(),
             subject: who("subject")?.ok_or_else(|| {
                 refuse_field(&resource, "subject", Fault::Missing { element: "subject" })
             })?,
@@ -303,6 +310,14 @@ fn read_identifier(element: &Element<'_>) -> Result<Option<Identifier>, Issue> {
     let system = object.string("system", TEXT_BYTES_MAX)?;
     let value = object.string("value", TEXT_BYTES_MAX)?;
     Ok(value.map(|value| Identifier { system, value }))
+}
+
+fn read_categories(resource: &Object<'_>) -> Result<Vec<Coding>, Issue> {
+    let mut codings = Vec::new();
+    for category in resource.items("category", CATEGORIES_MAX)? {
+        codings.extend(concept_codings(&category.object()?)?);
+    }
+    Ok(codings)
 }
 
 fn read_codings(object: &Object<'_>) -> Result<Vec<Coding>, Issue> {

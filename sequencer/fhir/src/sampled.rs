@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use model::whole_number;
 use recordings::{Decimal, Period};
 
 use crate::element::{Element, Object};
@@ -115,7 +116,7 @@ fn check_dimensions(object: &Object<'_>) -> Result<(), Issue> {
     let dimensions = object.need("dimensions")?;
     dimensions.decimal()?;
     let digits = dimensions.text();
-    let found = digits.parse().ok().filter(|_| digits.len() <= DIMENSIONS_BYTES_MAX);
+    let found = whole_number(digits).filter(|_| digits.len() <= DIMENSIONS_BYTES_MAX);
     match found {
         Some(1) => Ok(()),
         Some(found) => Err(dimensions.refuse(Fault::Dimensions { found })),

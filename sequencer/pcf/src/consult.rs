@@ -3,7 +3,7 @@
 //!
 //! Who answers is somebody else: this reads what is asked and writes what was decided.
 
-use model::{Categories, ClaimKind, Interval, Label, Labels, Millis, Purpose};
+use model::{Categories, ClaimKind, Interval, Label, Labels, Millis, PatientIndex, Purpose};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -128,7 +128,7 @@ fn patient(context: &Element<'_>, names: &Names, findings: &mut Findings) -> Opt
     for one in context.list("patientId", findings) {
         let (system, value) = pair(&one, "value", findings)?;
         known.push(match system {
-            PATIENT_SYSTEM => value.parse().ok(),
+            PATIENT_SYSTEM => value.parse::<PatientIndex>().ok().map(PatientIndex::get),
             system => names.patients.get(&format!("{system}|{value}")).copied(),
         });
     }

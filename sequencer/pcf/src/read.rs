@@ -1,5 +1,6 @@
 //! A document becomes rules, or a list of what keeps it from becoming any.
 
+use model::{IdError, PatientIndex};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -160,7 +161,7 @@ fn patient(document: &Element<'_>, names: &Names, findings: &mut Findings) -> Op
     let mut unread = Findings::default();
     let patient = document.object("patient", findings);
     let known = patient.and_then(|patient| {
-        let identified = identified(&patient, names);
+        let identified = identified(&patient, names).ok()?;
         let Some(reference) = patient.text("reference", &mut unread) else { return identified };
         let referenced = names.patients.get(reference).copied();
         // A reference to one patient with another's identifier is nobody's consent.
@@ -172,15 +173,20 @@ fn patient(document: &Element<'_>, names: &Names, findings: &mut Findings) -> Op
     known
 }
 
-/// The patient of an identifier that is known.
-fn identified(patient: &Element<'_>, names: &Names) -> Option<u32> {
+/// The patient of an identifier, if it is known. One of this system that is no index names nobody,
+/// and is not passed over for a reference beside it.
+fn identified(patient: &Element<'_>, names: &Names) -> Result<Option<u32>, IdError> {
     let mut unread = Findings::default();
-    let identifier = patient.object("identifier", &mut unread)?;
-    let system = identifier.text("system", &mut unread)?;
-    let value = identifier.text("value", &mut unread)?;
-    match system {
-        PATIENT_SYSTEM => value.parse().ok(),
-        system => names.patients.get(&format!("{system}|{value}")).copied(),
+    let mut pair = || {
+        let identifier = patient.object("identifier", &mut unread)?;
+        identifier.text("system", &mut unread).zip(identifier.text("value", &mut unread))
+    };
+    match pair() {
+        Some((PATIENT_SYSTEM, value)) => {
+            value.parse::<PatientIndex>().map(|index| Some(index.get()))
+        }
+        Some((system, value)) => Ok(names.patients.get(&format!("{system}|{value}")).copied()),
+        None => Ok(None),
     }
 }
 

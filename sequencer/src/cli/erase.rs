@@ -21,7 +21,7 @@ pub(crate) struct EraseArgs {
     #[command(flatten)]
     asked: Asked,
     /// The patient's index.
-    #[arg(long, value_name = "INDEX", value_parser = patient)]
+    #[arg(long, value_name = "INDEX")]
     patient: PatientIndex,
     /// The request that the patient signed (`vitals consent erase --out FILE`); without it, the one
     /// that they handed in over HTTP, as `sequencer hold list` shows.
@@ -49,13 +49,8 @@ pub(crate) struct HoldArgs {
     #[command(flatten)]
     asked: Asked,
     /// The patient's index.
-    #[arg(long, value_name = "INDEX", value_parser = patient)]
+    #[arg(long, value_name = "INDEX")]
     patient: PatientIndex,
-}
-
-fn patient(text: &str) -> Result<PatientIndex, String> {
-    let index = text.parse().map_err(|_| "expected a number below 16777216".to_owned())?;
-    PatientIndex::new(index).map_err(|error| error.to_string())
 }
 
 /// A time of an answer, for people.

@@ -87,7 +87,7 @@ pub(super) struct Device {
     organisation: String,
     /// Whom it measures.
     #[arg(long)]
-    patient: u32,
+    patient: PatientIndex,
     /// What it measures: names such as ecg,spo2.
     #[arg(long, value_delimiter = ',', required = true)]
     signals: Vec<String>,
@@ -113,7 +113,6 @@ impl RegistryKind for Device {
     fn record(self, node: &NodeFolder) -> Outcome<RegistryRecord> {
         let id = DeviceId::new(&self.id).map_err(usage)?;
         let organisation = OrganisationId::new(&self.organisation).map_err(usage)?;
-        let patient = PatientIndex::new(self.patient).map_err(usage)?;
         let code = |name: &String| signal_by_name(name).map(|signal| signal.code);
         let signals = self.signals.iter().map(code).collect::<Result<Vec<_>, _>>();
         let mut signals = signals.map_err(usage)?;
@@ -126,6 +125,7 @@ impl RegistryKind for Device {
         // The canonical bytes of a record hold both in ascending order.
         signals.sort_unstable();
         gateways.sort_unstable();
+        let patient = self.patient;
         Ok(RegistryRecord::Device { id, organisation, patient, signals, gateways })
     }
 

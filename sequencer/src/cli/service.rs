@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use model::whole_number;
 use rustix::time::{ClockId, clock_gettime};
 use sequencer::node::Starting;
 use tokio::sync::watch;
@@ -107,7 +108,7 @@ impl ServiceManager {
             .inspect_err(|error| tracing::warn!(%error, "no service manager is told anything"));
         let is_meant = given.watchdog_pid.as_ref().is_none_or(|meant| *meant == pid.to_string());
         let silence = given.watchdog_usec.as_ref().filter(|_| is_meant);
-        let silence = silence.and_then(|usec| usec.parse::<u64>().ok()).filter(|usec| *usec > 1);
+        let silence = silence.and_then(|usec| whole_number(usec)).filter(|usec: &u64| *usec > 1);
         // Half of it, as the protocol advises: one late word is no death.
         let beat = silence.map(|usec| Duration::from_micros(usec / 2));
         ServiceManager { socket: socket.ok(), beat }

@@ -98,7 +98,7 @@ pub(crate) const AUDIT_FORBIDDEN: Unserved = Unserved {
     requests: AUDIT,
     status: 403,
     code: "search-forbidden",
-    meaning: "The token is good and does not grant this search, is of another patient, of somebody else than the patient whose record it names, or of a practitioner whom the registry does not know.",
+    meaning: "The token is good and does not grant this search, is of another patient, of somebody else than the patient whose record it names or of nobody that it names (`fhirUser`), or of a practitioner whom the registry does not know.",
     what_to_do: "Ask for the scope and claims that `audit-events.md` lists.",
 };
 
@@ -114,7 +114,7 @@ pub(crate) const AUDIT_UNAVAILABLE: Unserved = Unserved {
     requests: AUDIT,
     status: 503,
     code: "audit-unavailable",
-    meaning: "A batch cannot be read, is in the archive alone, or that somebody reads cannot be noted in `audit-reads.log`.",
+    meaning: "A batch of the time that is asked for cannot be read or is in the archive alone, or that somebody reads cannot be noted in `audit-reads.log`.",
     what_to_do: "The operator's log says which; restore the batch, or make room in the node's folder.",
 };
 
@@ -130,7 +130,7 @@ pub(crate) const SUBSCRIPTION_FORBIDDEN: Unserved = Unserved {
     requests: SUBSCRIPTIONS,
     status: 403,
     code: "subscription-forbidden",
-    meaning: "The token is good and does not grant this, is of no patient, of somebody else than the patient whose record it names, or of another than the subscription is about.",
+    meaning: "The token is good and does not grant this, is of no patient, of somebody else than the patient whose record it names or of nobody that it names (`fhirUser`), or of another than the subscription is about.",
     what_to_do: "Ask for the scopes that [notices](notices.md#who-may-subscribe) lists.",
 };
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use model::whole_number;
 
 use super::http::is_own_host;
 
@@ -68,7 +69,7 @@ impl Sessions {
         let read = |(end, signature): (&str, &str)| {
             let mut bytes = [0; SIGNATURE_BYTES];
             hex::decode_to_slice(signature, &mut bytes).ok()?;
-            Some((end.parse().ok()?, blake3::Hash::from(bytes)))
+            Some((whole_number(end)?, blake3::Hash::from(bytes)))
         };
         value.split_once('.').and_then(read).is_some_and(|(end, signature)| {
             // Compared in constant time.
@@ -176,7 +177,11 @@ mod tests {
         let later = end.parse::<u64>().unwrap() + 1;
         let longer = format!("{later}.{signature}");
         let foreign = format!("{end}.{}", hex::encode([0; 32]));
-        for value in ["", ".", "9", end, &longer, &foreign, &format!("{value}00"), &value[1..]] {
+        // Another text of the same end was not signed.
+        let [signed, padded] = ["+", "0"].map(|before| format!("{before}{value}"));
+        let behind = format!("{value}00");
+        let others = [end, &longer, &foreign, &behind, &value[1..], &signed, &padded];
+        for value in ["", ".", "9"].into_iter().chain(others) {
             let cookie = format!("{name}={value}").parse().unwrap();
             let headers = HeaderMap::from_iter([(header::COOKIE, cookie)]);
             assert!(!own.holds(&headers, now), "{value}");

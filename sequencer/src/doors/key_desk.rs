@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bodies::{BodyKeys, Destroyed, KeyFolder, KeyMedium as _, RecoveryKey};
 use files::Audience;
-use model::{Clock as _, Millis, PatientIndex, SystemClock, with_causes};
+use model::{Clock as _, Millis, PatientIndex, SystemClock, whole_number, with_causes};
 use serde_json::{Value, json};
 
 use crate::folder::snapshots::SnapshotHead;
@@ -61,7 +61,7 @@ impl KeyDesk {
         let (key, rest) = rest.split_once(' ').ok_or_else(malformed)?;
         let (expires, path) = rest.split_once(' ').ok_or_else(malformed)?;
         let key = key.parse::<RecoveryKey>().map_err(|error| error.to_string())?;
-        let expires = Millis::from_unix_ms(expires.parse().map_err(|_| malformed())?);
+        let expires = Millis::from_unix_ms(whole_number(expires).ok_or_else(malformed)?);
         // Before anything is said of a copy: one that is there is never written over.
         if Path::new(path).exists() {
             return Err(format!("expected no file {path}, found one"));

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use model::whole_number;
+
 /// Bytes that the process may use: the machine's memory, or less where a control group says so, as
 /// in a container. `None` where the system tells nothing.
 pub(super) fn memory_bytes() -> Option<u64> {
@@ -18,7 +20,7 @@ pub(super) fn resident_bytes() -> Option<u64> {
 /// `MemTotal: 16384 kB`, in bytes.
 fn kib_of(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let kib: u64 = whole_number(line.trim().strip_suffix("kB")?.trim())?;
     kib.checked_mul(1024)
 }
 
@@ -58,7 +60,7 @@ fn lowest(mount: &Path, group: &str, file: &str) -> Option<u64> {
     let above = group.ancestors().take_while(|folder| folder.starts_with(mount));
     let bounds = above.filter_map(|folder| fs::read_to_string(folder.join(file)).ok());
     // `max` is no bound; version 1 writes a number near 2^63 instead.
-    bounds.filter_map(|text| text.trim().parse().ok()).min()
+    bounds.filter_map(|text| whole_number(text.trim())).min()
 }
 
 #[cfg(test)]

@@ -37,10 +37,20 @@ pub enum TokenIssuerError {
     },
 }
 
+/// Whose a token with `patient/` scopes is that does not say by `fhirUser` who sits in front of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unnamed {
+    /// Nobody's: a clinician's app that was opened from a record has such scopes, too.
+    IsNobody,
+    /// The patient's: the issuer grants such scopes to apps of patients alone.
+    IsThePatient,
+}
+
 /// Checks the tokens of the issuer that is configured.
 #[derive(Debug)]
 pub struct TokenIssuer {
     path: PathBuf,
+    unnamed: Unnamed,
     verifier: RwLock<Verifier>,
     /// The audience without the slash at its end: what links of answers begin with.
     base: String,
@@ -56,7 +66,16 @@ impl TokenIssuer {
         let expected = section.expected();
         let base = expected.audience.trim_end_matches('/').to_owned();
         let verifier = RwLock::new(Verifier::new(read_keys(&path)?, expected));
-        Ok(Some(TokenIssuer { path, verifier, base }))
+        let unnamed = match section.requires_fhir_user {
+            true => Unnamed::IsNobody,
+            false => Unnamed::IsThePatient,
+        };
+        Ok(Some(TokenIssuer { path, unnamed, verifier, base }))
+    }
+
+    /// Whose a token is that names no user.
+    pub fn unnamed(&self) -> Unnamed {
+        self.unnamed
     }
 
     /// The keys as they stand in the file now; nobody goes by them yet.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use model::whole_number;
 use thiserror::Error;
 
 /// Longest endpoint.
@@ -112,10 +113,7 @@ impl Place {
     fn parse(text: &str) -> Option<Place> {
         let (name, port) = match text.split_once(':') {
             None => (text, PORT),
-            Some((name, port)) => {
-                let is_decimal = port.bytes().all(|byte| byte.is_ascii_digit());
-                (name, port.parse().ok().filter(|_| is_decimal && !port.starts_with('0'))?)
-            }
+            Some((name, port)) => (name, whole_number(port).filter(|port| *port > 0)?),
         };
         let name = name.to_ascii_lowercase();
         let is_label = |label: &str| {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use model::whole_number;
+
 /// Why one attempt came to nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -46,10 +48,7 @@ impl Fault {
             "connection" => Fault::Connection,
             "late" => Fault::Late,
             "host" => Fault::Host,
-            other => {
-                let status: u16 = other.strip_prefix("status-")?.parse().ok()?;
-                Some(Fault::Status(status)).filter(|fault| fault.code() == other)?
-            }
+            other => Fault::Status(whole_number(other.strip_prefix("status-")?)?),
         })
     }
 }

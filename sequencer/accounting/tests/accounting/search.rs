@@ -1,7 +1,7 @@
 //! Searches for AuditEvents: what is found, by whom, and what is refused.
 
-use accounting::{Asker, Entry, Page, Search, SearchError};
-use model::{BatchNumber, PatientIndex, PractitionerId};
+use accounting::{Asker, Entry, Found, Page, Search, SearchError};
+use model::{BatchNumber, Millis, PatientIndex, PractitionerId};
 
 use crate::claims::{Access, RESEARCH, at, collection, deployment, entry, patient};
 
@@ -62,18 +62,56 @@ fn dates_and_agents_narrow_what_is_found() {
     assert!(of(&[("agent", "Organization/ward-4")]).is_empty());
 }
 
+/// Seconds from when times are counted.
+fn second(count: u64) -> Millis {
+    Millis::new(1000 * count).expect("48 bits")
+}
+
+fn of(parameter: &str, value: &str) -> Search {
+    read(&[("patient", "7"), (parameter, value)]).expect("a search")
+}
+
 #[test]
 fn batches_are_chosen_by_when_they_settled() {
-    let search = read(&[("patient", "7"), ("_lastUpdated", "ge2026-10-05")]).expect("a search");
-    let batches = [1, 2, 3].map(|day| search.wants_batch(at(day)));
-    assert_eq!(batches, [false, true, true]);
+    let (day, other) = (at(1), at(2));
+    let (from, until) = (of("_lastUpdated", "ge2026-10-05"), of("_lastUpdated", "lt2026-10-05"));
+    // When its window was says nothing of that.
+    for window in [second(1), at(9)] {
+        assert_eq!([day, other].map(|settled| from.is_before(window, settled)), [true, false]);
+        assert_eq!([day, other].map(|settled| from.is_behind(window, settled)), [false, false]);
+        assert_eq!([day, other].map(|settled| until.is_before(window, settled)), [false, false]);
+        assert_eq!([day, other].map(|settled| until.is_behind(window, settled)), [false, true]);
+    }
+}
+
+/// Against the simplest model: every instant that a claim of the window may have.
+#[test]
+fn a_batch_is_passed_over_where_no_instant_of_its_window_is_asked_for_and_nowhere_else() {
+    let settled = second(100);
+    for prefix in ["eq", "ge", "gt", "le", "lt"] {
+        let search = of("date", &format!("{prefix}1900-01-01T00:00:04Z"));
+        // One with `eq` is that millisecond.
+        let asked = |ms: u64| match prefix {
+            "eq" => ms == 4000,
+            "ge" => ms >= 4000,
+            "gt" => ms > 4000,
+            "le" => ms <= 4000,
+            _ => ms < 4000,
+        };
+        for (begin, end) in (0..9).flat_map(|begin| (begin + 1..10).map(move |end| (begin, end))) {
+            let is_read = !search.is_before(second(end), settled)
+                && !search.is_behind(second(begin), settled);
+            let has_any = (1000 * begin..1000 * end).any(asked);
+            assert_eq!(is_read, has_any, "{prefix} of {begin} to {end}");
+        }
+    }
 }
 
 #[test]
 fn what_is_no_search_is_refused_and_nothing_is_passed_over() {
     let refused = |parameters: &[(&str, &str)]| read(parameters).err();
     assert_eq!(refused(&[]), Some(SearchError::Patient));
-    let wrong = ["", "x", "-7", "+7", "16777216", "Patient/", "Group/7", "Patient/Patient/7"];
+    let wrong = ["", "x", "-7", "+7", "007", "16777216", "Patient/", "Group/7", "Patient/07"];
     for patient in wrong {
         assert_eq!(refused(&[("patient", patient)]), Some(SearchError::Patient), "{patient}");
     }
@@ -93,6 +131,8 @@ fn what_is_no_search_is_refused_and_nothing_is_passed_over() {
         ("agent", "Practitioner/Dr X"),
         ("_count", "0"),
         ("_count", "-1"),
+        ("_count", "+5"),
+        ("_count", "05"),
         ("_cursor", "00"),
         ("_cursor", "../../etc/passwd"),
         ("_format", "xml"),
@@ -107,6 +147,11 @@ fn what_is_no_search_is_refused_and_nothing_is_passed_over() {
     assert_eq!(refused(&[vec![("patient", "7")], many].concat()), Some(SearchError::Many));
 }
 
+/// The claim, of a batch that settled on that day.
+fn settled(entry: &Entry, day: u64) -> Found {
+    Found { entry: entry.clone(), settled: at(day) }
+}
+
 #[test]
 fn a_page_is_a_searchset_whose_links_lead_on() {
     let asked =
@@ -114,7 +159,7 @@ fn a_page_is_a_searchset_whose_links_lead_on() {
     let search = read(&asked).expect("a search");
     let next = accounting::Cursor { batch: BatchNumber(4), claim: 2 };
     let page = Page {
-        entries: entries()[..2].to_vec(),
+        entries: entries()[..2].iter().map(|entry| settled(entry, 4)).collect(),
         next: Some(next),
         base: "https://node.example.org/fhir",
         scope: deployment(),
@@ -123,6 +168,13 @@ fn a_page_is_a_searchset_whose_links_lead_on() {
     assert_eq!((&bundle["resourceType"], &bundle["type"]), (&"Bundle".into(), &"searchset".into()));
     assert_eq!(bundle["entry"].as_array().map(Vec::len), Some(4), "two events an access");
     assert_eq!(bundle["entry"][0]["search"]["mode"], "match");
+    for entry in bundle["entry"].as_array().expect("entries") {
+        // What a poller goes on from is read by the search itself.
+        let updated = entry["resource"]["meta"]["lastUpdated"].as_str().expect("a time");
+        assert_eq!(updated, "2026-10-07T07:06:40.000Z");
+        let on = of("_lastUpdated", &format!("ge{updated}"));
+        assert_eq!([3, 4].map(|day| on.is_before(at(9), at(day))), [true, false]);
+    }
     let url = bundle["link"][1]["url"].as_str().expect("a link");
     assert_eq!(
         url,

@@ -55,7 +55,7 @@ impl Measure<'_> {
     /// [`Cause`]: no number, no unit of the signal, finer than the signal and not to be rounded,
     /// beyond its range, or one that devices write for none.
     pub fn value(&self, text: &str, unit: Option<Unit<'_>>) -> Result<Option<i32>, Cause> {
-        let number: Decimal = text.parse().map_err(|_| Cause::NotNumber)?;
+        let number = text.parse::<Decimal>().map_err(|_| Cause::NotNumber)?;
         let to_own = self.linear(unit)?;
         if self.is_off(number)? {
             return Ok(None);
@@ -151,7 +151,7 @@ impl Samples<'_> {
     /// # Errors
     /// [`Cause`] as [`Measure::value`].
     pub fn value(&self, text: &str) -> Result<Option<i32>, Cause> {
-        let number: Decimal = text.parse().map_err(|_| Cause::NotNumber)?;
+        let number = text.parse::<Decimal>().map_err(|_| Cause::NotNumber)?;
         if self.measure.is_off(number)? {
             return Ok(None);
         }

@@ -276,7 +276,7 @@ impl Row {
     }
 
     fn decimal(self, text: &str) -> Result<Decimal, MapError> {
-        text.parse().map_err(|_| self.expected("decimal numbers in quotes".to_owned()))
+        text.parse::<Decimal>().map_err(|_| self.expected("decimal numbers in quotes".to_owned()))
     }
 
     fn insert<T>(

@@ -216,7 +216,9 @@ impl<'m> Field<'m> {
 /// Bytes in pairs of hexadecimal digits. Above ASCII they would mean something else in each
 /// character set, so only a text of UTF-8 is read.
 fn read_hex(digits: &str) -> Option<String> {
-    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+    // Digits and nothing else: the parser below would take `+5` for a pair.
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !are_digits {
         return None;
     }
     let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
@@ -271,8 +273,17 @@ mod tests {
         ] {
             assert_eq!(field(text).text().unwrap(), expected, "{text}");
         }
-        for text in ["\\", "a\\F", "\\Q\\", "\\X\\", "\\X4\\", "\\XZZ\\", "\\XE4\\", "\\X\u{e4}\\"]
-        {
+        for text in [
+            "\\",
+            "a\\F",
+            "\\Q\\",
+            "\\X\\",
+            "\\X4\\",
+            "\\X+5\\",
+            "\\XZZ\\",
+            "\\XE4\\",
+            "\\X\u{e4}\\",
+        ] {
             assert!(field(text).text().is_err(), "{text}");
         }
     }

@@ -45,7 +45,7 @@ pub(crate) fn iso(text: &str, map: &Map) -> Result<Instant, Cause> {
 /// `decimals` are those of the unit in which a microsecond is whole.
 fn since_1970(text: &str, decimals: u8) -> Result<Instant, Cause> {
     let expected = "a count since 1970, a decimal number in the unit that `time-format` says";
-    let number: Option<Decimal> = text.parse().ok();
+    let number = text.parse::<Decimal>().ok();
     let micros = number.and_then(|number| number.scaled(Linear::SAME, decimals));
     let micros = micros.map(Scaled::nearest).and_then(|micros| u64::try_from(micros).ok());
     // Times of this system count from 1900.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bridge::{Cause, Refusal};
+use model::whole_number;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -144,11 +145,8 @@ fn field<'a>(text: &'a str, name: &str) -> Result<Option<&'a str>, Cause> {
 }
 
 fn item<'a>(text: &'a str, step: &str) -> Option<&'a str> {
-    let index: usize = step.parse().ok()?;
     // `01` is no index, as RFC 6901 has it.
-    if index.to_string() != step {
-        return None;
-    }
+    let index = whole_number(step)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Item { index }.deserialize(&mut deserializer).ok()?
 }

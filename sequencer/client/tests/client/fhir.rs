@@ -258,20 +258,38 @@ async fn a_sender_needs_a_certificate_and_a_token_where_both_are_asked_for() {
         format!("--jwks DIR/jwks.json --issuer https://auth.example.org {}", tls::OPTIONS);
     let server = Server::start_with(folder.path(), &node, &options).await;
     let now = SystemClock.now().unix_ms() / 1000;
-    let token = issuer.token(&json!({
-        "iss": "https://auth.example.org", "aud": "https://fhir.example.org/fhir", "sub": "feed",
-        "iat": now, "exp": now + 300, "scope": "system/Observation.c",
-    }));
-    let shown = request(CREATE, &rate("1", 72), &format!("Authorization: Bearer {token}\r\n"));
+    let by = |scope: &str, posted: &Value| {
+        let token = issuer.token(&json!({
+            "iss": "https://auth.example.org", "aud": "https://fhir.example.org/fhir",
+            "sub": "feed", "iat": now, "exp": now + 300, "scope": scope,
+        }));
+        request(CREATE, posted, &format!("Authorization: Bearer {token}\r\n"))
+    };
+    let shown = by("system/Observation.c", &rate("1", 72));
     for sender in [Sender::Unknown, Sender::Of(&other)] {
         assert_eq!(ward.exchange(&server.address, sender, shown.as_bytes()).await, None);
     }
     let without = request(CREATE, &rate("1", 72), "");
-    for (posted, status) in [(without, "401"), (shown, "201")] {
+    // A scope for vital signs is for what says that it is one.
+    let narrow = "system/Observation.c?category=\
+                  http://terminology.hl7.org/CodeSystem/observation-category|vital-signs";
+    let mut vital = rate("2", 73);
+    vital["effectiveDateTime"] = json!("2026-05-01T08:31:00Z");
+    vital["category"] = json!([{ "coding": [{
+        "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+        "code": "vital-signs",
+    }] }]);
+    for (posted, status) in [
+        (without, "401"),
+        (shown, "201"),
+        (by(narrow, &vital), "201"),
+        (by(narrow, &rate("3", 74)), "403"),
+        (by("system/Observation.c?code=8867-4", &vital), "403"),
+    ] {
         let answer = ward.exchange(&server.address, Sender::Of(&ward), posted.as_bytes()).await;
         assert_eq!(Answered::read(&answer.expect("let in")).status, status);
     }
     let said = server.end().await;
     let counted = ["connections", "connections_refused", "turned_away", "accepted"];
-    assert_eq!(counted.map(|name| &said[name]), [4, 2, 1, 1], "{said}");
+    assert_eq!(counted.map(|name| &said[name]), [7, 2, 2, 2], "{said}");
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use l1_contracts::RPC_ANSWER_BYTES_MAX;
-use model::{BatchNumber, escape};
+use model::{BatchNumber, escape, whole_number};
 use page::{Asset, CACHE_CONTROL, HEADERS, Served, Trust};
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -140,8 +140,8 @@ impl Answers {
     }
 
     async fn public_file(&self, number: &str) -> Result<Bytes, Failed> {
-        let number = number.parse().map(BatchNumber);
-        let number = number.map_err(|_| failed(StatusCode::BAD_REQUEST, "number-malformed"))?;
+        let malformed = failed(StatusCode::BAD_REQUEST, "number-malformed");
+        let number = whole_number(number).map(BatchNumber).ok_or(malformed)?;
         let place = take_place(&self.file_places).await?;
         let found = self.files.public_file(number).await.map_err(unavailable)?;
         let bytes = found.ok_or(failed(StatusCode::NOT_FOUND, "batch-unknown"))?;
@@ -157,7 +157,7 @@ impl Answers {
             return Err(failed(StatusCode::METHOD_NOT_ALLOWED, "method-not-served"));
         }
         let unknown = || failed(StatusCode::NOT_FOUND, "chain-unknown");
-        let index = chain.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        let index = whole_number::<usize>(chain).and_then(|number| number.checked_sub(1));
         let node = index.and_then(|index| self.chains.get(index)).ok_or_else(unknown)?;
         let (head, body) = request.into_parts();
         let body = read_question(&head.headers, body, QUESTION_BYTES_MAX).await?;

@@ -197,6 +197,7 @@ async fn a_page_says_who_serves_it_and_shows_what_there_is() {
     for (path, status, code) in [
         ("/batches/2", 404, "batch-unknown"),
         ("/batches/x", 400, "number-malformed"),
+        ("/batches/+1", 400, "number-malformed"),
         ("/batches/5", 503, "files-unavailable"),
         ("/batches/1/private", 400, "number-malformed"),
         ("/other", 404, "path-unknown"),

@@ -44,18 +44,28 @@ fn a_question_says_whom_about_what_and_why() {
     assert_eq!((asked.purpose, asked.kind), (Purpose::EmergencyTreatment, ClaimKind::BreakGlass));
 }
 
+/// The element and code of what keeps a changed question from being one.
+fn refused(change: &dyn Fn(&mut Value)) -> String {
+    let mut asked = question();
+    change(&mut asked["context"]);
+    match ask(&asked).unwrap_err() {
+        ConsultError::Element(finding) => {
+            format!("{}: {}", finding.element, finding.reason.code())
+        }
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn an_index_has_one_text() {
+    for value in ["+7", "007", " 7", "16777216"] {
+        let changed = |context: &mut Value| context["patientId"][0]["value"] = json!(value);
+        assert_eq!(refused(&changed), "context.patientId: patient-unknown", "{value}");
+    }
+}
+
 #[test]
 fn what_is_missing_or_unknown_is_named_and_nothing_is_guessed() {
-    let refused = |change: &dyn Fn(&mut Value)| {
-        let mut asked = question();
-        change(&mut asked["context"]);
-        match ask(&asked).unwrap_err() {
-            ConsultError::Element(finding) => {
-                format!("{}: {}", finding.element, finding.reason.code())
-            }
-            other => other.to_string(),
-        }
-    };
     let pair = |system: &str, value: &str| json!({"system": system, "value": value});
     let patients =
         json!([pair("urn:vitals-rollup:patient", "7"), pair("urn:vitals-rollup:patient", "8"),]);

@@ -100,6 +100,10 @@ fn a_consent_of_two_patients_is_of_neither() {
     };
     assert_eq!(named("7"), [""; 0]);
     assert_eq!(named("8"), ["patient: patient-unknown"]);
+    // Nor is one passed over that is no index, though the reference beside it is known.
+    for wrong in ["+7", "07", "x", "16777216"] {
+        assert_eq!(named(wrong), ["patient: patient-unknown"], "{wrong}");
+    }
 }
 
 #[test]

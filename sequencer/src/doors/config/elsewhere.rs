@@ -36,13 +36,13 @@ impl ProverSection {
         if self.jobs == "local" {
             return Ok(None);
         }
-        let address = self.jobs.parse().map_err(|_| ElsewhereError {
+        let address = self.jobs.parse::<ServerAddress>().map_err(|_| ElsewhereError {
             key: "prover.jobs",
             expected: "`local`, nats://HOST:PORT or tls://HOST:PORT with neither user nor path",
             // Not shown: it may hold a password that belongs elsewhere.
             found: "something else".into(),
         })?;
-        let key = self.workers_key.parse().map_err(|_| ElsewhereError {
+        let key = self.workers_key.parse::<WorkersKey>().map_err(|_| ElsewhereError {
             key: "prover.workers_key",
             expected: "the workers' public key, 64 hexadecimal digits (`prover worker key`)",
             found: format!("{:?}", self.workers_key),

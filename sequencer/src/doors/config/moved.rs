@@ -24,7 +24,7 @@ const MOVED: &[Moved] = &[
 
 /// The first of them that a text has.
 pub(super) fn find(text: &str) -> Option<Moved> {
-    let table: Table = text.parse().ok()?;
+    let table = text.parse::<Table>().ok()?;
     let has = |one: &&Moved| {
         let (section, key) = one.key.split_once('.').unwrap_or((one.key, ""));
         table.get(section).and_then(Value::as_table).is_some_and(|found| found.contains_key(key))

@@ -395,6 +395,14 @@ settings! {
                    back.",
             at_limit: "The token is refused (`token-lasting`).",
         }
+        requires_fhir_user: bool = true; "yes or no", Allowed::Words("`true` or `false`") => {
+            sets: "Whether a token with `patient/` scopes has to name by `fhirUser` who sits in \
+                   front of it. A clinician's app that is opened from a record gets such scopes, \
+                   too: with `false` a token without `fhirUser` counts as the patient's, so set \
+                   it only where the issuer grants `patient/AuditEvent` and \
+                   `patient/Subscription` to apps of patients alone ([who sees \
+                   what](audit-events.md#who-sees-what)).",
+        }
     }
 }
 

@@ -78,6 +78,15 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
 }
 
 #[test]
+fn a_token_has_to_name_its_user_unless_the_operator_says_what_the_guide_shows() {
+    assert!(Config::default().tokens.requires_fhir_user);
+    let page = include_str!("../../../docs/audit-events.md");
+    let (_, example) = page.split_once("```toml\n").expect("an example");
+    let (example, _) = example.split_once("```").expect("its end");
+    assert!(!parse(example).expect("a configuration").tokens.requires_fhir_user);
+}
+
+#[test]
 fn a_key_that_stands_elsewhere_now_is_refused_with_its_place() {
     let parse = |text: &str| Config::parse(Path::new("node.toml"), text).unwrap_err();
     for (text, found, instead) in [

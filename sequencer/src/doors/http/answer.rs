@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use model::BatchNumber;
+use model::{BatchNumber, whole_number};
 use serde_json::{Value, json};
 
 use super::health::{Asked, Unready, answer_all, wants_all};
@@ -110,8 +110,8 @@ async fn private(
 
 /// Nothing of the path but a number reaches the file system.
 fn parse(number: &str) -> Result<BatchNumber, Failed> {
-    let malformed = |_| Failed(&codes::NUMBER_MALFORMED, json!("expected a batch number"));
-    number.parse().map(BatchNumber).map_err(malformed)
+    let malformed = || Failed(&codes::NUMBER_MALFORMED, json!("expected a batch number"));
+    whole_number(number).map(BatchNumber).ok_or_else(malformed)
 }
 
 fn begin(place: &Arc<Place>) -> Result<Kept, Failed> {

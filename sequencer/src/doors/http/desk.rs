@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use files::Audience;
+use model::whole_number;
 use prometheus::IntCounter;
 use serde_json::Value;
 use thiserror::Error;
@@ -196,7 +197,7 @@ pub(in crate::doors) fn since(uri: &Uri) -> Result<u64, &'static Unserved> {
     let mut pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
     match pairs.find_map(|pair| pair.strip_prefix("since=")) {
         None => Ok(0),
-        Some(number) => number.parse().map_err(|_| &codes::SINCE_MALFORMED),
+        Some(number) => whole_number(number).ok_or(&codes::SINCE_MALFORMED),
     }
 }
 
@@ -303,7 +304,7 @@ mod tests {
         let since = |path: &'static str| since(&Uri::from_static(path)).map_err(|why| why.code);
         assert_eq!(since("/desk"), Ok(0));
         assert_eq!(since("/desk?a=1&since=77"), Ok(77));
-        for wrong in ["/desk?since=", "/desk?since=-1", "/desk?since=1e3"] {
+        for wrong in ["/desk?since=", "/desk?since=-1", "/desk?since=%2B1", "/desk?since=+1"] {
             assert_eq!(since(wrong), Err("since-malformed"), "{wrong}");
         }
     }

@@ -49,7 +49,7 @@ async fn answer(
     let busy = |says: &str| Refused::new(&codes::AUDIT_BUSY, says.to_owned());
     let door = shown.operations.door().ok_or_else(|| busy("the node takes nothing in yet"))?;
     let (view, now) = (door.view(), audit.now());
-    let asker = asker_of(&bearer)?;
+    let asker = asker_of(&bearer, audit.unnamed())?;
     if let Asker::Practitioner(id) = &asker
         && view.registry().practitioner(id, now).is_none()
     {

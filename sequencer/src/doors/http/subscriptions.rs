@@ -20,6 +20,7 @@ use super::handed_in::{BodyFault, Peer, read_body};
 use super::places::Place;
 use super::shown::Shown;
 use crate::doors::codes::{self, Unserved};
+use crate::doors::token_issuer::Unnamed;
 use crate::folder::operator_log::Line;
 use crate::folder::store::Store;
 use crate::guard::panic_of_task;
@@ -112,7 +113,7 @@ impl Answering {
     }
 
     fn asking(&self, headers: &HeaderMap, verb: Verb) -> Result<Asking, Refused> {
-        Asking::of(self.audit.bearer(headers)?, verb)
+        Asking::of(self.audit.bearer(headers)?, self.audit.unnamed(), verb)
     }
 
     /// Takes one in. That somebody will be told is noted before it is so.
@@ -174,7 +175,7 @@ impl Answering {
 impl Asking {
     /// By a token that grants this of the patient's own. Whoever subscribes learns when somebody
     /// read: it takes the scope that shows the events themselves, too.
-    fn of(bearer: Bearer, verb: Verb) -> Result<Asking, Refused> {
+    fn of(bearer: Bearer, unnamed: Unnamed, verb: Verb) -> Result<Asking, Refused> {
         let require = |resource, verb| {
             let needed = Needed { context: Context::Patient, resource, verb };
             let granted = bearer.require(needed);
@@ -184,7 +185,7 @@ impl Asking {
         if verb == Verb::Create {
             require("AuditEvent", Verb::Search)?;
         }
-        let patient = own_record(&bearer, &codes::SUBSCRIPTION_FORBIDDEN)?;
+        let patient = own_record(&bearer, unnamed, &codes::SUBSCRIPTION_FORBIDDEN)?;
         Ok(Asking { bearer, patient })
     }
 }

@@ -197,7 +197,9 @@ async fn what_is_not_there_is_named_in_json() {
     bench.check_json("/batches/2", 404, unknown).await;
     bench.check_json("/batches/2/private", 404, unknown).await;
     let malformed = r#"{"detail":"expected a batch number","error":"number-malformed"}"#;
-    bench.check_json("/batches/..%2Fkey", 400, malformed).await;
+    for path in ["/batches/..%2Fkey", "/batches/+1", "/batches/%2B1", "/batches/01/private"] {
+        bench.check_json(path, 400, malformed).await;
+    }
     bench.check_json("/other", 404, r#"{"detail":null,"error":"path-unknown"}"#).await;
     let post =
         "POST /batches HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";

@@ -13,6 +13,8 @@ use crate::folder::store::Settled;
 use crate::folder::store::tests::empty_batch;
 use crate::window::Assembled;
 
+/// What stands before the length of a part.
+const LABEL_AND_NONCE_BYTES: usize = 16 + 24;
 /// Of every patient here.
 pub(crate) const VIEW_KEY: Word = Word::from_u64(77);
 
@@ -66,12 +68,22 @@ fn batch(number: u64, previous: [u8; 32], claims: &[ClaimOpening]) -> Assembled 
     let mut patients: Vec<_> = claims.iter().map(|opening| opening.claim.patient).collect();
     patients.sort_unstable();
     patients.dedup();
+    // Received in the batch's window, as a proof of any other could not be.
+    let receipt = Interval::instant(at(1000 * number + 500));
+    let received = |opening: &ClaimOpening| {
+        let claim = Claim { receipt, ..opening.claim.clone() };
+        ClaimOpening { claim, ..opening.clone() }
+    };
     let opening = |patient| PatientOpening {
         batch: BatchNumber(number),
         patient,
         record: Record::enrolled(one, VIEW_KEY, one),
         path: [[Word::ZERO; 8]; 8],
-        claims: claims.iter().filter(|opening| opening.claim.patient == patient).cloned().collect(),
+        claims: claims
+            .iter()
+            .filter(|opening| opening.claim.patient == patient)
+            .map(received)
+            .collect(),
         operations: Vec::new(),
         refused: Vec::new(),
     };
@@ -88,15 +100,42 @@ pub(crate) fn settled_store(
     claims: impl IntoIterator<Item = Vec<ClaimOpening>>,
     settled: u64,
 ) -> Arc<Store> {
+    settled_store_of(folder, claims, settled, |_| {})
+}
+
+/// The same of batches that are changed before they are saved.
+pub(crate) fn settled_store_of(
+    folder: &Path,
+    claims: impl IntoIterator<Item = Vec<ClaimOpening>>,
+    settled: u64,
+    change: impl Fn(&mut Assembled),
+) -> Arc<Store> {
     let store = Arc::new(Store::open(folder).unwrap());
     let mut previous = [0; 32];
     for (number, claims) in (1..).zip(claims) {
-        let batch = batch(number, previous, &claims);
+        let mut batch = batch(number, previous, &claims);
+        change(&mut batch);
         previous = header_hash(&batch.public.header);
         store.save_batch(&batch, at(5000)).unwrap();
     }
     settle(&store, 1..=settled);
     store
+}
+
+/// Adds a part of so many bytes that opens for nobody.
+pub(crate) fn swell(batch: &mut Assembled, part_bytes: usize) {
+    let mut bytes = batch.private.to_bytes();
+    let parts = batch.private.len() as u32;
+    // The count stands behind what a file without parts begins with.
+    let count = PrivateFile::default().to_bytes().len();
+    bytes[count - 4..count].copy_from_slice(&(parts + 1).to_be_bytes());
+    // Parts stand in the order of their labels: this one is the last.
+    let head = bytes.len() + LABEL_AND_NONCE_BYTES;
+    bytes.resize(head, 0xff);
+    bytes.extend((part_bytes as u32).to_be_bytes());
+    bytes.resize(bytes.len() + part_bytes, 0);
+    batch.private = PrivateFile::from_bytes(&bytes).unwrap();
+    batch.public.header.ciphertext_length = bytes.len() as u64;
 }
 
 /// Marks batches as settled.

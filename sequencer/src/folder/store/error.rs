@@ -127,6 +127,11 @@ impl StoreError {
         matches!(self, StoreError::Database(_) | StoreError::Busy | StoreError::File { .. })
     }
 
+    /// Whether a file is in the archive alone, which does not give it, or not yet.
+    pub fn is_of_archive(&self) -> bool {
+        matches!(self, StoreError::Archived { .. } | StoreError::ArchiveLate { .. })
+    }
+
     /// Whether the database answers nothing after it, until it is opened again.
     pub(super) fn closes_database(&self) -> bool {
         let of_file =

@@ -109,6 +109,11 @@ pub struct OutboxRow {
 }
 
 impl BatchRow {
+    /// The time of the block that settled it, if one did.
+    pub fn settled_at(&self) -> Option<Millis> {
+        self.settled.map(|settled| self.t1.plus(settled.lateness_ms))
+    }
+
     pub(super) fn to_bytes(&self, number: u64) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.extend(self.header_hash);

@@ -22,7 +22,6 @@ use wire::{
 
 use self::pages::{Answered, Asking, Ended, Opening};
 use self::readings::{Chosen, Wanted};
-use crate::consent::parse_patient;
 use crate::node::{Node, Standing, now, runtime};
 use crate::report::{Outcome, Report, Usage};
 use crate::rule::{End, list, parse_end, period};
@@ -56,7 +55,7 @@ pub(crate) struct Access {
     #[command(flatten)]
     node: Node,
     /// Whose data
-    #[arg(long, value_name = "N", value_parser = parse_patient)]
+    #[arg(long, value_name = "N")]
     patient: PatientIndex,
     /// For which organisation
     #[arg(long, value_name = "NAME")]

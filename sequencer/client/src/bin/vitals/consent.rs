@@ -42,7 +42,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         patient_key: PathBuf,
         /// The patient's pseudonym: index of the record, below 16777216
-        #[arg(long, value_name = "N", value_parser = parse_patient)]
+        #[arg(long, value_name = "N")]
         index: PatientIndex,
         #[command(flatten)]
         send: SendArgs,
@@ -225,11 +225,6 @@ impl SendArgs {
         }
         Err(Usage("expected --yes where nobody can be asked".to_owned()))
     }
-}
-
-pub(crate) fn parse_patient(text: &str) -> Result<PatientIndex, String> {
-    let index = text.parse().map_err(|_| "expected a number below 16777216".to_owned())?;
-    PatientIndex::new(index).map_err(|error| error.to_string())
 }
 
 impl Command {

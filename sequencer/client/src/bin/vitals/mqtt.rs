@@ -8,7 +8,7 @@ use anyhow::Context;
 use bridge::{MAP_BYTES_MAX, Map};
 use clap::Args;
 use files::Audience;
-use model::{ExitCode, escape};
+use model::{ExitCode, escape, whole_number};
 use payloads::{TOPICS_BYTES_MAX, Topics};
 use serde_json::json;
 
@@ -126,7 +126,7 @@ impl Mqtt {
     fn broker(&self) -> anyhow::Result<Broker> {
         let place = &self.broker;
         let split = place.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        let split = split.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let split = split.and_then(|(host, port)| Some((host, whole_number(port)?)));
         let wrong = || Usage(format!("expected --broker as HOST:PORT, found {place}"));
         let (host, port) = split.ok_or_else(wrong)?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

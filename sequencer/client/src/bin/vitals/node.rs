@@ -9,7 +9,7 @@ use clap::Args;
 use client::patience::Wait;
 use client::{Connection, ConnectionConfig, ConnectionError, Counts, Deployment, Identity, Waits};
 use model::calendar::Utc;
-use model::{Clock, ExitCode, Millis, SystemClock, escape, with_causes};
+use model::{Clock, ExitCode, Millis, SystemClock, escape, whole_number, with_causes};
 use statement::fingerprint::Fingerprint;
 use wire::Role;
 
@@ -99,7 +99,7 @@ impl Node {
         // Asked for here and not by clap: a dry run and a look at the copy need no node.
         let missing = || Usage("expected --node HOST:PORT (or VITALS_NODE)".to_owned());
         let place = self.node.as_deref().ok_or_else(missing)?;
-        let port = place.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let port = place.rsplit_once(':').and_then(|(_, port)| whole_number::<u16>(port));
         port.ok_or_else(|| Usage(format!("expected --node as HOST:PORT, found {place}")))?;
         Ok(place)
     }

@@ -10,7 +10,6 @@ use files::Audience;
 use model::PatientIndex;
 use statement::batch::ReleasedFrames;
 
-use crate::consent::parse_patient;
 use crate::node::Expected;
 use crate::report::Usage;
 
@@ -35,7 +34,7 @@ pub(crate) struct OfPatient {
     #[command(flatten)]
     pub(crate) expected: Expected,
     /// Index of the record, if the wallet's copy is lost
-    #[arg(long, value_name = "N", value_parser = parse_patient)]
+    #[arg(long, value_name = "N")]
     pub(crate) patient: Option<PatientIndex>,
 }
 

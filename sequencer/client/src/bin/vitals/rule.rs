@@ -116,7 +116,7 @@ impl RuleArgs {
 
 /// A time that ends something. Many systems write 9999-12-31 for "no end", which no rule can say.
 pub(crate) fn parse_end(text: &str) -> Result<When, String> {
-    text.parse().map_err(|error: CalendarError| match error {
+    text.parse::<When>().map_err(|error: CalendarError| match error {
         CalendarError::Field { what: "year", found } if found > 2456 => {
             format!("{error}; without this option there is no end")
         }

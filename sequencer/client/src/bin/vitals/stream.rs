@@ -32,7 +32,6 @@ use self::progress::{Progress, View};
 use self::reach::{is_away, reach};
 use self::samples::{Reading, Samples};
 use self::step::{End, OnError};
-use crate::consent::parse_patient;
 use crate::node::{Node, Standing, runtime};
 use crate::recording::detect;
 use crate::report::{Interrupted, Outcome, Report, Unfinished, Usage};
@@ -88,7 +87,7 @@ pub(crate) struct Stream {
     #[arg(long, value_name = "NAME")]
     device: String,
     /// Of whom
-    #[arg(long, value_name = "N", value_parser = parse_patient)]
+    #[arg(long, value_name = "N")]
     patient: PatientIndex,
     /// What, as ecg, spo2, heart-rate; several times for several columns
     #[arg(long = "signal", value_name = "SIGNAL", value_parser = signal_by_name, required = true)]

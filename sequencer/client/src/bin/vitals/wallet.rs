@@ -35,7 +35,6 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::consent::parse_patient;
 use crate::known;
 use crate::node::{Expected, Node, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
@@ -88,7 +87,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
     /// Index of the record, if the wallet's copy is lost
-    #[arg(long, value_name = "N", value_parser = parse_patient)]
+    #[arg(long, value_name = "N")]
     patient: Option<PatientIndex>,
     /// Names to recognise in the log besides those the wallet used, as practitioner:dr-001
     #[arg(long, value_name = "WHO", value_delimiter = ',')]

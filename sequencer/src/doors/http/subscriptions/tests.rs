@@ -38,7 +38,7 @@ impl Case {
 }
 
 fn asking(scope: &str, patient: &str, verb: Verb) -> Result<Asking, Refused> {
-    Asking::of(bearer(scope, None, Some(patient)), verb)
+    Asking::of(bearer(scope, None, Some(patient)), Unnamed::IsThePatient, verb)
 }
 
 fn posted(patient: &str) -> Value {
@@ -141,6 +141,14 @@ async fn what_was_noted_and_could_not_be_kept_is_noted_as_refused_and_one_subjec
     assert_eq!(lines.len(), 2 * PER_MINUTE as usize);
 }
 
+#[test]
+fn a_token_that_names_no_user_subscribes_where_it_counts_as_the_patients_alone() {
+    let asked = |unnamed| Asking::of(bearer(ALL, None, Some("7")), unnamed, Verb::Create);
+    let refused = asked(Unnamed::IsNobody).err().unwrap().into_response();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(asked(Unnamed::IsThePatient).is_ok());
+}
+
 #[tokio::test]
 async fn where_it_cannot_be_noted_nobody_subscribes_and_whoever_did_may_end_it() {
     let case = Case::new();
@@ -179,10 +187,10 @@ async fn a_token_grants_each_verb_of_the_own_patient_and_making_one_takes_the_ev
             assert_eq!((status, code(&outcome).0), (403, "subscription-forbidden"));
         }
     }
-    for patient in ["x", "99999999", ""] {
+    for patient in ["x", "007", "99999999", ""] {
         assert!(asking(ALL, patient, read).is_err(), "{patient}");
     }
-    assert!(Asking::of(bearer(ALL, None, None), read).is_err());
+    assert!(Asking::of(bearer(ALL, None, None), Unnamed::IsThePatient, read).is_err());
 }
 
 #[tokio::test]
@@ -190,7 +198,8 @@ async fn whoever_opens_an_app_from_a_record_subscribes_to_nothing_of_it() {
     use tokens::UserKind::{Patient, Practitioner, RelatedPerson};
     let launched = |kind, id: &str| {
         let user = Some(tokens::User { kind, id: id.into() });
-        Asking::of(Bearer { user, ..bearer(ALL, None, Some("7")) }, Verb::Create)
+        let launched = Bearer { user, ..bearer(ALL, None, Some("7")) };
+        Asking::of(launched, Unnamed::IsThePatient, Verb::Create)
     };
     for (kind, id) in [(Practitioner, "dr-001"), (Practitioner, "7"), (Patient, "8")] {
         let (status, _, outcome) = said(launched(kind, id).map(|_| unreachable!())).await;

@@ -2,11 +2,14 @@
 
 use std::time::SystemTime;
 
-use fhir::{MEDIA_TYPE, Response, Told, Turned, operation_outcome, status_line};
+use fhir::{MEDIA_TYPE, Response, SCOPE_CATEGORY, Told, Turned, operation_outcome, status_line};
 use serde_json::Value;
 
 /// Seconds after which a sender that was told to come again may.
 const RETRY_AFTER_S: u32 = 5;
+/// What a token would have to grant, as RFC 6750 says it.
+const INSUFFICIENT_SCOPE: &str =
+    "Bearer error=\"insufficient_scope\", scope=\"system/Observation.c\"";
 
 /// What is answered to one request.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,6 +44,9 @@ impl Answer {
         let mut answer = Answer::of(response.status, body);
         if is_good && is_minimal {
             answer.body = None;
+        }
+        if response.told.iter().any(|told| told.code == SCOPE_CATEGORY) {
+            answer.challenge = Some(INSUFFICIENT_SCOPE);
         }
         Answer { location: response.location, ..answer }
     }
@@ -91,9 +97,7 @@ impl From<Turned> for Answer {
         answer.challenge = match turned {
             Turned::TokenMissing => Some("Bearer"),
             Turned::TokenInvalid => Some("Bearer error=\"invalid_token\""),
-            Turned::ScopeMissing => {
-                Some("Bearer error=\"insufficient_scope\", scope=\"system/Observation.c\"")
-            }
+            Turned::ScopeMissing => Some(INSUFFICIENT_SCOPE),
             _ => None,
         };
         answer

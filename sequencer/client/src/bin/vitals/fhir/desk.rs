@@ -6,7 +6,7 @@ use std::time::Duration;
 use bridge::{Cause, Map};
 use fhir::request::Head;
 use fhir::{
-    Asked, Bundle, BundleType, Condition, Defaults, Entry, Fault, Identifier, Instance,
+    Asked, Bundle, BundleType, Condition, Defaults, Entry, Fault, Grant, Identifier, Instance,
     Interaction, Issue, Mapped, Observation, Response, Told, Turned, bundle_response,
     capability_statement, map_observation,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Desk<S> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Admitted {
     interaction: Interaction,
+    /// What it may create.
+    grant: Grant,
     /// `Prefer: return=minimal`.
     is_minimal: bool,
 }
@@ -61,10 +63,10 @@ impl<S: Store> Desk<S> {
         if matches!(self.door, Door::Open) && head.origin.is_some() {
             return Err(Turned::Browser);
         }
-        self.door.admit(interaction, head.authorization.as_deref(), now)?;
+        let grant = self.door.admit(interaction, head.authorization.as_deref(), now)?;
         let preferences = head.prefer.as_deref().unwrap_or_default().split([',', ';']);
         let is_minimal = preferences.map(str::trim).any(|one| one == "return=minimal");
-        Ok(Admitted { interaction, is_minimal })
+        Ok(Admitted { interaction, grant, is_minimal })
     }
 
     /// Answers.
@@ -78,9 +80,10 @@ impl<S: Store> Desk<S> {
             return busy.into();
         };
         match admitted.interaction {
-            Interaction::Bundle => self.answer_bundle(body).await,
+            Interaction::Bundle => self.answer_bundle(admitted.grant, body).await,
             _ => {
-                let response = self.take_one(head.if_none_exist.as_deref(), body).await;
+                let condition = head.if_none_exist.as_deref();
+                let response = self.take_one(admitted.grant, condition, body).await;
                 self.tally.answered(&response, 1);
                 Answer::created(response, admitted.is_minimal)
             }
@@ -96,12 +99,12 @@ impl<S: Store> Desk<S> {
         })
     }
 
-    async fn take_one(&self, condition: Option<&str>, body: &[u8]) -> Response {
+    async fn take_one(&self, grant: Grant, condition: Option<&str>, body: &[u8]) -> Response {
         let prepared = (|| {
             let observation = Observation::parse(body)?;
             let read = |text| Condition::read("If-None-Exist", text);
             let condition = condition.map(read).transpose()?;
-            self.prepare(&observation, condition.as_ref())
+            self.prepare(grant, &observation, condition.as_ref())
         })();
         let (prepared, posted) = match prepared {
             Err(issue) => return refused(&issue),
@@ -117,7 +120,7 @@ impl<S: Store> Desk<S> {
         self.respond(&prepared, kept.pop().unwrap_or(Err(Cause::Away)))
     }
 
-    async fn answer_bundle(&self, body: &[u8]) -> Answer {
+    async fn answer_bundle(&self, grant: Grant, body: &[u8]) -> Answer {
         let bundle = match Bundle::parse(body) {
             Ok(bundle) => bundle,
             Err(issue) => {
@@ -129,7 +132,7 @@ impl<S: Store> Desk<S> {
         };
         // Every entry is read and mapped before one is sent.
         let of = |entry: &Result<Entry, Issue>| match entry {
-            Ok(entry) => self.prepare(&entry.observation, entry.condition.as_ref()),
+            Ok(entry) => self.prepare(grant, &entry.observation, entry.condition.as_ref()),
             Err(issue) => Err(issue.clone()),
         };
         let prepared: Vec<_> = bundle.entries.iter().map(of).collect();
@@ -198,9 +201,12 @@ impl<S: Store> Desk<S> {
     /// What of an Observation is sent: nothing, if the map leaves all of it out.
     fn prepare(
         &self,
+        grant: Grant,
         observation: &Observation,
         condition: Option<&Condition>,
     ) -> Result<Entered, Issue> {
+        // Before the map is asked: what it knows is not told to whom this is not granted.
+        grant.check(observation)?;
         let Mapped { measurements, left_out } =
             map_observation(observation, &self.map, &self.defaults)?;
         let names = names_of(observation, condition)?;

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use fhir::{Response, Severity, Turned};
+use fhir::{Response, SCOPE_CATEGORY, Severity, Turned};
 
 use crate::bridge::Telling;
 
@@ -72,7 +72,9 @@ impl Tally {
     /// What so many Observations were answered with.
     pub(crate) fn answered(&self, response: &Response, observations: u64) {
         let is_taken = response.status < 300 && response.location.is_some();
-        let is_again = matches!(response.status, 403 | 503);
+        // A scope is no consent, which may come back.
+        let of_scope = response.told.iter().any(|told| told.code == SCOPE_CATEGORY);
+        let is_again = matches!(response.status, 403 | 503) && !of_scope;
         let warned = response.told.iter().filter(|told| told.severity == Severity::Warning);
         self.count(|counts| {
             counts.left_out += warned.count() as u64;

@@ -1,6 +1,8 @@
 //! What a browser asks, read from bytes: no socket, no clock. One request a connection, with a
 //! length and without chunks, since the page that asks needs no more.
 
+use model::whole_number;
+
 /// Longest head, bytes.
 pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Longest body, bytes: a rule in words.
@@ -120,8 +122,7 @@ impl Head {
             return if is_post { Err(Unread::Length) } else { Ok(0) };
         };
         // More digits than any length has are none.
-        let digits = (1..=9).contains(&length.len()) && length.bytes().all(|b| b.is_ascii_digit());
-        let length = digits.then(|| length.parse().ok()).flatten().ok_or(Unread::Malformed)?;
+        let length = whole_number(length).ok_or(Unread::Malformed)?;
         if length > BODY_BYTES_MAX { Err(Unread::Long) } else { Ok(length) }
     }
 

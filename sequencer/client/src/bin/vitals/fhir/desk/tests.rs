@@ -58,6 +58,17 @@ async fn post(desk: &Desk<Double>, target: &str, body: &Value) -> Answer {
 }
 
 async fn post_if(desk: &Desk<Double>, target: &str, body: &Value, none: Option<&str>) -> Answer {
+    let (admitted, head) = admit(desk, target, none);
+    desk.answer(admitted, &head, body.to_string().as_bytes()).await
+}
+
+/// The same by a token with a scope of its own.
+async fn post_by(desk: &Desk<Double>, grant: Grant, target: &str, body: &Value) -> Answer {
+    let (admitted, head) = admit(desk, target, None);
+    desk.answer(Admitted { grant, ..admitted }, &head, body.to_string().as_bytes()).await
+}
+
+fn admit(desk: &Desk<Double>, target: &str, none: Option<&str>) -> (Admitted, Head) {
     let none = none.map(|none| format!("If-None-Exist: {none}\r\n")).unwrap_or_default();
     let text = format!(
         "POST {target} HTTP/1.1\r\nHost: a\r\nContent-Type: application/fhir+json\r\n\
@@ -66,8 +77,7 @@ async fn post_if(desk: &Desk<Double>, target: &str, body: &Value, none: Option<&
     let mut reader = Reader::new(0);
     reader.push(text.as_bytes());
     let head = reader.head().unwrap().unwrap();
-    let admitted = desk.admit(&head, Millis::from_unix_ms(0)).unwrap();
-    desk.answer(admitted, &head, body.to_string().as_bytes()).await
+    (desk.admit(&head, Millis::from_unix_ms(0)).unwrap(), head)
 }
 
 async fn create(desk: &Desk<Double>, body: &Value) -> Answer {
@@ -168,6 +178,35 @@ async fn what_the_node_refuses_says_whether_it_may_be_sent_again() {
         check_issue(&answer, status, &code, "Observation");
         assert_eq!(answer.location, None);
     }
+}
+
+#[tokio::test]
+async fn a_scope_for_vital_signs_takes_those_and_of_others_says_which_scope_they_take() {
+    let desk = desk();
+    let vital = json!({ "category": [{ "coding": [{ "code": "vital-signs" }] }] });
+    let (vital, other) = (rate(vital), saturation());
+    let by = |target: &'static str, body: Value| {
+        let desk = &desk;
+        async move { post_by(desk, Grant::AnyVitalSigns, target, &body).await }
+    };
+    assert_eq!(by("/fhir/Observation", vital.clone()).await.status, 201);
+    // Nor is anything told of the map.
+    let stranger = rate(json!({ "subject": { "reference": "Patient/8" } }));
+    for body in [other.clone(), stranger] {
+        let answer = by("/fhir/Observation", body).await;
+        check_issue(&answer, 403, "scope-category", "Observation.category");
+        assert!(answer.challenge.unwrap().contains("insufficient_scope"));
+        let said = answer.body.unwrap().to_string();
+        assert!(said.contains("system/Observation.c?category=vital-signs"), "{said}");
+    }
+    let both = [vital, other];
+    let answer = by("/fhir", bundle("batch", &both)).await;
+    assert_eq!(statuses(&answer), ["200 OK", "403 Forbidden"]);
+    let answer = by("/fhir", bundle("transaction", &both)).await;
+    check_issue(&answer, 403, "scope-category", "Bundle.entry[1].resource.category");
+    assert_eq!(desk.store.kept.lock().unwrap().len(), 1);
+    let counts = desk.tally.counts();
+    assert_eq!((counts.accepted, counts.errors, counts.rejected), (2, 0, 2 + 1 + 2));
 }
 
 #[tokio::test]
