@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ::files::Audience;
-use model::{Clock, RejectCode};
+use model::calendar::Utc;
+use model::{Clock, RejectCode, SystemClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -130,9 +131,9 @@ async fn a_reading_that_is_yet_to_come_may_be_sent_again_and_one_of_another_year
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
     let bridge = Bridge::start(folder.path(), &node, "").await;
-    let now = model::SystemClock.now();
+    let now = SystemClock.now();
     let at = |control: &str, ahead_ms: u64| {
-        let time = model::calendar::Utc(now.plus(ahead_ms)).to_string();
+        let time = Utc(now.plus(ahead_ms)).to_string();
         let digits: String = time.chars().filter(|sign| !"-:TZ".contains(*sign)).collect();
         message(control, 72).replace("20260501083000", &digits)
     };

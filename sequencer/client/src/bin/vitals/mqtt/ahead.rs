@@ -28,7 +28,7 @@ pub(super) struct Ahead {
 
 /// That a message may wait. Of those without a place it is asked again, each time it was tried.
 pub(super) struct Waits {
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Ahead {
@@ -46,12 +46,12 @@ impl Ahead {
 
     /// Whether a message may wait, or go on waiting; none if it is to be refused.
     pub(super) fn admit(&self, before: Option<Waits>) -> Option<Waits> {
-        let place = before.and_then(|one| one._place);
+        let place = before.and_then(|one| one.place);
         let place = place.or_else(|| self.places.clone().try_acquire_owned().ok());
         if place.is_none() && self.is_clock_right() {
             return None;
         }
-        Some(Waits { _place: place })
+        Some(Waits { place })
     }
 
     /// How many wait in places: for hours perhaps.

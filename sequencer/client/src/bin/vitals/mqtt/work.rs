@@ -278,7 +278,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(acknowledged(&sent), 0);
         early.is_taken.store(true, Ordering::Relaxed);
-        tokio::time::sleep(AGAIN_AFTER_MAX).await;
+        tokio::time::sleep(2 * AGAIN_AFTER_MAX).await;
         assert_eq!(acknowledged(&sent), 20);
         let Counts { stored, refused, .. } = early.worker.counts();
         assert_eq!((stored, refused), (20, 0));
