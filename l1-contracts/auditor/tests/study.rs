@@ -15,7 +15,7 @@ use statement::batch::{PatientOpening, PublicFile};
 use statement::scope::{self, ActorKind, header_hash};
 
 use crate::extracts::{check_vector, expected};
-use crate::world::{PATIENT, committed_again};
+use crate::world::{PATIENT, World, committed_again};
 
 const DOCTOR: &str = "dr-study";
 

@@ -149,6 +149,9 @@ pub enum Fault {
         /// The choice of types.
         choice: &'static str,
     },
+    /// A value, and a reason that there is none.
+    #[error("expected a value or the reason that there is none, found both")]
+    AbsentValue,
     /// A type of a choice that cannot be a reading.
     #[error("expected {expected}, found {found}")]
     ChoiceType {
@@ -249,6 +252,7 @@ impl Fault {
             Fault::ZoneMissing => "zone-missing",
             Fault::Time => "time-malformed",
             Fault::Choice { .. } => "choice-several",
+            Fault::AbsentValue => "value-and-absent",
             Fault::ChoiceType { .. } => "choice-type",
             Fault::PeriodOfQuantity => "period-of-quantity",
             Fault::PeriodShort => "period-short",
@@ -273,9 +277,11 @@ impl Fault {
     /// What it is in FHIR's own list.
     pub fn issue_type(&self) -> IssueType {
         match self {
-            Fault::Json { .. } | Fault::JsonType { .. } | Fault::Twice | Fault::Choice { .. } => {
-                IssueType::Structure
-            }
+            Fault::Json { .. }
+            | Fault::JsonType { .. }
+            | Fault::Twice
+            | Fault::Choice { .. }
+            | Fault::AbsentValue => IssueType::Structure,
             Fault::Deep { .. } | Fault::Many { .. } => IssueType::TooLong,
             Fault::Missing { .. } => IssueType::Required,
             Fault::Modifier | Fault::ImplicitRules => IssueType::Extension,

@@ -91,9 +91,10 @@ fn systems_table() -> String {
 
 fn codes_table() -> String {
     let said = "Only codes that mean no more than the signal, or a special case of it. Of MDC the \
-                reference identifier stands for the code, too. Codes of one value that name \
-                several signals are refused; of FHIR, whose codes of LOINC are translations and \
-                coarser, MDC says what it is. \
+                reference identifier stands for the code, too. Of the codes of one value that of \
+                MDC says what it is: codes beside it are translations, which are coarser, and \
+                refused only if they are of another category of consent. Codes that name several \
+                signals without one of MDC are refused. \
                 8889-8 is named a heart rate and is a pulse rate, because an oximeter counts \
                 pulses. An invasive pressure, one lead of several and glucose of plasma or serum \
                 have no row: they are other quantities, and the map says what they shall be.";
@@ -365,7 +366,8 @@ fn cause_behind(before: Option<&Cause>) -> Option<Cause> {
         Some(Cause::Sentinel { .. }) => Cause::TimeMissing,
         Some(Cause::TimeMissing) => Cause::TimeMalformed { expected },
         Some(Cause::TimeMalformed { .. }) => Cause::TimeAhead { seconds: 240 },
-        Some(Cause::TimeAhead { .. }) => Cause::ZoneMissing,
+        Some(Cause::TimeAhead { .. }) => Cause::TimeFar { hours: 24 },
+        Some(Cause::TimeFar { .. }) => Cause::ZoneMissing,
         Some(Cause::ZoneMissing) => {
             Cause::Zone(ZoneError::Repeated { zone: "Europe/Berlin".into() })
         }

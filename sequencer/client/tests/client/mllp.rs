@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use ::files::Audience;
-use model::RejectCode;
+use model::calendar::Utc;
+use model::{Clock, RejectCode, SystemClock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -94,6 +95,11 @@ async fn a_message_is_accepted_by_its_receipt_and_stored_once_however_often_it_i
     assert_eq!((&said["messages"], &said["accepted"]), (&3.into(), &3.into()), "{said}");
     let bridge = Bridge::start(folder.path(), &node, "").await;
     assert_eq!(bridge.send(&[message("2", 73), message("1", 72)]).await, [&*first[1], &*first[0]]);
+    // An engine that repeats a message writes the time of the message anew, and what it likes.
+    let anew = message("1", 72).replace("|20260501|", "|20260501083009.123+0000|");
+    let anew = anew.replace("4711^^^HOSP", "4711^^^HOSP||Doe^Jane").replace("^HR^", "^Pulse^");
+    assert_ne!(anew, message("1", 72));
+    assert_eq!(bridge.send(&[anew]).await, first[..1]);
     let other = bridge.send(&[message("1", 99), message("3", 9000)]).await;
     assert!(other[0].starts_with("MSA|AR|1|identifier-reused"), "{other:?}");
     assert!(other[1].starts_with("MSA|AR|3|value-range: OBX[1]-5"), "{other:?}");
@@ -118,6 +124,27 @@ async fn a_message_without_a_receipt_is_an_error_and_is_accepted_when_it_is_sent
     bridge.end().await;
     let log = node.log();
     assert_eq!(log.frames.values().map(|frames| frames.len()).sum::<usize>(), 1, "once");
+}
+
+#[tokio::test]
+async fn a_reading_that_is_yet_to_come_may_be_sent_again_and_one_of_another_year_may_not() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "").await;
+    let now = SystemClock.now();
+    let at = |control: &str, ahead_ms: u64| {
+        let time = Utc(now.plus(ahead_ms)).to_string();
+        let digits: String = time.chars().filter(|sign| !"-:TZ".contains(*sign)).collect();
+        message(control, 72).replace("20260501083000", &digits)
+    };
+    const HOUR_MS: u64 = 3_600_000;
+    let told = bridge.send(&[at("1", HOUR_MS), at("2", 8000 * HOUR_MS), at("3", 0)]).await;
+    assert!(told[0].starts_with("MSA|AE|1|time-ahead"), "{told:?}");
+    assert!(told[1].starts_with("MSA|AR|2|time-far"), "{told:?}");
+    // Neither is in the way of the device.
+    assert!(told[2].starts_with("MSA|AA|3|receipt"), "{told:?}");
+    bridge.end().await;
+    assert_eq!(node.log().stored, 1);
 }
 
 #[tokio::test]

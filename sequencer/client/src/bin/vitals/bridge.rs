@@ -39,6 +39,7 @@ use crate::report::{UnknownHost, Usage};
 
 mod ahead;
 mod carried;
+mod content;
 #[cfg(test)]
 mod faults;
 mod known;

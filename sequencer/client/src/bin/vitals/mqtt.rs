@@ -13,12 +13,13 @@ use payloads::{TOPICS_BYTES_MAX, Topics};
 use serde_json::json;
 
 use self::session::{Broker, Login, Session};
-use self::work::Worker;
+use self::work::{Limits, Worker};
 use crate::bridge::Delivery;
 use crate::node::{Node, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 use crate::wallet::stopped;
 
+mod ahead;
 mod session;
 mod work;
 
@@ -100,7 +101,8 @@ impl Mqtt {
         }
         let delivery = Delivery::open(self.state.clone(), PATIENCE)?;
         let bytes_max = usize::from(self.max_message) << 10;
-        let worker = Arc::new(Worker::new(delivery.clone(), (map, topics), bytes_max));
+        let limits = Limits { bytes: bytes_max, waiting: broker.waiting_max };
+        let worker = Arc::new(Worker::new(delivery.clone(), (map, topics), limits));
         let is_told = !self.quiet && !json;
         let runtime = runtime()?;
         let ended = runtime.block_on(async {

@@ -148,7 +148,8 @@ impl Session {
                 }
             }
             while self.waiting.try_join_next().is_some() {}
-            if self.has_let_go && self.waiting.is_empty() {
+            // Those that wait for their time may do so for hours; they come again, too.
+            if self.has_let_go && self.waiting.len() <= self.worker.count_ahead() {
                 self.drop_connection();
             }
         }

@@ -7,11 +7,24 @@ use bridge::{Cause, Fate, Map, Refusal};
 use payloads::{Published, Taken, Topics};
 use rumqttc::{Publish, QoS};
 
-use crate::bridge::{Content, Delivery, Message, MessageId, Telling};
+use super::ahead::{Ahead, Waits};
+use crate::bridge::{Content, Delivery, Message, MessageId, ReceiptName, Telling};
+use crate::node::now;
 
 /// Between two attempts to deliver a message, at first and at most.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
+/// How old a reading of now is at most.
+const NOW_MS: u64 = 300_000;
+
+/// What a session may ask of this machine.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Of a message.
+    pub(super) bytes: usize,
+    /// Messages that wait.
+    pub(super) waiting: usize,
+}
 
 /// What was done so far.
 #[derive(Clone, Copy, Default)]
@@ -36,6 +49,7 @@ pub(super) struct Worker {
     map: Map,
     topics: Topics,
     bytes_max: usize,
+    ahead: Ahead,
     counts: Mutex<Counts>,
     telling: Telling,
 }
@@ -44,10 +58,11 @@ impl Worker {
     pub(super) fn new(
         delivery: Arc<Delivery>,
         (map, topics): (Map, Topics),
-        bytes_max: usize,
+        limits: Limits,
     ) -> Worker {
         let (counts, telling) = Default::default();
-        Worker { delivery, map, topics, bytes_max, counts, telling }
+        let (bytes_max, ahead) = (limits.bytes, Ahead::new(limits.waiting));
+        Worker { delivery, map, topics, bytes_max, ahead, counts, telling }
     }
 
     pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
@@ -65,22 +80,35 @@ impl Worker {
     /// Until a message is stored or never can be: then, and not before, it may be acknowledged. One
     /// of QoS 0 is tried once, since nobody would hear how it ended.
     pub(super) async fn settle(&self, publish: &Publish) {
+        self.settle_by(publish, |message| self.delivery.deliver(message)).await;
+    }
+
+    async fn settle_by<F>(&self, publish: &Publish, deliver: impl Fn(Message) -> F)
+    where
+        F: Future<Output = Result<Vec<ReceiptName>, Cause>>,
+    {
         self.count(|counts| counts.messages += 1);
         let taken = match self.read(publish) {
             Ok(taken) => taken,
             Err(refusal) => return self.refuse(&refusal),
         };
-        let mut pause = AGAIN_AFTER;
+        let (mut pause, mut waits): (_, Option<Waits>) = (AGAIN_AFTER, None);
         loop {
-            let outcome = self.delivery.deliver(message(publish, &taken)).await;
+            let outcome = deliver(message(publish, &taken)).await;
             let Err(cause) = outcome else { return self.store(&taken) };
-            let fate = cause.fate();
+            let (fate, is_ahead) = (cause.fate(), matches!(cause, Cause::TimeAhead { .. }));
             let refusal = Refusal::at("message", cause);
             if fate != Fate::Again {
                 return self.refuse(&refusal);
             }
             if publish.qos == QoS::AtMostOnce {
                 return self.lose(&refusal.to_string());
+            }
+            if is_ahead {
+                waits = self.ahead.admit(waits);
+                if waits.is_none() {
+                    return self.refuse(&refusal);
+                }
             }
             self.say(&refusal.cause.code(), &format!("waits: {refusal}"));
             tokio::time::sleep(pause).await;
@@ -103,9 +131,19 @@ impl Worker {
             counts.readings += taken.readings.len() as u64;
             counts.left_out += taken.left_out_count as u64;
         });
+        // What comes late, or once more, says nothing of the clock.
+        let begin = now().get().saturating_sub(NOW_MS);
+        if taken.readings.iter().any(|one| one.at.millis().get() >= begin) {
+            self.ahead.note_stored();
+        }
         for refusal in &taken.left_out {
             self.say(&refusal.cause.code(), &format!("left out: {refusal}"));
         }
+    }
+
+    /// How many messages wait for their time, for hours perhaps.
+    pub(super) fn count_ahead(&self) -> usize {
+        self.ahead.count()
     }
 
     fn refuse(&self, refusal: &Refusal) {
@@ -147,7 +185,7 @@ fn message(publish: &Publish, taken: &Taken) -> Message {
         Some(identity) => hash(&[topic, b"called", identity.as_bytes()]),
         None => hash(&[topic, b"content", payload]),
     };
-    let content = Content(hash(&[payload]));
+    let content = Content::of(&taken.readings);
     Message::single(MessageId(id), content, taken.readings.clone())
 }
 
@@ -163,6 +201,11 @@ fn hash(parts: &[&[u8]]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     fn id(topic: &str, payload: &str, identity: Option<&str>) -> MessageId {
@@ -180,5 +223,77 @@ mod tests {
         assert_eq!(id("a", "{}", Some("1")), id("a", "{ }", Some("1")));
         assert_ne!(id("a", "{}", Some("1")), id("a", "{}", Some("2")));
         assert_ne!(id("a", "1", None), id("a", "1", Some("1")));
+    }
+
+    const MAP: &str = "version = 1\npatient = [{ identifier = \"p\", patient = 7 }]\n\
+        device = [{ identifier = \"d\", device = \"m-1\" }]\n";
+    const TOPICS: &str = "version = 1\n[[topic]]\ntopic = \"{patient}/{device}\"\n\
+        payload = \"json\"\ntime = \"/t\"\ntime-format = \"unix-ms\"\n[[topic.value]]\n\
+        at = \"/hr\"\nsystem = \"LN\"\ncode = \"8867-4\"\nunit = \"/min\"\n";
+
+    /// A bridge whose node takes nothing yet, since it is ahead, and messages of now for it.
+    struct Early {
+        worker: Arc<Worker>,
+        is_taken: Arc<AtomicBool>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Early {
+        fn new() -> Early {
+            let folder = tempfile::tempdir().unwrap();
+            let delivery = Delivery::open(folder.path().to_owned(), Duration::ZERO).unwrap();
+            let read = (Map::parse(MAP).unwrap(), Topics::parse(TOPICS).unwrap());
+            let limits = Limits { bytes: 1000, waiting: 256 };
+            let worker = Arc::new(Worker::new(delivery, read, limits));
+            Early { worker, is_taken: Arc::default(), _folder: folder }
+        }
+
+        /// Sends some; each task ends where its message is acknowledged.
+        fn send(&self, count: usize) -> Vec<JoinHandle<()>> {
+            let payload = format!("{{\"t\": {}, \"hr\": 72}}", now().unix_ms());
+            let publish = Publish::new("p/d", QoS::AtLeastOnce, payload);
+            let send = |_| {
+                let (worker, is_taken) = (self.worker.clone(), self.is_taken.clone());
+                let publish = publish.clone();
+                let deliver = move |_| {
+                    ready(match is_taken.load(Ordering::Relaxed) {
+                        true => Ok(Vec::new()),
+                        false => Err(Cause::TimeAhead { seconds: 240 }),
+                    })
+                };
+                tokio::spawn(async move { worker.settle_by(&publish, deliver).await })
+            };
+            (0..count).map(send).collect()
+        }
+    }
+
+    fn acknowledged(sent: &[JoinHandle<()>]) -> usize {
+        sent.iter().filter(|one| one.is_finished()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_this_machines_clock_is_behind_nothing_is_acknowledged_before_it_is_stored() {
+        let early = Early::new();
+        let sent = early.send(20);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(acknowledged(&sent), 0);
+        early.is_taken.store(true, Ordering::Relaxed);
+        tokio::time::sleep(2 * AGAIN_AFTER_MAX).await;
+        assert_eq!(acknowledged(&sent), 20);
+        let Counts { stored, refused, .. } = early.worker.counts();
+        assert_eq!((stored, refused), (20, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_is_ahead_leaves_room_for_those_whose_messages_are_stored() {
+        let early = Early::new();
+        early.is_taken.store(true, Ordering::Relaxed);
+        early.send(1).remove(0).await.unwrap();
+        early.is_taken.store(false, Ordering::Relaxed);
+        let sent = early.send(20);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let waiting = early.worker.count_ahead();
+        assert_eq!((acknowledged(&sent), waiting), (12, 8), "of a window of 20");
+        assert_eq!(early.worker.counts().refused, 12);
     }
 }
