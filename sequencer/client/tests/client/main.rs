@@ -20,6 +20,7 @@ mod names;
 mod node;
 mod offline;
 mod promised;
+mod puback;
 mod reading;
 mod receipts;
 mod requests;

@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridge::{Cause, Fate, Map, Refusal};
+use model::with_causes;
 use payloads::{Published, Taken, Topics};
 use rumqttc::{Publish, QoS};
 
+use super::refused::{Refused, RefusedFile};
 use crate::bridge::{Content, Delivery, Message, MessageId, Telling};
+use crate::node::now;
 
 /// Between two attempts to deliver a message, at first and at most.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -22,6 +25,8 @@ pub(super) struct Counts {
     /// As they are, never taken.
     pub(super) refused: u64,
     pub(super) refused_by_consent: u64,
+    /// Of both, those that stand in a file.
+    pub(super) refused_kept: u64,
     /// Of QoS 0, and not stored.
     pub(super) lost: u64,
     /// In stored messages.
@@ -36,6 +41,8 @@ pub(super) struct Worker {
     map: Map,
     topics: Topics,
     bytes_max: usize,
+    /// Where what is refused is kept.
+    refused: Option<Arc<RefusedFile>>,
     counts: Mutex<Counts>,
     telling: Telling,
 }
@@ -45,9 +52,11 @@ impl Worker {
         delivery: Arc<Delivery>,
         (map, topics): (Map, Topics),
         bytes_max: usize,
+        refused: Option<RefusedFile>,
     ) -> Worker {
-        let (counts, telling) = Default::default();
-        Worker { delivery, map, topics, bytes_max, counts, telling }
+        let (counts, telling, refused) =
+            (Mutex::default(), Telling::default(), refused.map(Arc::new));
+        Worker { delivery, map, topics, bytes_max, refused, counts, telling }
     }
 
     pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
@@ -62,22 +71,23 @@ impl Worker {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Until a message is stored or never can be: then, and not before, it may be acknowledged. One
-    /// of QoS 0 is tried once, since nobody would hear how it ended.
-    pub(super) async fn settle(&self, publish: &Publish) {
+    /// Until a message is stored, or never can be and is kept where somebody wants that: then, and
+    /// not before, it may be acknowledged. One of QoS 0 is tried once, since nobody would hear how
+    /// it ended.
+    pub(super) async fn settle(&self, publish: Publish) {
         self.count(|counts| counts.messages += 1);
-        let taken = match self.read(publish) {
+        let taken = match self.read(&publish) {
             Ok(taken) => taken,
-            Err(refusal) => return self.refuse(&refusal),
+            Err(refusal) => return self.refuse(publish, refusal).await,
         };
         let mut pause = AGAIN_AFTER;
         loop {
-            let outcome = self.delivery.deliver(message(publish, &taken)).await;
+            let outcome = self.delivery.deliver(message(&publish, &taken)).await;
             let Err(cause) = outcome else { return self.store(&taken) };
             let fate = cause.fate();
             let refusal = Refusal::at("message", cause);
             if fate != Fate::Again {
-                return self.refuse(&refusal);
+                return self.refuse(publish, refusal).await;
             }
             if publish.qos == QoS::AtMostOnce {
                 return self.lose(&refusal.to_string());
@@ -108,13 +118,40 @@ impl Worker {
         }
     }
 
-    fn refuse(&self, refusal: &Refusal) {
+    async fn refuse(&self, publish: Publish, refusal: Refusal) {
+        if let Some(file) = &self.refused {
+            let is_sent_once = publish.qos == QoS::AtMostOnce;
+            let refused = Refused::of(publish, refusal.clone(), self.bytes_max, now());
+            self.keep(file, Arc::new(refused), is_sent_once).await;
+        }
         let is_consent = refusal.fate() == Fate::Consent;
         self.count(|counts| match is_consent {
             true => counts.refused_by_consent += 1,
             false => counts.refused += 1,
         });
         self.say(&refusal.cause.code(), &format!("not taken: {refusal}"));
+    }
+
+    /// Keeps what is refused, however long it takes until that can be: what is neither stored nor
+    /// kept is not acknowledged. One that is sent once is tried once.
+    async fn keep(&self, file: &Arc<RefusedFile>, refused: Arc<Refused>, is_sent_once: bool) {
+        let mut pause = AGAIN_AFTER;
+        loop {
+            let (file, refused) = (file.clone(), refused.clone());
+            // A sync takes as long as the disk does, and one thread serves all.
+            let kept = tokio::task::spawn_blocking(move || file.keep(&refused)).await;
+            let why = match kept {
+                Ok(Ok(())) => return self.count(|counts| counts.refused_kept += 1),
+                Ok(Err(why)) => with_causes(&why),
+                Err(why) => with_causes(&why),
+            };
+            if is_sent_once {
+                return self.say("not-kept", &format!("refused, and not kept: {why}"));
+            }
+            self.say("not-kept", &format!("refused, not kept and so not acknowledged: {why}"));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+        }
     }
 
     /// A message of QoS 0 that is not stored.
@@ -132,9 +169,13 @@ impl Worker {
     pub(super) fn sentence(&self) -> String {
         let Counts { messages, stored, refused, refused_by_consent, lost, left_out, .. } =
             self.counts();
+        let kept = match &self.refused {
+            Some(_) => format!(" ({} of these kept)", self.counts().refused_kept),
+            None => String::new(),
+        };
         format!(
             "{messages} messages: {stored} stored, {refused} refused, {refused_by_consent} refused \
-             by consent, {lost} lost; {left_out} values left out"
+             by consent{kept}, {lost} lost; {left_out} values left out"
         )
     }
 }
