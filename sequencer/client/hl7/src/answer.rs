@@ -8,7 +8,7 @@ use crate::fault::{Fault, Place};
 use crate::header::Header;
 
 /// Most faults that an answer names.
-const FAULTS_MAX: usize = 10;
+pub const FAULTS_MAX: usize = 10;
 
 /// What became of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]

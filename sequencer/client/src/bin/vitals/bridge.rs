@@ -42,6 +42,8 @@ mod carried;
 #[cfg(test)]
 mod faults;
 mod known;
+#[cfg(test)]
+pub(crate) mod limits;
 mod message;
 mod receipts;
 mod streams;

@@ -21,6 +21,8 @@ use crate::report::{Outcome, Report, Usage};
 use crate::tls::TlsArgs;
 use crate::wallet::stopped;
 
+#[cfg(test)]
+mod limits;
 mod serve;
 mod share;
 

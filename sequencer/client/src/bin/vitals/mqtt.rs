@@ -20,6 +20,8 @@ use crate::node::{Node, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 use crate::wallet::stopped;
 
+#[cfg(test)]
+mod limits;
 mod refused;
 mod session;
 mod work;
