@@ -73,9 +73,9 @@ pub(crate) fn count(number: impl TryInto<u64>) -> String {
 pub(crate) fn bytes(number: impl TryInto<u64>) -> String {
     let number: u64 = number.try_into().ok().expect("no limit is negative");
     match number {
-        _ if number % (1 << 30) == 0 => format!("{} GiB", number >> 30),
-        _ if number % (1 << 20) == 0 => format!("{} MiB", number >> 20),
-        _ if number % (1 << 10) == 0 => format!("{} KiB", number >> 10),
+        _ if number.is_multiple_of(1 << 30) => format!("{} GiB", number >> 30),
+        _ if number.is_multiple_of(1 << 20) => format!("{} MiB", number >> 20),
+        _ if number.is_multiple_of(1 << 10) => format!("{} KiB", number >> 10),
         _ => format!("{} bytes", count(number)),
     }
 }

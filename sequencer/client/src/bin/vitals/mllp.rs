@@ -32,7 +32,7 @@ const CONNECTIONS_MAX: i64 = 512;
 const MESSAGE_KIB_MAX: i64 = 16_384;
 /// Least buffers of all that can be asked for, MiB. A buffer that grows doubles, so that the
 /// longest message may need twice its length: one alone is never given up.
-const BUFFERED_MIB_MIN: i64 = 2 * MESSAGE_KIB_MAX >> 10;
+const BUFFERED_MIB_MIN: i64 = (2 * MESSAGE_KIB_MAX) >> 10;
 /// How long what is being answered may take when the command is to end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
