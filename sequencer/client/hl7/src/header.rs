@@ -10,7 +10,7 @@ use crate::segment::{Separators, segments};
 /// Longest field of a header that is kept and answered with.
 const FIELD_BYTES_MAX: usize = 256;
 /// How much of a message is looked at for its header.
-pub(crate) const HEADER_BYTES_MAX: usize = 4096;
+const HEADER_BYTES_MAX: usize = 4096;
 
 /// How the bytes of a message are text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

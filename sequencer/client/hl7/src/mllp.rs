@@ -1,7 +1,5 @@
 //! Frames of the minimal lower layer protocol: VT, a message, FS, CR.
 
-use crate::header::HEADER_BYTES_MAX;
-
 /// Begins a frame.
 const BEGIN: u8 = 0x0b;
 /// Ends it, and a carriage return follows, which some senders leave out.
@@ -12,6 +10,10 @@ const RETURN: u8 = 0x0d;
 pub const STRAY_BYTES_MAX: usize = 64 << 10;
 /// What a decoder keeps between messages, however long the one before was.
 pub const KEPT_BYTES: usize = 64 << 10;
+
+/// What is kept of a message that is given up: its header as senders write it, by which it is
+/// answered.
+const BEGIN_BYTES: usize = 4096;
 
 /// Finds messages in a stream of bytes, however it is cut. Holds at most one message of the limit.
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl Decoder {
     /// [`Framed::GivenUp`], with enough of it to say whose it is. Between messages nothing happens.
     pub fn give_up(&mut self) {
         if self.is_inside() {
-            self.buffer.truncate(HEADER_BYTES_MAX);
+            self.buffer.truncate(BEGIN_BYTES);
             self.buffer.shrink_to_fit();
             self.state = State::GivenUp;
         }
@@ -275,9 +277,9 @@ mod tests {
         assert!((first.len()..=expected).contains(&decoder.memory_with(0)));
         decoder.give_up();
         assert_eq!(decoder.take(&mut &last[READ..2 * READ]), None);
-        assert!(decoder.memory_with(0) <= HEADER_BYTES_MAX);
+        assert!(decoder.memory_with(0) <= BEGIN_BYTES);
         let mut rest = &last[2 * READ..];
-        let begin = &vec![b'x'; HEADER_BYTES_MAX][..];
+        let begin = &vec![b'x'; BEGIN_BYTES][..];
         assert_eq!(decoder.take(&mut rest), Some(Framed::GivenUp(begin)));
         let mut next = &frame(b"next")[..];
         assert_eq!(decoder.take(&mut next), Some(Framed::Message(b"next")));
