@@ -9,7 +9,7 @@ use crate::header::Header;
 use crate::segment::Field;
 
 /// Most faults that an answer names.
-const FAULTS_MAX: usize = 10;
+pub const FAULTS_MAX: usize = 10;
 
 /// What became of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]

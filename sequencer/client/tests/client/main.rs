@@ -21,6 +21,7 @@ mod node;
 mod offline;
 mod pinned;
 mod promised;
+mod puback;
 mod reading;
 mod receipts;
 mod requests;

@@ -251,3 +251,77 @@ async fn a_sender_without_a_certificate_of_the_ward_is_refused_and_one_with_it_i
     assert_eq!(counted, [3, 2, 1], "{said}");
     assert_eq!(node.log().stored, 1);
 }
+
+/// The next answer's MSA; none where the bridge ends the connection.
+async fn answer(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\x1c\r") {
+        // One that is ended with something unread is reset.
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+    let text = String::from_utf8(bytes).unwrap();
+    text.split('\r').find(|line| line.starts_with("MSA")).map(str::to_owned)
+}
+
+#[tokio::test]
+async fn the_limits_that_the_command_line_says_hold() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let options = "--max-connections 1 --max-message 1 --message-within 1s --idle 2h";
+    let bridge = Bridge::start(folder.path(), &node, options).await;
+    let mut first = TcpStream::connect(&bridge.address).await.unwrap();
+    let long = format!("{}NTE|1||{}\r", message("1", 72), "x".repeat(1024));
+    first.write_all(format!("\x0b{long}\x1c\r").as_bytes()).await.unwrap();
+    let said = answer(&mut first).await.expect("an answer");
+    assert!(said.starts_with("MSA|AR|1|too-many"), "{said}");
+    let mut second = TcpStream::connect(&bridge.address).await.unwrap();
+    assert_eq!(answer(&mut second).await, None, "as many stand as may");
+    // One that never ends its message gives its place back.
+    first.write_all(b"\x0bMSH|").await.unwrap();
+    assert_eq!(answer(&mut first).await, None);
+    let mut third = TcpStream::connect(&bridge.address).await.unwrap();
+    third.write_all(format!("\x0b{}\x1c\r", message("2", 73)).as_bytes()).await.unwrap();
+    let said = answer(&mut third).await.expect("an answer");
+    assert!(said.starts_with("MSA|AA|2|receipt"), "{said}");
+    let said = bridge.end().await;
+    assert_eq!(answer(&mut third).await, None);
+    let counted =
+        ["connections", "connections_refused", "rejected", "torn"].map(|name| &said[name]);
+    assert_eq!(counted, [2, 1, 1, 1], "{said}");
+}
+
+#[tokio::test]
+async fn silence_and_junk_end_a_connection() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let bridge = Bridge::start(folder.path(), &node, "--idle 1s --message-within 2h").await;
+    let mut silent = TcpStream::connect(&bridge.address).await.unwrap();
+    assert_eq!(answer(&mut silent).await, None);
+    bridge.end().await;
+    let bridge = Bridge::start(folder.path(), &node, "--idle 2h").await;
+    let mut other = TcpStream::connect(&bridge.address).await.unwrap();
+    // Of what it ends meanwhile not all can be written.
+    drop(other.write_all(&vec![b'G'; (64 << 10) + 1]).await);
+    assert_eq!(answer(&mut other).await, None);
+    bridge.end().await;
+}
+
+#[tokio::test]
+async fn what_is_being_answered_has_its_answer_before_the_bridge_ends() {
+    let node = Node::start(Behaviour { silent: true, ..Behaviour::default() });
+    let folder = folder_with_identities(&node);
+    let mut bridge = Bridge::start(folder.path(), &node, "--answer-within 2s").await;
+    let mut sender = TcpStream::connect(&bridge.address).await.unwrap();
+    sender.write_all(format!("\x0b{}\x1c\r", message("1", 72)).as_bytes()).await.unwrap();
+    node.stored(1).await;
+    let mut silent = TcpStream::connect(&bridge.address).await.unwrap();
+    bridge.running.interrupt().await;
+    assert_eq!(answer(&mut silent).await, None, "whoever asks nothing is let go");
+    let said = answer(&mut sender).await.expect("an answer");
+    assert!(said.starts_with("MSA|AE|1|node-away"), "{said}");
+    assert_eq!(answer(&mut sender).await, None);
+    let (code, said) = bridge.running.end().await;
+    assert_eq!((code, &said["errors"]), (Some(4), &1.into()), "{said}");
+}

@@ -43,6 +43,8 @@ mod content;
 #[cfg(test)]
 mod faults;
 mod known;
+#[cfg(test)]
+pub(crate) mod limits;
 mod message;
 mod receipts;
 mod streams;

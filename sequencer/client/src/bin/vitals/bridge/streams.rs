@@ -22,7 +22,7 @@ use super::receipts::Slot;
 use super::telling::Telling;
 
 /// Most streams that stand at once, of 512 that a session may have.
-const STREAMS_MAX: usize = 480;
+pub(super) const STREAMS_MAX: usize = 480;
 /// Most readings of a frame.
 const FRAME_READINGS_MAX: usize = 1024;
 /// Marks that a stream's folder keeps.

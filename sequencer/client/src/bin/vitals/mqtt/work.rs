@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridge::{Cause, Fate, Map, Refusal};
+use model::with_causes;
 use payloads::{Published, Taken, Topics};
 use rumqttc::{Publish, QoS};
 
 use super::ahead::{Ahead, Waits};
+use super::refused::{Refused, RefusedFile};
 use crate::bridge::{Content, Delivery, Message, MessageId, ReceiptName, Telling};
 use crate::node::now;
 
@@ -35,6 +37,8 @@ pub(super) struct Counts {
     /// As they are, never taken.
     pub(super) refused: u64,
     pub(super) refused_by_consent: u64,
+    /// Of both, those that stand in a file.
+    pub(super) refused_kept: u64,
     /// Of QoS 0, and not stored.
     pub(super) lost: u64,
     /// In stored messages.
@@ -50,6 +54,8 @@ pub(super) struct Worker {
     topics: Topics,
     bytes_max: usize,
     ahead: Ahead,
+    /// Where what is refused is kept.
+    refused: Option<Arc<RefusedFile>>,
     counts: Mutex<Counts>,
     telling: Telling,
 }
@@ -59,10 +65,12 @@ impl Worker {
         delivery: Arc<Delivery>,
         (map, topics): (Map, Topics),
         limits: Limits,
+        refused: Option<RefusedFile>,
     ) -> Worker {
         let (counts, telling) = Default::default();
         let (bytes_max, ahead) = (limits.bytes, Ahead::new(limits.waiting));
-        Worker { delivery, map, topics, bytes_max, ahead, counts, telling }
+        let refused = refused.map(Arc::new);
+        Worker { delivery, map, topics, bytes_max, ahead, refused, counts, telling }
     }
 
     pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
@@ -77,29 +85,30 @@ impl Worker {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Until a message is stored or never can be: then, and not before, it may be acknowledged. One
-    /// of QoS 0 is tried once, since nobody would hear how it ended.
-    pub(super) async fn settle(&self, publish: &Publish) {
+    /// Until a message is stored, or never can be and is kept where somebody wants that: then, and
+    /// not before, it may be acknowledged. One of QoS 0 is tried once, since nobody would hear how
+    /// it ended.
+    pub(super) async fn settle(&self, publish: Publish) {
         self.settle_by(publish, |message| self.delivery.deliver(message)).await;
     }
 
-    async fn settle_by<F>(&self, publish: &Publish, deliver: impl Fn(Message) -> F)
+    async fn settle_by<F>(&self, publish: Publish, deliver: impl Fn(Message) -> F)
     where
         F: Future<Output = Result<Vec<ReceiptName>, Cause>>,
     {
         self.count(|counts| counts.messages += 1);
-        let taken = match self.read(publish) {
+        let taken = match self.read(&publish) {
             Ok(taken) => taken,
-            Err(refusal) => return self.refuse(&refusal),
+            Err(refusal) => return self.refuse(publish, refusal).await,
         };
         let (mut pause, mut waits): (_, Option<Waits>) = (AGAIN_AFTER, None);
         loop {
-            let outcome = deliver(message(publish, &taken)).await;
+            let outcome = deliver(message(&publish, &taken)).await;
             let Err(cause) = outcome else { return self.store(&taken) };
             let (fate, is_ahead) = (cause.fate(), matches!(cause, Cause::TimeAhead { .. }));
             let refusal = Refusal::at("message", cause);
             if fate != Fate::Again {
-                return self.refuse(&refusal);
+                return self.refuse(publish, refusal).await;
             }
             if publish.qos == QoS::AtMostOnce {
                 return self.lose(&refusal.to_string());
@@ -107,7 +116,7 @@ impl Worker {
             if is_ahead {
                 waits = self.ahead.admit(waits);
                 if waits.is_none() {
-                    return self.refuse(&refusal);
+                    return self.refuse(publish, refusal).await;
                 }
             }
             self.say(&refusal.cause.code(), &format!("waits: {refusal}"));
@@ -146,13 +155,40 @@ impl Worker {
         self.ahead.count()
     }
 
-    fn refuse(&self, refusal: &Refusal) {
+    async fn refuse(&self, publish: Publish, refusal: Refusal) {
+        if let Some(file) = &self.refused {
+            let is_sent_once = publish.qos == QoS::AtMostOnce;
+            let refused = Refused::of(publish, refusal.clone(), self.bytes_max, now());
+            self.keep(file, Arc::new(refused), is_sent_once).await;
+        }
         let is_consent = refusal.fate() == Fate::Consent;
         self.count(|counts| match is_consent {
             true => counts.refused_by_consent += 1,
             false => counts.refused += 1,
         });
         self.say(&refusal.cause.code(), &format!("not taken: {refusal}"));
+    }
+
+    /// Keeps what is refused, however long it takes until that can be: what is neither stored nor
+    /// kept is not acknowledged. One that is sent once is tried once.
+    async fn keep(&self, file: &Arc<RefusedFile>, refused: Arc<Refused>, is_sent_once: bool) {
+        let mut pause = AGAIN_AFTER;
+        loop {
+            let (file, refused) = (file.clone(), refused.clone());
+            // A sync takes as long as the disk does, and one thread serves all.
+            let kept = tokio::task::spawn_blocking(move || file.keep(&refused)).await;
+            let why = match kept {
+                Ok(Ok(())) => return self.count(|counts| counts.refused_kept += 1),
+                Ok(Err(why)) => with_causes(&why),
+                Err(why) => with_causes(&why),
+            };
+            if is_sent_once {
+                return self.say("not-kept", &format!("refused, and not kept: {why}"));
+            }
+            self.say("not-kept", &format!("refused, not kept and so not acknowledged: {why}"));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+        }
     }
 
     /// A message of QoS 0 that is not stored.
@@ -170,9 +206,13 @@ impl Worker {
     pub(super) fn sentence(&self) -> String {
         let Counts { messages, stored, refused, refused_by_consent, lost, left_out, .. } =
             self.counts();
+        let kept = match &self.refused {
+            Some(_) => format!(" ({} of these kept)", self.counts().refused_kept),
+            None => String::new(),
+        };
         format!(
             "{messages} messages: {stored} stored, {refused} refused, {refused_by_consent} refused \
-             by consent, {lost} lost; {left_out} values left out"
+             by consent{kept}, {lost} lost; {left_out} values left out"
         )
     }
 }
@@ -244,7 +284,7 @@ mod tests {
             let delivery = Delivery::open(folder.path().to_owned(), Duration::ZERO).unwrap();
             let read = (Map::parse(MAP).unwrap(), Topics::parse(TOPICS).unwrap());
             let limits = Limits { bytes: 1000, waiting: 256 };
-            let worker = Arc::new(Worker::new(delivery, read, limits));
+            let worker = Arc::new(Worker::new(delivery, read, limits, None));
             Early { worker, is_taken: Arc::default(), _folder: folder }
         }
 
@@ -261,7 +301,7 @@ mod tests {
                         false => Err(Cause::TimeAhead { seconds: 240 }),
                     })
                 };
-                tokio::spawn(async move { worker.settle_by(&publish, deliver).await })
+                tokio::spawn(async move { worker.settle_by(publish, deliver).await })
             };
             (0..count).map(send).collect()
         }
