@@ -453,8 +453,15 @@ impl State {
             ClientEvent::Durable { handle, last } => self.on_durable(handle, last),
             ClientEvent::StreamStopped { handle, why, frames } => {
                 if let Some(stream) = self.streams.get_mut(&handle) {
-                    // What of it the node has nobody knows, so its epoch counts as used.
-                    let (name, last) = (stream.name.clone(), stream.last_receipted);
+                    // What of it the node has nobody knows, so its epoch counts as used: as far as
+                    // the node says, where it has more.
+                    let last = match why {
+                        StopReason::Ahead { durable } => durable,
+                        StopReason::Refused(_) | StopReason::Regressed { .. } => {
+                            stream.last_receipted
+                        }
+                    };
+                    let name = stream.name.clone();
                     stream.stop = Some(Stop { why, frames });
                     // Nothing is added any more, and whoever goes on in a new epoch needs it.
                     stream.spool = None;
