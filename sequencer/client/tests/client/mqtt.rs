@@ -42,6 +42,7 @@ code = "8867-4"
 unit = "/min"
 "#;
 
+const NONE: [u16; 0] = [];
 const PACKET_BYTES_MAX: usize = 1 << 16;
 
 /// A broker for one bridge.
@@ -175,7 +176,7 @@ async fn a_message_that_is_kept_for_each_subscription_is_acknowledged_each_time_
         let mut session = broker.accept(false).await;
         session.publish(id, Comes::Retained, 72).await;
         assert_eq!(session.acked().await, Some(id));
-        assert_eq!(session.end().await, []);
+        assert_eq!(session.end().await, NONE);
     }
     let said = ended(bridge).await;
     let bridge = broker.bridge(folder.path(), &node);
@@ -197,7 +198,7 @@ async fn what_has_no_receipt_is_not_acknowledged_and_is_when_it_comes_again() {
     let mut session = broker.accept(false).await;
     session.publish(1, Comes::First, 72).await;
     node.stored(1).await;
-    assert_eq!(session.end().await, [], "without a receipt nothing is acknowledged");
+    assert_eq!(session.end().await, NONE, "without a receipt nothing is acknowledged");
     node.behave(Behaviour::default());
     node.hang_up();
     let mut session = broker.accept(true).await;
@@ -205,7 +206,7 @@ async fn what_has_no_receipt_is_not_acknowledged_and_is_when_it_comes_again() {
     assert_eq!(session.acked().await, Some(1));
     session.publish(2, Comes::First, 73).await;
     assert_eq!(session.acked().await, Some(2));
-    assert_eq!(session.end().await, []);
+    assert_eq!(session.end().await, NONE);
     ended(bridge).await;
     assert_eq!(node.log().stored, 2);
 }
@@ -219,7 +220,7 @@ async fn an_identifier_that_another_message_has_by_now_acknowledges_that_one_alo
     let mut session = broker.accept(false).await;
     session.publish(1, Comes::First, 72).await;
     node.stored(1).await;
-    assert_eq!(session.end().await, []);
+    assert_eq!(session.end().await, NONE);
     // The broker lost the session: the same identifier is another message's.
     let mut session = broker.accept(false).await;
     session.publish(1, Comes::First, 73).await;
@@ -229,7 +230,7 @@ async fn an_identifier_that_another_message_has_by_now_acknowledges_that_one_alo
     assert_eq!(session.acked().await, Some(1));
     session.publish(2, Comes::Again, 72).await;
     assert_eq!(session.acked().await, Some(2));
-    assert_eq!(session.end().await, [], "the first one's acknowledgement is not sent in here");
+    assert_eq!(session.end().await, NONE, "the first one's acknowledgement is not sent in here");
     ended(bridge).await;
     assert_eq!(node.log().stored, 2);
 }

@@ -1,6 +1,6 @@
 //! A bridge that is killed, whose node is away, whose patients end their consent and give it again,
-//! whose devices are another patient's for a while, while senders repeat themselves in any order: each reading is stored once, and nobody waits for
-//! ever.
+//! whose devices are another patient's for a while, while senders repeat themselves in any order:
+//! each reading is stored once, and nobody waits for ever.
 //!
 //! A seed decides what happens and in which order; sockets and threads decide the rest, and what is
 //! checked holds however they do.

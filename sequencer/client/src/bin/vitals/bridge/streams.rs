@@ -255,13 +255,13 @@ impl Streams {
         self.give_up_unsure(&standing.key, taken).await
     }
 
-    /// The node has frames of a stream that this folder does not know of. Nothing can follow them in
-    /// its epoch, nor can what has no receipt, of which the node may have some.
+    /// The node has frames of a stream that this folder does not know of. Nothing can follow them
+    /// in its epoch, nor can what has no receipt, of which the node may have some.
     async fn leave_behind(&self, key: &StreamKey, taken: &Taken) -> Result<GivenUp, Cause> {
         let line = format!(
-            "the node has more of {} and signal {} than this state folder knows of: it was restored \
-             from a backup, or another bridge sends for the same device; what is sent again of since \
-             then may be stored twice",
+            "the node has more of {} and signal {} than this state folder knows of: it was \
+             restored from a backup, or another bridge sends for the same device; what is sent \
+             again of since then may be stored twice",
             key.device.as_str(),
             key.signal
         );
@@ -283,8 +283,8 @@ impl Streams {
     }
 
     /// Gives up what has no receipt of a stream that the node goes on with no more: it is better
-    /// given up than kept from the next patient for ever. Of what was sent nobody knows whether the node has
-    /// it, so that a message of it is not decided anew: it could be stored twice.
+    /// given up than kept from the next patient for ever. Of what was sent nobody knows whether the
+    /// node has it, so that a message of it is not decided anew: it could be stored twice.
     async fn give_up_unsure(&self, key: &StreamKey, taken: &Taken) -> Result<GivenUp, Cause> {
         let told = |error: StreamError| self.told(&error);
         let mut backlog = self.backlog(key).map_err(told)?;
