@@ -74,24 +74,15 @@ impl Broker {
     }
 
     /// The bridge's next connection, in the session that the broker kept, or in a new one, to which
-    /// it subscribes.
+    /// it subscribes. One that a bridge began before it ended is passed over.
     async fn accept(&self, is_kept: bool) -> Session {
-        let (stream, _) = self.listener.accept().await.unwrap();
-        let mut session = Session { stream, bytes: BytesMut::new() };
-        let Packet::Connect(connect) = session.read().await.expect("a greeting") else {
-            panic!("expected a greeting");
-        };
-        assert!(!connect.clean_session, "the broker is to keep what is not acknowledged");
-        let answer = ConnAck::new(ConnectReturnCode::Success, is_kept);
-        session.write(Packet::ConnAck(answer)).await;
-        if !is_kept {
-            let Packet::Subscribe(asked) = session.read().await.expect("a subscription") else {
-                panic!("expected a subscription");
-            };
-            let code = SubscribeReasonCode::Success(QoS::AtLeastOnce);
-            session.write(Packet::SubAck(SubAck::new(asked.pkid, vec![code]))).await;
+        loop {
+            let (stream, _) = self.listener.accept().await.unwrap();
+            let mut session = Session { stream, bytes: BytesMut::new() };
+            if session.begin(is_kept).await.is_some() {
+                return session;
+            }
         }
-        session
     }
 }
 
@@ -106,6 +97,22 @@ enum Comes {
 }
 
 impl Session {
+    /// None if it ends before it has begun.
+    async fn begin(&mut self, is_kept: bool) -> Option<()> {
+        let Packet::Connect(connect) = self.read().await? else { panic!("expected a greeting") };
+        assert!(!connect.clean_session, "the broker is to keep what is not acknowledged");
+        let answer = ConnAck::new(ConnectReturnCode::Success, is_kept);
+        self.write(Packet::ConnAck(answer)).await;
+        if !is_kept {
+            let Packet::Subscribe(asked) = self.read().await? else {
+                panic!("expected a subscription");
+            };
+            let code = SubscribeReasonCode::Success(QoS::AtLeastOnce);
+            self.write(Packet::SubAck(SubAck::new(asked.pkid, vec![code]))).await;
+        }
+        Some(())
+    }
+
     /// None once the connection has ended.
     async fn read(&mut self) -> Option<Packet> {
         loop {
@@ -123,7 +130,8 @@ impl Session {
     async fn write(&mut self, packet: Packet) {
         let mut bytes = BytesMut::new();
         packet.write(&mut bytes, PACKET_BYTES_MAX).unwrap();
-        self.stream.write_all(&bytes).await.unwrap();
+        // Of one that has ended nothing is read any more either.
+        drop(self.stream.write_all(&bytes).await);
     }
 
     async fn publish(&mut self, id: u16, comes: Comes, value: u32) {

@@ -59,11 +59,13 @@ async fn from_a_folder_of_before_the_device_goes_on_and_the_output_says_what_may
     assert!(since.iter().all(|one| one.starts_with("MSA|AA|")), "{since:?}");
     bridge.end().await;
     copy(&backup, &state);
-    let bridge = Bridge::start(folder.path(), &node, "").await;
+    let mut bridge = Bridge::start(folder.path(), &node, "").await;
     // What it knows of is answered as before; what comes now goes behind what the node has.
     assert_eq!(bridge.send(&[message("1", 72)]).await, first);
     assert!(settled(&bridge, &message("4", 75)).await.starts_with("MSA|AA|4|"));
     assert_eq!(values(&node), [720, 730, 740, 750]);
+    let said = bridge.running.says("than this state folder knows of").await;
+    assert!(said.contains("may be stored twice"), "{said}");
     // What it does not know any more is taken for new.
     assert!(settled(&bridge, &message("3", 74)).await.starts_with("MSA|AA|3|"));
     assert_eq!(values(&node), [720, 730, 740, 740, 750]);

@@ -309,6 +309,11 @@ impl Delivery {
             let standing = self.open_stream(&connection, &part).await?;
             open.push((part, standing));
         }
+        // Asked once they are open: what was given up while they were waited for is noted by then.
+        let mut members = open.iter().flat_map(|(part, _)| &part.members);
+        if members.any(|member| self.taken.is_unsure(member.id)) {
+            return Err(Cause::Unsure);
+        }
         let mut placed = 0;
         let outcome = self.place_and_wait(&open, &mut placed).await;
         let kept = match &outcome {

@@ -175,9 +175,12 @@ impl Streams {
 
     fn begin(&self, connection: &Connection, key: &StreamKey) -> Result<Standing, StreamError> {
         let backlog = self.backlog(key)?;
-        let marks = backlog.marks();
+        let (marks, kept) = (backlog.marks(), backlog.epoch());
         let stream = connection.begin_backlog(Lane::Live, None, backlog)?;
         self.note_epoch(key, stream.epoch());
+        if kept.is_some_and(|kept| kept != stream.epoch()) {
+            self.say_beyond(key);
+        }
         Ok(Standing::new(connection, stream, key, marks))
     }
 
@@ -258,14 +261,7 @@ impl Streams {
     /// The node has frames of a stream that this folder does not know of. Nothing can follow them
     /// in its epoch, nor can what has no receipt, of which the node may have some.
     async fn leave_behind(&self, key: &StreamKey, taken: &Taken) -> Result<GivenUp, Cause> {
-        let line = format!(
-            "the node has more of {} and signal {} than this state folder knows of: it was \
-             restored from a backup, or another bridge sends for the same device; what is sent \
-             again of since then may be stored twice",
-            key.device.as_str(),
-            key.signal
-        );
-        self.telling.say(&format!("beyond {}.{}", key.device.as_str(), key.signal), &line);
+        self.say_beyond(key);
         self.give_up_unsure(key, taken).await
     }
 
@@ -301,6 +297,16 @@ impl Streams {
         self.say_given_up(count, then);
         let unsure = gone.iter().map(|mark| MessageId(mark.name)).collect();
         Ok(GivenUp { marks: backlog.marks(), refused: None, unsure })
+    }
+
+    fn say_beyond(&self, key: &StreamKey) {
+        let (device, signal) = (key.device.as_str(), key.signal);
+        let line = format!(
+            "the node has other frames of {device} and signal {signal} than this state folder \
+             knows of: it or the node was restored from a backup, or another bridge sends for the \
+             same device; what is sent again of since then may be stored twice"
+        );
+        self.telling.say(&format!("beyond {device}.{signal}"), &line);
     }
 
     fn say_given_up(&self, count: u64, then: &str) {

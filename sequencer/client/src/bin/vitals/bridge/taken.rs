@@ -96,6 +96,11 @@ impl Taken {
         self.lock().has_part(id, part)
     }
 
+    /// Whether the node may have what was given up of a message.
+    pub(super) fn is_unsure(&self, id: MessageId) -> bool {
+        self.lock().entries.get(&id).is_some_and(|entry| entry.kept == Kept::Unsure)
+    }
+
     /// All of these messages is stored, by the same receipts: one write says it of all.
     pub(super) async fn store(
         &self,
