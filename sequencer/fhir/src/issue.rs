@@ -344,7 +344,7 @@ fn issue_type_of(cause: &Cause) -> IssueType {
         }
         Cause::Malformed { .. } => IssueType::Structure,
         Cause::TooMany { .. } => IssueType::TooLong,
-        Cause::Reused => IssueType::Conflict,
+        Cause::Reused | Cause::Unsure => IssueType::Conflict,
         Cause::Busy => IssueType::Throttled,
         cause => match cause.fate() {
             Fate::Consent => IssueType::Forbidden,

@@ -212,6 +212,13 @@ pub enum Cause {
     /// An identifier of a message that came before with other content.
     #[error("expected the content that this message identifier had before, found another")]
     Reused,
+    /// A message that was given up although the node may have it: its receipt was lost as the
+    /// device became another patient's.
+    #[error(
+        "the node may have it, and its receipt was lost as the device became another patient's: \
+         look in the patient's log, and send what is not there under another identifier"
+    )]
+    Unsure,
     /// The node does not answer, or not in time.
     #[error("the node has not confirmed it yet: send the same again later, it is stored once")]
     Away,
@@ -283,6 +290,7 @@ impl Cause {
             Cause::TooMany { .. } => "too-many",
             Cause::Nothing => "nothing-taken",
             Cause::Reused => "identifier-reused",
+            Cause::Unsure => "may-be-stored",
             Cause::Away => "node-away",
             Cause::Busy => "bridge-busy",
             Cause::EpochsUsed => "epochs-used",

@@ -30,13 +30,13 @@ device = "m-1"
 "#;
 
 /// A bridge that runs, and where it listens.
-struct Bridge {
-    running: Running,
-    address: String,
+pub(crate) struct Bridge {
+    pub(crate) running: Running,
+    pub(crate) address: String,
 }
 
 impl Bridge {
-    async fn start(folder: &Path, node: &Node, options: &str) -> Bridge {
+    pub(crate) async fn start(folder: &Path, node: &Node, options: &str) -> Bridge {
         let map = folder.join("ward.toml");
         ::files::replace(&map, &[MAP.as_bytes()], Audience::Owner).unwrap();
         let line = format!(
@@ -50,7 +50,7 @@ impl Bridge {
     }
 
     /// What MSA says to messages that are sent on one connection, a NUL between.
-    async fn send(&self, messages: &[String]) -> Vec<String> {
+    pub(crate) async fn send(&self, messages: &[String]) -> Vec<String> {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         for message in messages {
             stream.write_all(format!("\0\x0b{message}\x1c").as_bytes()).await.unwrap();
@@ -64,7 +64,7 @@ impl Bridge {
         text.split('\r').filter(|line| line.starts_with("MSA")).map(str::to_owned).collect()
     }
 
-    async fn end(mut self) -> serde_json::Value {
+    pub(crate) async fn end(mut self) -> serde_json::Value {
         self.running.interrupt().await;
         let (code, said) = self.running.end().await;
         assert_eq!(code, Some(4), "{said}");
@@ -72,7 +72,7 @@ impl Bridge {
     }
 }
 
-fn message(control: &str, value: u32) -> String {
+pub(crate) fn message(control: &str, value: u32) -> String {
     format!(
         "MSH|^~\\&|MON|ICU|||20260501||ORU^R01|{control}|P|2.6\rPID|||4711^^^HOSP\rPV1|||ICU^1\r\
          OBX|1|NM|8867-4^HR^LN||{value}|/min|||||F|||20260501083000+0000\r"

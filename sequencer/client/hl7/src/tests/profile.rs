@@ -7,12 +7,18 @@ use model::Millis;
 
 use crate::{Fault, Header, Outcome, Own, Report, answers, read};
 
+mod components;
+
+/// The heading of the table of components.
+const PAGE_COMPONENTS: &str = "Components that are read";
+
 const PAGE: &str = include_str!("../../docs/profile.md");
 
 /// Every way to name a device leads to the same one.
 const MAP: &str = "version = 1\n[[patient]]\nauthority = \"HOSP\"\nidentifier = \"4711\"\npatient = 7\n\
     [[device]]\nauthority = \"PV1-3\"\nidentifier = \"ICU^201\"\ndevice = \"monitor\"\n\
-    [[device]]\nauthority = \"ACME\"\nidentifier = \"M1\"\ndevice = \"monitor\"\n";
+    [[device]]\nauthority = \"ACME\"\nidentifier = \"M1\"\ndevice = \"monitor\"\n\
+    [[device]]\nauthority = \"EUI-64\"\nidentifier = \"0003\"\ndevice = \"monitor\"\n";
 
 /// Every field that is read is filled.
 const MESSAGE: &str = "MSH|^~\\&|MON|ICU|VITALS|HOSP|20260501||ORU^R01|1001|P|2.6|||AL|AL||ASCII\r\

@@ -196,7 +196,7 @@ impl Fhir {
         delivery.close().await?;
         match why {
             Some(why) => Err(why.context(desk.tally.sentence())),
-            None => Ok(report(&desk.tally)),
+            None => Ok(report(&desk.tally, &delivery)),
         }
     }
 
@@ -232,7 +232,7 @@ impl Fhir {
 }
 
 /// What was done until somebody ended it.
-fn report(tally: &Tally) -> Report {
+fn report(tally: &Tally, delivery: &Delivery) -> Report {
     let Counts { connections, refused_connections, requests, turned_away, .. } = tally.counts();
     let Counts { accepted, taken_before, errors, rejected, readings, left_out, .. } =
         tally.counts();
@@ -241,6 +241,7 @@ fn report(tally: &Tally) -> Report {
         "connections_refused": refused_connections, "requests": requests,
         "turned_away": turned_away, "accepted": accepted, "taken_before": taken_before,
         "errors": errors, "rejected": rejected, "readings": readings, "left_out": left_out,
+        "epochs_used_max": delivery.standings().epochs_used_max,
     });
     Report { text: tally.sentence(), json, exit: ExitCode::Interrupted, after: None }
 }

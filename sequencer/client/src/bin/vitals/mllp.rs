@@ -138,7 +138,7 @@ impl Mllp {
         runtime.shutdown_background();
         match ended {
             Some(error) => Err(error.context(server.sentence())),
-            None => Ok(tell_deployment(fingerprint, report(&server))),
+            None => Ok(tell_deployment(fingerprint, report(&server, &delivery))),
         }
     }
 
@@ -153,13 +153,14 @@ impl Mllp {
 }
 
 /// What was done until somebody ended it.
-fn report(server: &Server) -> Report {
+fn report(server: &Server, delivery: &Delivery) -> Report {
     let counts = server.counts();
     let json = json!({
         "schema": "vitals-mllp-1", "connections": counts.connections,
         "connections_refused": counts.refused_connections, "messages": counts.messages,
         "accepted": counts.accepted, "errors": counts.errors, "rejected": counts.rejected,
         "readings": counts.readings, "left_out": counts.left_out, "torn": counts.torn,
+        "epochs_used_max": delivery.standings().epochs_used_max,
     });
     Report { text: server.sentence(), json, exit: ExitCode::Interrupted, after: None }
 }

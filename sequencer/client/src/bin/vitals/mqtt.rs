@@ -145,7 +145,7 @@ impl Mqtt {
         runtime.shutdown_background();
         match ended {
             Some(error) => Err(error.context(worker.sentence())),
-            None => Ok(tell_deployment(fingerprint, report(&worker))),
+            None => Ok(tell_deployment(fingerprint, report(&worker, &delivery))),
         }
     }
 
@@ -192,13 +192,14 @@ fn wrong(path: &Path, why: impl std::fmt::Display) -> Usage {
 }
 
 /// What was done until somebody ended it.
-fn report(worker: &Worker) -> Report {
+fn report(worker: &Worker, delivery: &Delivery) -> Report {
     let counts = worker.counts();
     let json = json!({
         "schema": "vitals-mqtt-1", "messages": counts.messages, "stored": counts.stored,
         "refused": counts.refused, "refused_by_consent": counts.refused_by_consent,
         "refused_kept": counts.refused_kept,
         "lost": counts.lost, "readings": counts.readings, "left_out": counts.left_out,
+        "epochs_used_max": delivery.standings().epochs_used_max,
     });
     Report { text: worker.sentence(), json, exit: ExitCode::Interrupted, after: None }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use model::{Millis, RejectCode, Sequence, StreamHandle};
-use wire::{ClientEvent, Features, SignedReceipt, StreamName};
+use wire::{ClientEvent, Features, SignedReceipt, StopReason, StreamName};
 
 use super::super::error::ConnectionError;
 use super::super::outcome::{Delay, Delayed};
@@ -50,8 +50,15 @@ impl State {
             ClientEvent::Durable { handle, last } => self.on_durable(handle, last),
             ClientEvent::StreamStopped { handle, why, frames } => {
                 if let Some(stream) = self.streams.get_mut(&handle) {
-                    // What of it the node has nobody knows, so its epoch counts as used.
-                    let (name, last) = (stream.name.clone(), stream.last_receipted);
+                    // What of it the node has nobody knows, so its epoch counts as used: as far as
+                    // the node says, where it has more.
+                    let last = match why {
+                        StopReason::Ahead { durable } => durable,
+                        StopReason::Refused(_) | StopReason::Regressed { .. } => {
+                            stream.last_receipted
+                        }
+                    };
+                    let name = stream.name.clone();
                     stream.stop = Some(Stop { why, frames });
                     // Nothing is added any more, and whoever goes on in a new epoch needs it.
                     stream.spool = None;

@@ -7,7 +7,7 @@ use model::Millis;
 use wire::{DeviceTime, Reading, StreamKey};
 
 use super::receipts::Slot;
-use super::taken::{Content, MessageId};
+use super::taken::{Content, MessageId, PartId};
 
 /// How far ahead of this bridge's clock or the node's, whichever is later, a time may be: less than
 /// the node allows (300 s), which takes the frame of a later one only when its own clock is there,
@@ -114,6 +114,16 @@ impl Part {
             None => self.members.push(MemberPart { id, content, readings: vec![reading] }),
         }
     }
+}
+
+/// Which part of a message goes to a stream, in 16 bytes.
+pub(super) fn part_id(key: &StreamKey) -> PartId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key.device.as_str().as_bytes());
+    hasher.update(&[0]);
+    hasher.update(&key.signal.to_be_bytes());
+    hasher.update(&key.patient.get().to_be_bytes());
+    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 fn read(one: &Measurement) -> Result<Reading, Cause> {

@@ -65,7 +65,7 @@ fn the_page_of_mllp_says_its_limits() {
             .with_memory("none"),
         Limit::of(
             "message-within",
-            "time of a message, of an answer",
+            "time of a message, of an answer, of a greeting of TLS",
             length("message-within"),
             "the connection is closed",
         ),
