@@ -26,7 +26,7 @@ pub(crate) fn rows(busy: &'static str) -> Vec<Limit> {
             count(MESSAGES_MAX),
             "the oldest is forgotten: sent again, it would be stored again",
         )
-        .with_memory("some 20 MiB"),
+        .with_memory("some 10 MiB"),
         Limit::fixed(
             "streams (device and signal) at a time",
             count(STREAMS_MAX),
