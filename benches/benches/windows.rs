@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use benches::{cpu_time, machine};
-use prover::{Choice, Setup, TABLE_ROWS_MIN, TableTerms};
+use prover::{Choice, Priority, Setup, TABLE_ROWS_MIN, TableTerms};
 use rand::Rng;
 use rand::rngs::OsRng;
 use sequencer::guard::{Failures, Guard};
@@ -99,7 +99,7 @@ fn start_service(setting: &Setting) -> Arc<ProvingService> {
     let around = Around { metrics: Metrics::new(), tell: Box::new(|_| ()) };
     let service = ProvingService::new(setting.workers, 1, around);
     let seed = || Ok::<[u8; 32], io::Error>(OsRng.r#gen());
-    let threads = start_workers(&service, &Guard::new(Failures::new()), seed);
+    let threads = start_workers(&service, &Guard::new(Failures::new()), Priority::Normal, seed);
     // They end with the process.
     std::mem::forget(threads.expect("threads"));
     service

@@ -21,6 +21,7 @@ pub mod export;
 pub mod job;
 pub mod keys;
 pub mod portable;
+pub mod priority;
 pub mod qap;
 #[cfg(target_arch = "x86_64")]
 mod tables;
@@ -32,6 +33,7 @@ pub use engine::{
 pub use kernel::Missing as MissingFeatures;
 pub use keys::{KeyStore, Provenance, ProvingKey, Setup};
 pub use portable::PortableEngine;
+pub use priority::Priority;
 
 #[cfg(test)]
 extern crate self as prover;

@@ -18,6 +18,10 @@
 #[cfg(test)]
 extern crate self as sequencer;
 
+#[cfg(test)]
+#[path = "../client/tests/client/pinned.rs"]
+mod pinned;
+
 pub mod clock;
 pub mod demo;
 pub mod disk;

@@ -362,6 +362,9 @@ metrics! {
     pub notices_unread_total: IntCounter [], "looks",
         "Looks at a batch that failed: it is looked at again, and whoever waits for it is told of no \
          later one before.";
+    pub notices_batches_lost_total: IntCounter [], "batches",
+        "Batches that could not be read for `notices.give_up_after_ms` and were passed over: whether \
+         somebody read in them, nobody is told.";
     pub notices_told_total: IntCounter [], "notices", "Notices delivered.";
     pub notices_failures_total: IntCounter [], "attempts",
         "Attempts to deliver a notice that came to nothing.";

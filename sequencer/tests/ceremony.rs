@@ -95,7 +95,7 @@ async fn keys_of_a_ceremony_prove_and_settle_where_development_keys_are_refused(
     assert_eq!(chain.provider.get_transaction_count(account).await.unwrap(), sent);
 
     let edge = Edge::connect(chain.provider.clone(), site.deployment.clone()).await.unwrap();
-    let provided = Provided { chain, keys, clock, space: None };
+    let provided = Provided { chain, keys, clock, space: None, poster: None };
     let node = Node::start(site.layout.folder(), &site.config, provided).await.unwrap();
     node.submit(site.frame(1)).await.unwrap();
     assert_eq!(close_and_settle(&node).await, 1);

@@ -1,14 +1,14 @@
 //! The page of every code that a person can meet. Each section is made of the table that the
 //! programs themselves answer from, so that page and program cannot differ.
 
-use std::path::Path;
-
 use devchain::RpcCode;
 use l1_contracts::errors::ContractError;
 use model::{ExitCode, RULES, RejectCode};
 use sequencer::doors::codes::{ADMIN, HTTP, Unserved};
 use sequencer::node::Stage;
 use sequencer::stages::standing::Cause;
+
+use crate::pinned;
 
 /// What each program ends with, by number from 0.
 const EXITS: [(&str, [&str; 5]); 25] = [
@@ -348,12 +348,7 @@ fn codes_page_lists_what_the_programs_answer() {
         chain_refusals(),
     ];
     let page = page.join("\n");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/codes.md");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == page, "{} differs; run with UPDATE=1", path.display());
+    pinned::check("docs/codes.md", &page);
 }
 
 /// A section: heading, a sentence, and a table.

@@ -9,8 +9,10 @@ use client::erasure_door::{ErasureStands, ask_erasure};
 use client::hand_in::Door;
 use client::{Key, KeyKind};
 use model::{Action, BatchNumber, Clock as _, SystemClock};
+use sequencer::doors::http::TellDesk;
 use sequencer::folder::body_keys;
 use sequencer::node::Node;
+use serde_json::{Value, json};
 use statement::batch::{OpeningKey, PatientOpening, PrivateFile, PublicFile, SealScope};
 use wire::{SignedErasure, SignedReceipt};
 
@@ -61,6 +63,32 @@ fn opening(node: &Node, number: u64) -> PatientOpening {
     let scope = SealScope::of_header(node.deployment().scope(), &public.header);
     let key = OpeningKey { patient: stream_key().patient, view_key: patient().view_key() };
     private.open(&scope, key).unwrap().expect("the patient's opening")
+}
+
+/// What the desk lists of requests to erase.
+fn listed(node: &Node) -> Value {
+    TellDesk::desk(node.watched(), 0)["erasures"].clone()
+}
+
+/// The desk lists this request alone, and what it waits for.
+fn check_asked(node: &Node, signed: &SignedErasure, state: &str) -> Value {
+    let list = listed(node);
+    assert_eq!((&list["waiting"], &list["erased"]), (&json!(1), &json!(0)), "{list}");
+    let (row, request) = (list["requests"][0].clone(), signed.request);
+    assert_eq!((&row["patient"], &row["state"]), (&json!(request.patient.get()), &json!(state)));
+    assert_eq!(row["requested_at_unix_ms"], request.requested_at.unix_ms());
+    assert_eq!(row["valid_until_unix_ms"], request.valid_until.unix_ms());
+    row
+}
+
+/// Whoever watches a node that stopped keeps neither store nor keys from the next start.
+async fn check_next_start(site: &Site, node: Node) {
+    let watched = node.watched().clone();
+    node.stop().await.unwrap();
+    let (node, edge) = site.start().await;
+    assert_eq!(TellDesk::desk(&watched, 0)["erasures"], Value::Null);
+    drop(edge);
+    node.stop().await.unwrap();
 }
 
 /// The keys went and a state of a release before did not, as on a disk that was full: the next
@@ -155,7 +183,6 @@ async fn a_request_that_is_handed_in_waits_for_the_operator_and_brings_its_recei
     let (node, edge) = site.start().await;
     node.submit(site.frame(1)).await.unwrap();
     stop(&mut site, &node).await;
-    close_and_settle(&node).await;
     let index = stream_key().patient.get().to_string();
     let deployment = std::fs::read(site.layout.deployment()).unwrap();
     let deployment = client::Deployment::from_json(&deployment).unwrap();
@@ -171,15 +198,22 @@ async fn a_request_that_is_handed_in_waits_for_the_operator_and_brings_its_recei
     let stranger = Key::from_secret(KeyKind::Patient, [99; 32]);
     let forged = ask(erasure::sign(signed.request, &stranger).unwrap()).await.unwrap_err();
     assert!(forged.to_string().contains("erasure-not-taken"), "{forged}");
+    assert_eq!(listed(&node)["waiting"], 0);
     assert_eq!(ask(signed).await.unwrap(), ErasureStands::Waiting);
+    check_asked(&node, &signed, "unsettled");
+    close_and_settle(&node).await;
+    check_asked(&node, &signed, "ready");
 
     let reason = ["--as", "anna", "--reason", "a claim is pending"];
     let set = [&["hold", "set", "--patient", &index][..], &reason].concat();
     check_output(&run(&site, &set), 0, "the legal hold is set");
     let held = ask(signed).await.unwrap();
     assert!(matches!(&held, ErasureStands::Held { reason, .. } if reason == "a claim is pending"));
-    let listed = check_output(&run(&site, &["hold", "list"]), 0, "and is held");
-    assert!(listed.contains(&format!("patient {index}: asked at ")), "{listed}");
+    let row = check_asked(&node, &signed, "held");
+    assert_eq!(row["reason"], "a claim is pending");
+    assert!(row["who"].as_str().unwrap().starts_with("anna (user "), "{row}");
+    let list = check_output(&run(&site, &["hold", "list"]), 0, "and is held");
+    assert!(list.contains(&format!("patient {index}: asked at ")), "{list}");
     check_output(&run(&site, &["status"]), 0, "1 patients ask to be erased");
     drop(edge);
     node.stop().await.unwrap();
@@ -190,13 +224,23 @@ async fn a_request_that_is_handed_in_waits_for_the_operator_and_brings_its_recei
     check_output(&run(&site, &clear), 0, "is cleared");
     check_output(&run(&site, &["erase", "--patient", &index]), 0, "keys destroyed");
     assert!(!opens(&site, &node, 1).await, "erased");
-    let listed = check_output(&run(&site, &["hold", "list"]), 0, "patients erased: 1");
-    assert!(!listed.contains("asked at"), "{listed}");
+    let list = check_output(&run(&site, &["hold", "list"]), 0, "patients erased: 1");
+    assert!(!list.contains("asked at"), "{list}");
+    let found = listed(&node);
+    assert_eq!((&found["waiting"], &found["erased"]), (&json!(0), &json!(1)), "{found}");
+    let done = &found["done"][0];
+    assert_eq!(
+        (&done["patient"], &done["keys_destroyed"]),
+        (&index.parse().unwrap(), &json!(true))
+    );
+    assert_eq!(done["copies_until_unix_ms"], Value::Null, "no backup of keys was made");
     let door = Door::parse(&format!("http://{}", node.endpoints().http)).unwrap();
     let again = move || ask_erasure(&door, &deployment, &signed, &|_| ());
     let erased = tokio::task::spawn_blocking(again).await.unwrap().unwrap();
     let ErasureStands::Erased { receipt, .. } = erased else { panic!("{erased:?}") };
-    assert_eq!(receipt.receipt.items().operations[0].digest, signed.digest().unwrap());
+    let item = receipt.receipt.items().operations[0].clone();
+    assert_eq!(item.digest, signed.digest().unwrap());
+    assert_eq!(done["position"], item.position.0);
     drop(edge);
-    node.stop().await.unwrap();
+    check_next_start(&site, node).await;
 }

@@ -25,11 +25,15 @@ mod elsewhere;
 mod erase;
 mod guides;
 mod inspect;
+mod issued;
 mod kill;
 mod loss;
+mod notices;
 mod operate;
 mod orders;
 mod pages;
+#[path = "../client/tests/client/pinned.rs"]
+mod pinned;
 mod plan;
 mod proxy;
 mod questions;

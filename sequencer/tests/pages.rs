@@ -56,7 +56,7 @@ async fn an_access_over_several_answers_arrives_whole_and_is_one_claim() {
 }
 
 /// Has the doctor read `nonces` times, and settles the window.
-async fn read_and_settle(
+pub(crate) async fn read_and_settle(
     site: &Site,
     node: &Node,
     connection: &Connection,

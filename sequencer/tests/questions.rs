@@ -7,47 +7,28 @@ use auditor::{Options, Place, Quiet, Source, audit};
 use client::batches::Batches;
 use client::log::{Audited, Before, Viewer, check};
 use client::read_layouts;
-use model::{Action, BatchNumber, ClaimKind, Clock as _, Party, Rule, RuleSlot, SystemClock};
+use model::{Action, BatchNumber, ClaimKind, Party, Rule, RuleSlot};
 use sequencer::node::Node;
 use serde_json::{Value, json};
 use statement::batch::RefusedAccess;
 use statement::scope::{self, ActorKind};
 
+use crate::issued::{Issuer, bearer, publish, trust};
 use crate::support::{Site, close_and_settle, operation_item, patient, stream_key};
 use crate::watching::send;
-
-#[path = "../tokens/tests/tokens/issuer.rs"]
-mod issuer;
-
-use issuer::Issuer;
-
-const ISSUER: &str = "https://auth.example.org";
-const AUDIENCE: &str = "https://node.example.org/fhir";
 
 /// A site whose hospital has a SMART server: one of its systems may ask about consent, and whoever
 /// has a token for it reads AuditEvents.
 async fn site(issuer: &Issuer) -> Site {
     let mut site = Site::new().await;
-    publish(&site, issuer);
-    site.config.tokens.jwks_file = Some(site.beside("jwks.json"));
-    site.config.tokens.issuer = ISSUER.into();
-    site.config.tokens.audience = AUDIENCE.into();
+    trust(&mut site, issuer);
     site.config.decisions.systems = vec!["ehr=hospital".into()];
-    site.config.fhir.audit_events = true;
     site
 }
 
-fn publish(site: &Site, issuer: &Issuer) {
-    std::fs::write(site.beside("jwks.json"), issuer.jwks()).unwrap();
-}
-
-/// The line of a head that shows such a token.
+/// The line of a head that shows a token of the system.
 fn shown(issuer: &Issuer, scope: &str) -> String {
-    let now = SystemClock.now().unix_ms() / 1000;
-    let token = issuer.token(&json!({
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "ehr", "iat": now, "exp": now + 300, "scope": scope,
-    }));
-    format!("authorization: Bearer {token}\r\n")
+    bearer(issuer, json!({"sub": "ehr", "scope": scope}))
 }
 
 /// What is answered to a question of the hospital about the site's patient: status, what the head

@@ -91,7 +91,7 @@ async fn a_node_that_lacks_a_shape_of_its_deployment_is_refused() {
     let wanted = Wanted { claims: &["c2-test"], ..Wanted::TEST };
     let keys = ProverKeys::open(&proving_keys_folder(), wanted, |_| {}).unwrap();
     let (keys, clock) = (Arc::new(keys), site.clock.clone());
-    let provided = Provided { chain: site.chain(), keys, clock, space: None };
+    let provided = Provided { chain: site.chain(), keys, clock, space: None, poster: None };
     let error = Node::start(site.layout.folder(), &site.config, provided).await.err().unwrap();
     let is_named = matches!(&error, NodeError::KeyNotOpened { shape } if shape == "c2-test-1");
     assert!(is_named, "{error}");

@@ -28,6 +28,7 @@ use sequencer::stages::deliver::{DeliverConfig, ReceiptHub};
 use sequencer::stages::ledger::{
     Answer, BodySeal, Deliver, EnrolmentSeal, Item, LedgerAdmission, LedgerConfig,
 };
+use sequencer::stages::notices::Poster;
 use sequencer::stages::prove::{ProverKeys, Wanted};
 use sequencer::stages::rows::CircuitRows;
 use sequencer::window::ClosedWindow;
@@ -81,6 +82,7 @@ pub(crate) struct Site {
     pub(crate) deployment: Deployment,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) space: Option<Arc<dyn FreeSpace>>,
+    pub(crate) poster: Option<Poster>,
     pub(crate) wallet: Wallet,
 }
 
@@ -111,7 +113,8 @@ impl Site {
         let deployment = setup::deploy(&layout, &chain, keys, terms).await;
         let deployment = deployment.unwrap();
         let wallet = Wallet::new(deployment.scope(), stream_key().patient);
-        let mut site = Site { dir, config, layout, deployment, clock, space: None, wallet };
+        let (space, poster) = (None, None);
+        let mut site = Site { dir, config, layout, deployment, clock, space, poster, wallet };
         site.onboard();
         site
     }
@@ -291,8 +294,8 @@ impl Site {
     /// A node that answers over HTTP and is not started yet.
     pub(crate) async fn listen_on(&self, chain: BaseChain) -> Result<Listening, NodeError> {
         let (folder, clock) = (self.layout.folder(), self.clock.clone());
-        let (keys, space) = (proving_keys(), self.space.clone());
-        Node::listen(folder, &self.config, Provided { chain, keys, clock, space }).await
+        let (keys, space, poster) = (proving_keys(), self.space.clone(), self.poster.clone());
+        Node::listen(folder, &self.config, Provided { chain, keys, clock, space, poster }).await
     }
 
     /// Starts the node, and opens a second door to its chain.
@@ -349,6 +352,8 @@ pub(crate) fn prepare_small(config: &mut Config) {
     config.batch.operations_shape = "c1-test".into();
     config.batch.claims_shapes = ["c2-test", "c2-test-1"].map(String::from).into();
     config.prover.keys = Some(proving_keys_folder());
+    // Other tests keep the cores busy, and in the background a proof would wait for all of them.
+    config.prover.priority = "normal".into();
 }
 
 pub(crate) fn operation_item(signed: &SignedOperation) -> Item {

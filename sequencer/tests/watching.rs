@@ -111,7 +111,8 @@ async fn with_a_token_the_desk_is_for_whoever_has_it() {
     assert!(head.contains("www-authenticate: Bearer"), "{head}");
     let host = "host: node.example.org";
     let bearer = format!("{host}\r\nauthorization: Bearer {token}");
-    assert_eq!(desk(&node, &bearer).await.0, 200);
+    let (status, told) = desk(&node, &bearer).await;
+    assert_eq!((status, &told["erasures"]["waiting"]), (200, &json!(0)), "{told}");
 
     // Beside the page a browser gives it once.
     let page = node.endpoints().page.expect("a page is configured");

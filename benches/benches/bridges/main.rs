@@ -1,5 +1,5 @@
 //! What `vitals mllp` and `vitals fhir` carry, as programs, before a development node that is one,
-//! too, and beside a prover of lowest priority: messages a second by connections, beside what a
+//! too, and beside a prover in the background: messages a second by connections, beside what a
 //! client of the node's own protocol needs for one receipt in the same round.
 //!
 //! Named by arguments: `mllp`, `fhir`, `memory`; the first two if none is. Needs the programs of

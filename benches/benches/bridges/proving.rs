@@ -1,12 +1,12 @@
-//! A prover of lowest priority that proves all the while, in a process of its own and with a thread
-//! a core: what ingest has beside it in a node that closes its windows.
+//! A prover that proves all the while, in a process of its own, with a thread a core and in the
+//! background as a node's: what ingest has beside it in a node that closes its windows.
 
 use std::process::Command;
 use std::sync::Arc;
 
 use benches::chunks::Honest;
 use circuits::shapes::Shape;
-use prover::{Blinding, Choice, ProvingKey};
+use prover::{Blinding, Choice, Priority, ProvingKey};
 use rand::rngs::OsRng;
 
 use crate::programs::Program;
@@ -24,8 +24,7 @@ impl Proving {
     /// Returns after its first proof.
     pub(crate) fn begin() -> Proving {
         let own = std::env::current_exe().expect("this program has a path");
-        let program =
-            Program::start(Command::new("nice").args(["-n", "19"]).arg(own).arg(ARGUMENT));
+        let program = Program::start(Command::new(own).arg(ARGUMENT));
         program.wait_for(PROVEN);
         Proving(program)
     }
@@ -45,8 +44,10 @@ pub(crate) fn run() {
     let engine = Choice::Accelerated.open(key.clone()).or_else(|_| Choice::Portable.open(key));
     let engine = engine.expect("an engine for every processor");
     let assignment = shape.assign(honest.statement()).expect("a chunk of the shape");
+    let pool = rayon::ThreadPoolBuilder::new().build().expect("threads");
+    Priority::Background.give(&pool).expect("a system that lets it");
     loop {
-        let proof = engine.prove(&assignment, &Blinding::draw(&mut OsRng));
+        let proof = pool.install(|| engine.prove(&assignment, &Blinding::draw(&mut OsRng)));
         proof.expect("the honest chunk is proven");
         println!("{PROVEN}");
     }

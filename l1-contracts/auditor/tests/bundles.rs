@@ -6,21 +6,21 @@ use std::collections::BTreeSet;
 use auditor::{Colour, audit_record};
 use extract::{ExtractError, Names, Opened, RecordWriter, Subject, bundle_text, check_bundle};
 use model::{
-    Category, ClaimKind, DeviceId, EpochNumber, Interval, Millis, PatientIndex, Position, Sequence,
-    StreamHandle, signal_by_name,
+    Category, ClaimKind, DeviceId, Digest, EpochNumber, Interval, Millis, PatientIndex, Position,
+    PractitionerId, Sequence, StreamHandle, Uncovered, signal_by_name,
 };
 use serde_json::Value;
 use statement::batch::{
-    ClaimOpening, PatientOpening, PublicFile, ReleasedFrame, ReleasedFrames, SegmentFrames,
-    SegmentKey,
+    PatientOpening, PublicFile, RefusedAccess, ReleasedFrame, ReleasedFrames, Requester,
+    SegmentFrames, SegmentKey,
 };
-use statement::claim::{self, root16};
-use statement::domain::Domain;
-use statement::{field, scope};
+use statement::scope;
 use wire::{DeviceTime, Frame, FramePlace, Quality, Reading};
 
-use crate::extracts::{expected, key, record};
-use crate::world::{Forge, PATIENT, Prove, World, a_scope, genesis_time, view_key};
+use crate::extracts::{check_vector, expected, key, record};
+use crate::world::{
+    Forge, PATIENT, Prove, World, a_scope, commit_again, committed_again, genesis_time, view_key,
+};
 
 /// Where a resource has what it must have, and nothing beside a value says that there is none.
 fn check_shape(resource: &Value) {
@@ -211,29 +211,17 @@ fn released(frames: Vec<ReleasedFrame>) -> ReleasedFrames {
     }
 }
 
-/// The first batch with the collection of those frames in it, committed again: the proofs of the
-/// batch are not looked at here.
+/// The first batch with the collection of those frames in it, committed again.
 fn collected(category: Category) -> (PublicFile, PatientOpening) {
-    let built = World::sound().built.swap_remove(0);
-    let (mut file, mut opening) = (built.file, built.openings[0].clone());
-    let collection = |one: &&mut ClaimOpening| one.claim.kind == ClaimKind::Collect;
-    let one = opening.claims.iter_mut().find(collection).expect("a collection");
     let bytes: Vec<u8> = frames().iter().flat_map(|frame| frame.bytes.clone()).collect();
     let content = *blake3::hash(&bytes).as_bytes();
-    let segment =
-        SegmentFrames { content, bytes: bytes.len() as u64, position: one.claim.position };
-    one.claim.individual = scope::device(&monitor());
-    one.claim.categories = category.only();
-    one.claim.digest = SegmentKey::derive(&view_key(), a_scope()).digest(&segment);
-    let leaf = claim::leaf(&one.claim, one.covered, field::from_word(&one.salt));
-    let chunk = &mut file.claims[one.chunk as usize];
-    chunk.leaves[one.leaf as usize] = field::to_word(&leaf);
-    let leaves: Vec<_> = chunk.leaves.iter().map(field::from_word).collect();
-    chunk.claims_root = field::to_word(&root16(Domain::ClaimsNode, &leaves));
-    let roots: Vec<_> =
-        file.claims.iter().map(|chunk| field::from_word(&chunk.claims_root)).collect();
-    file.header.claims_root = scope::chunk_roots(&roots);
-    (file, opening)
+    committed_again(ClaimKind::Collect, |one| {
+        let segment =
+            SegmentFrames { content, bytes: bytes.len() as u64, position: one.claim.position };
+        one.claim.individual = scope::device(&monitor());
+        one.claim.categories = category.only();
+        one.claim.digest = SegmentKey::derive(&view_key(), a_scope()).digest(&segment);
+    })
 }
 
 /// A record of that batch, with these frames given.
@@ -346,6 +334,50 @@ fn readings_that_cannot_be_shown_to_be_a_collections_are_left_out_and_counted() 
     });
     let foreign = writer.give(vec![released(frames())], &view_key());
     assert_eq!(foreign, Err(ExtractError::Frames));
+}
+
+/// The second batch with a collection of the same device in it.
+fn collected_later() -> (PublicFile, PatientOpening) {
+    let built = World::sound().built.swap_remove(1);
+    let (mut file, mut opening) = (built.file, built.openings[0].clone());
+    opening.claims[0].claim.individual = scope::device(&monitor());
+    commit_again(&mut file, &opening.claims[0]);
+    (file, opening)
+}
+
+#[test]
+fn a_record_with_a_line_of_every_kind_is_the_vector() {
+    let mut names = Names::default();
+    ["device:monitor", "practitioner:dr-001"].iter().for_each(|name| names.learn(name));
+    let mut writer = RecordWriter::new(Subject {
+        scope: a_scope(),
+        fingerprint: expected().fingerprint,
+        patient: PatientIndex::new(PATIENT).expect("24 bits"),
+        batches: [1, 3],
+        gap_over_ms: 1000,
+        names,
+    });
+    writer.give(vec![released(frames())], &view_key()).expect("of this patient");
+    let (file, mut opening) = collected(Category::Ecg);
+    opening.refused = vec![RefusedAccess {
+        position: Position(6),
+        time: at(7500),
+        digest: Digest([1; 31]),
+        requester: Requester::Practitioner(PractitionerId::new("dr-002").expect("a name")),
+        uncovered: Some(Uncovered::ActorNotNamed),
+        count: 1,
+    }];
+    writer.add(&file, Some([9; 32]), &opening).expect("of each other");
+    let (file, opening) = collected_later();
+    writer.add(&file, None, &opening).expect("of each other");
+    let text = writer.finish(&key()).expect("lines");
+    let checked = extract::check_record(&text, &expected()).expect("holds");
+    assert_eq!((checked.opened, checked.refused, checked.gaps), (1, 1, 1));
+    for kind in ["head", "batch", "operation", "claim", "frame", "refused", "gap", "record", "end"]
+    {
+        assert!(text.contains(&format!("{{\"line\":\"{kind}\"")), "{kind}");
+    }
+    check_vector("record.jsonl", &text);
 }
 
 #[test]

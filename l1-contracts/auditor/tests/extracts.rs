@@ -1,5 +1,6 @@
 //! A patient's record that left the rollup: every line against the header of its batch.
 
+use std::path::Path;
 use std::process::Output;
 
 use auditor::headers::{SavedBatch, save};
@@ -12,7 +13,11 @@ use l1_contracts::Deployment;
 use model::{ChainScope, Digest, ExitCode, Millis, PatientIndex, Position, PractitionerId};
 use serde_json::Value;
 use statement::batch::{PatientOpening, RefusedAccess, Requester};
+use statement::claim::root16;
+use statement::domain::Domain;
 use statement::eddsa::SecretKey;
+use statement::operation::{self, SignedOperation};
+use statement::{field, scope};
 
 use crate::chain::{Live, live};
 use crate::world::{Built, Forge, PATIENT, Prove, REASON, World, a_scope, view_key};
@@ -60,6 +65,18 @@ fn write_until(
 
 pub(crate) fn record() -> String {
     write((a_scope(), FINGERPRINT), &World::sound().built, |_| ())
+}
+
+/// Holds a text against the vector of its name, which `UPDATE=1` writes anew. Hostile bytes begin
+/// with these (`sequencer/hostile`).
+pub(crate) fn check_vector(name: &str, text: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sequencer/extract/vectors");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join(name), text).expect("the vector is written");
+    }
+    let found = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    assert!(found == text, "{name} moved; UPDATE=1 rewrites it");
 }
 
 fn fault(text: &str) -> Fault {
@@ -200,6 +217,50 @@ fn a_record_that_its_own_writer_ends_at_an_earlier_batch_says_which_and_that_no_
 }
 
 #[test]
+fn an_enrolment_is_shown_without_its_argument_and_with_nothing_in_its_place() {
+    let text = record();
+    // No hash is over it, so that whoever signs the file could write there what they like.
+    let operation = text.split_once("\"operation\":\"").expect("an enrolment").1;
+    let operation = operation.split_once('"').expect("its end").0;
+    let (head, argument) = operation.split_at(2 * 27);
+    assert_eq!(argument, "0".repeat(2 * 96));
+    let other = format!("{head}{}7{}", "0".repeat(63), "0".repeat(128));
+    let changed = text.replacen(operation, &other, 1);
+    assert_eq!((fault(&changed).line, fault(&changed).part), (3, "argument"));
+}
+
+#[test]
+fn an_operation_behind_the_largest_nonce_is_none_of_the_record() {
+    let mut built = World::sound().built;
+    let Built { file, openings, .. } = &mut built[0];
+    // Of a header that nobody settled, over operations that a patient signed at home.
+    for one in openings[0].operations.iter_mut().skip(1) {
+        let mut operation = SignedOperation::from_bytes(&one.signed).expect("signed").operation;
+        operation.nonce = u32::MAX;
+        let domain = scope::sig_domain(a_scope());
+        let message = operation::message(domain, &operation);
+        one.signed = SignedOperation::sign(operation, domain, &key()).to_bytes().to_vec();
+        let leaf = operation::leaf(message, one.t_op, field::from_word(&one.salt));
+        let chunk = &mut file.operations[one.chunk as usize];
+        chunk.leaves[one.row as usize] = field::to_word(&leaf);
+        let leaves: Vec<_> = chunk.leaves.iter().map(field::from_word).collect();
+        chunk.operations_root = field::to_word(&root16(Domain::OperationsNode, &leaves));
+    }
+    let roots = file.operations.iter().map(|chunk| field::from_word(&chunk.operations_root));
+    file.header.operations_root = scope::chunk_roots(&roots.collect::<Vec<_>>());
+    let text = write((a_scope(), FINGERPRINT), &built[..1], |opening| {
+        // Without the enrolment any number may be the first.
+        opening.operations.remove(0);
+    });
+    assert_eq!((fault(&text).line, fault(&text).part), (4, "nonce"));
+    // And none is the last one before the record's own number.
+    let text = write((a_scope(), FINGERPRINT), &built[..1], |opening| {
+        opening.operations = vec![opening.operations.remove(1)];
+    });
+    assert_eq!(fault(&text).part, "nonce");
+}
+
+#[test]
 fn a_refusal_of_a_time_outside_of_its_batch_is_named() {
     let text = write((a_scope(), FINGERPRINT), &World::sound().built, |opening| {
         opening.refused = vec![RefusedAccess {
@@ -313,213 +374,4 @@ async fn the_program_checks_a_record_against_the_chain_against_saved_headers_and
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains("line "), "{said}");
-}
-
-/// The break-glass access of the story is no study's, and its claims are of a practitioner whom
-/// nobody named: a world of one research access, in a batch made by hand.
-mod study {
-    use auditor::{KnownHeaders, audit_study};
-    use extract::{
-        ClaimsWriter, Reader, SoundClaims, Study, StudyError, StudyReading, Times, check_study,
-        read_claims,
-    };
-    use model::{
-        Category, ClaimKind, ExitCode, Interval, Millis, Party, PatientIndex, Purpose,
-        signal_by_name,
-    };
-    use statement::batch::{ClaimOpening, PatientOpening, PublicFile};
-    use statement::claim::{self, root16};
-    use statement::domain::Domain;
-    use statement::scope::{self, ActorKind};
-    use statement::{field, scope::header_hash};
-
-    use super::expected;
-    use crate::world::{PATIENT, World};
-
-    const DOCTOR: &str = "dr-study";
-
-    fn at(ms: u64) -> Millis {
-        crate::world::genesis_time().plus(ms)
-    }
-
-    /// The first batch with its access made one for research, covered as the flag says, and
-    /// committed again: the proofs of the batch are not looked at here.
-    fn opened(covered: bool, purpose: Purpose) -> (PublicFile, PatientOpening) {
-        let built = World::sound().built.swap_remove(0);
-        let (mut file, mut opening) = (built.file, built.openings[0].clone());
-        let access = |one: &&mut ClaimOpening| one.claim.kind == ClaimKind::Access;
-        let one = opening.claims.iter_mut().find(access).expect("an access");
-        one.covered = covered;
-        one.claim.individual = scope::actor(ActorKind::Practitioner, DOCTOR);
-        one.claim.source = Party::Named(scope::actor(ActorKind::Device, "monitor"));
-        one.claim.purpose = purpose;
-        one.claim.measured = Interval { from: at(1000), until: at(5000) };
-        let leaf = claim::leaf(&one.claim, covered, field::from_word(&one.salt));
-        let chunk = &mut file.claims[one.chunk as usize];
-        chunk.leaves[one.leaf as usize] = field::to_word(&leaf);
-        let leaves: Vec<_> = chunk.leaves.iter().map(field::from_word).collect();
-        chunk.claims_root = field::to_word(&root16(Domain::ClaimsNode, &leaves));
-        let roots: Vec<_> =
-            file.claims.iter().map(|chunk| field::from_word(&chunk.claims_root)).collect();
-        file.header.claims_root = scope::chunk_roots(&roots);
-        (file, opening)
-    }
-
-    fn claims(covered: bool, purpose: Purpose) -> SoundClaims {
-        let (file, opening) = opened(covered, purpose);
-        let reader = Reader { practitioner: DOCTOR.to_owned(), purpose };
-        let mut writer = ClaimsWriter::new(&expected(), reader).expect("a head");
-        writer.add(&file, &[opening]).expect("of each other");
-        assert_eq!(writer.len(), 1);
-        let text = writer.finish();
-        assert!(!text.contains(&crate::world::view_key().to_hex()));
-        read_claims(&text, &expected()).expect("sound")
-    }
-
-    fn study() -> Study {
-        Study {
-            name: "hrv".to_owned(),
-            practitioner: DOCTOR.to_owned(),
-            purpose: Purpose::Research,
-            categories: Category::Ecg.only(),
-            times: Times::Relative,
-            key: [5; 32],
-        }
-    }
-
-    fn reading(ms: u64, signal: &str, value: &str) -> StudyReading {
-        StudyReading {
-            patient: PatientIndex::new(PATIENT).expect("24 bits"),
-            device: "monitor".to_owned(),
-            signal: signal_by_name(signal).expect("known"),
-            at: at(ms),
-            value: value.to_owned(),
-        }
-    }
-
-    fn readings() -> Vec<StudyReading> {
-        let inside = (0..3000).map(|n| reading(1000 + n, "ecg", &n.to_string()));
-        let outside = [reading(999, "ecg", "1"), reading(5000, "ecg", "1")];
-        inside.chain(outside).chain([reading(2000, "spo2", "97.00")]).collect()
-    }
-
-    #[test]
-    fn a_set_has_what_a_covered_claim_permits_and_nothing_that_names_anybody() {
-        let sound = claims(true, Purpose::Research);
-        let made = study().export(&expected(), &readings(), &sound).expect("a set");
-        assert_eq!((made.rows, made.participants), (3000, 1));
-        assert_eq!((made.uncovered, made.others), (2, 1));
-        let checked = check_study(&made.data, &made.proofs, &expected()).expect("holds");
-        assert_eq!((checked.rows, checked.claims, checked.root), (3000, 1, made.root));
-        assert!(made.data.contains(",ecg,0,0,uV\n") && made.data.contains(",ecg,2999,2999,uV\n"));
-        for secret in ["monitor", DOCTOR, "\"patient\""] {
-            assert!(!made.data.contains(secret) && made.proofs.contains(secret), "{secret}");
-        }
-        // The same patient has another pseudonym in another study, and under another key.
-        let (of, patient) = (expected().scope, PatientIndex::new(PATIENT).expect("24 bits"));
-        let own = study().pseudonym(of, patient);
-        for other in [Study { name: "b".into(), ..study() }, Study { key: [6; 32], ..study() }] {
-            assert_ne!(other.pseudonym(of, patient), own);
-        }
-    }
-
-    #[test]
-    fn what_was_excluded_or_read_for_another_purpose_or_by_another_makes_no_set() {
-        let export = |study: &Study, sound| study.export(&expected(), &readings(), &sound);
-        let excluded = claims(false, Purpose::Research);
-        assert_eq!(export(&study(), excluded).err(), Some(StudyError::Nothing));
-        let treatment = claims(true, Purpose::Treatment);
-        assert_eq!(export(&study(), treatment).err(), Some(StudyError::Nothing));
-        let other = Study { practitioner: "dr-002".to_owned(), ..study() };
-        assert_eq!(
-            export(&other, claims(true, Purpose::Research)).err(),
-            Some(StudyError::Nothing)
-        );
-    }
-
-    #[test]
-    fn a_changed_set_or_proof_is_named() {
-        let sound = claims(true, Purpose::Research);
-        let made = study().export(&expected(), &readings(), &sound).expect("a set");
-        let part = |data: &str, proofs: &str| {
-            check_study(data, proofs, &expected()).expect_err("changed").part
-        };
-        let value = made.data.replacen(",2999,2999,", ",2999,2998,", 1);
-        assert_eq!(part(&value, &made.proofs), "root");
-        let cut = made.data.trim_end().rsplit_once('\n').expect("rows").0;
-        assert_eq!(part(&format!("{cut}\n"), &made.proofs), "rows");
-        let other = Study { key: [6; 32], ..study() };
-        let other = other.export(&expected(), &readings(), &sound).expect("a set");
-        assert_eq!(part(&made.data, &other.proofs), "root");
-        let renamed = made.proofs.replacen("\"patient\":12", "\"patient\":13", 1);
-        assert_eq!(part(&made.data, &renamed), "participant");
-        let covered = made.proofs.replacen("\"covered\":true", "\"covered\":false", 1);
-        assert_eq!(part(&made.data, &covered), "leaf");
-        let fewer = made.proofs.replacen("\"rows\":3000", "\"rows\":2999", 1);
-        assert_eq!(part(&made.data, &fewer), "rows that a claim covers");
-        // A time that the claim does not cover: the participant's clock is moved.
-        let zero = format!("\"zero\":{}", at(1000).get());
-        let moved = made.proofs.replacen(&zero, &format!("\"zero\":{}", at(3000).get()), 1);
-        assert_eq!(part(&made.data, &moved), "reading");
-        // To times that the claim covers as well: the set says that it was made with others.
-        let moved = made.proofs.replacen(&zero, &format!("\"zero\":{}", at(1001).get()), 1);
-        assert_eq!(part(&made.data, &moved), "clocks");
-    }
-
-    #[test]
-    fn accesses_of_another_purpose_are_no_study() {
-        let sound = claims(true, Purpose::Treatment);
-        let treatment = Study { purpose: Purpose::Treatment, ..study() };
-        let made = treatment.export(&expected(), &readings(), &sound).expect("a set");
-        let fault = check_study(&made.data, &made.proofs, &expected()).expect_err("no study");
-        assert_eq!((fault.line, fault.part), (1, "purpose"));
-    }
-
-    #[test]
-    fn times_that_count_from_something_else_are_named() {
-        let sound = claims(true, Purpose::Research);
-        let export = |times| {
-            let study = Study { times, ..study() };
-            study.export(&expected(), &readings(), &sound).expect("a set")
-        };
-        for times in [Times::Relative, Times::Absolute] {
-            let made = export(times);
-            let checked = check_study(&made.data, &made.proofs, &expected()).expect("holds");
-            assert_eq!((checked.study.as_str(), checked.practitioner.as_str()), ("hrv", DOCTOR));
-        }
-        // Half a second later, which the claim covers as well.
-        let made = export(Times::Absolute);
-        let zero = format!("\"zero\":{}", Millis::from_unix_ms(0).get());
-        let later = format!("\"zero\":{}", Millis::from_unix_ms(500).get());
-        let moved = made.proofs.replacen(&zero, &later, 1);
-        let fault = check_study(&made.data, &moved, &expected()).expect_err("another clock");
-        assert_eq!((fault.line, fault.part), (2, "times"));
-    }
-
-    #[test]
-    fn the_headers_of_a_sets_claims_are_compared_with_those_that_settled() {
-        let (deployment, _) = {
-            use crate::world::Prove as _;
-            crate::world::deployment(crate::world::Forge::new().keys())
-        };
-        let of =
-            extract::Expected { fingerprint: deployment.fingerprint.to_string(), ..expected() };
-        let (file, opening) = opened(true, Purpose::Research);
-        let reader = Reader { practitioner: DOCTOR.to_owned(), purpose: Purpose::Research };
-        let mut writer = ClaimsWriter::new(&of, reader).expect("a head");
-        writer.add(&file, &[opening]).expect("of each other");
-        let sound = read_claims(&writer.finish(), &of).expect("sound");
-        let made = study().export(&of, &readings(), &sound).expect("a set");
-        let known = |hash| KnownHeaders {
-            from: "the chain",
-            hashes: [(1, hash)].into(),
-            transactions: [].into(),
-        };
-        let ends = |known: Option<&KnownHeaders>| {
-            audit_study([&made.data, &made.proofs], &deployment, known).exit_code()
-        };
-        assert_eq!(ends(Some(&known(header_hash(&file.header)))), ExitCode::Ok);
-        assert_eq!(ends(Some(&known([0; 32]))), ExitCode::Failed);
-        assert_eq!(ends(None), ExitCode::NotCompared);
-    }
 }

@@ -20,6 +20,7 @@ mod resume;
 #[allow(dead_code, reason = "each crate's tests need a part of it")]
 #[path = "../../../circuits/statement/src/batch/small.rs"]
 mod small;
+mod study;
 mod tampers;
 mod tls;
 mod world;

@@ -4,6 +4,7 @@ use model::{Millis, PatientIndex};
 
 use crate::error::KeyStoreError;
 use crate::keys::BodyKeys;
+use crate::ledger::Remains;
 
 /// What was destroyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +16,12 @@ pub struct Destroyed {
 }
 
 impl BodyKeys {
+    /// What is left of the keys of this patient; nothing where none were destroyed, or one is here.
+    pub fn remains(&self, patient: PatientIndex, now: Millis) -> Option<Remains> {
+        let is_here = self.newest(patient).is_some();
+        self.held().ledger.remains(patient, now).filter(|_| !is_here)
+    }
+
     /// Destroys every key of these patients. What is collected of them from now on has a new key,
     /// in an epoch of its own.
     ///

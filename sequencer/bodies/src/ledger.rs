@@ -41,6 +41,16 @@ pub struct BackupRow {
     pub kept: bool,
 }
 
+/// What is left of the keys of a patient that were destroyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Remains {
+    /// When they were destroyed the last time.
+    pub destroyed_at: Millis,
+    /// When the last copy that may hold one expires; nothing if no such backup of keys exists that
+    /// has not.
+    pub copies_until: Option<Millis>,
+}
+
 /// What is not said of rows of before, nor of most that are written.
 fn is_kept() -> bool {
     true
@@ -179,6 +189,15 @@ impl Ledger {
     /// Every key of the patient that there was until now is destroyed.
     pub(crate) fn destroy(&mut self, patient: PatientIndex, at: Millis) {
         self.destroyed.insert(patient, (self.epochs_begun, at));
+    }
+
+    /// When every key of the patient was destroyed, and until when a copy of one may exist: backups
+    /// that were begun later have none of theirs.
+    pub(crate) fn remains(&self, patient: PatientIndex, now: Millis) -> Option<Remains> {
+        let (_, destroyed_at) = self.destroyed.get(&patient).copied()?;
+        let of_theirs = self.backups.iter().filter(|row| row.made() <= destroyed_at);
+        let copies_until = of_theirs.map(BackupRow::expires).filter(|end| *end > now).max();
+        Some(Remains { destroyed_at, copies_until })
     }
 
     /// When the last copy that was made until now has expired; nothing if there is none.

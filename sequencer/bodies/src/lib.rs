@@ -47,7 +47,7 @@ pub use error::{BodyError, KeyBackupError, KeyFault, KeyStoreError};
 pub use generation::Places;
 pub use key::{BodyEpoch, KeyId};
 pub use keys::{BodyKeys, KEYS_MAX, KeyStatus, SealedAt};
-pub use ledger::{BackupRow, LEDGER_NAME};
+pub use ledger::{BackupRow, LEDGER_NAME, Remains};
 pub use medium::{KeyFolder, KeyMedium};
 pub use recovery::{RecoveryKey, RecoverySecret};
 pub use rest::RestAt;

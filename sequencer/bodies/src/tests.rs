@@ -17,7 +17,7 @@ use crate::make::TRIED_EVERY_MS;
 use crate::recovery::RecoverySecret;
 use crate::restore::{Restored, restore};
 use crate::seal::EntryPlace;
-use crate::{KeyBackup, KeyFolder, RecoveryKey};
+use crate::{KeyBackup, KeyFolder, RecoveryKey, Remains};
 
 mod growth;
 mod life;
@@ -198,6 +198,27 @@ fn a_key_made_ahead_is_destroyed_as_well() {
 }
 
 #[test]
+fn of_a_patient_who_is_erased_the_backups_of_before_count_as_copies_and_no_later_one() {
+    let ((_folder, secret), folders) = (secret(), Folders::default());
+    let keys = folders.open().unwrap();
+    seal(&keys, patient(1), at(0));
+    seal(&keys, patient(2), at(0));
+    keys.backup(&secret.public(), at(1), at(100)).unwrap();
+    assert_eq!(keys.remains(patient(1), at(2)), None, "it is here");
+    keys.destroy(&[patient(1)], at(2)).unwrap();
+    keys.backup(&secret.public(), at(3), at(900)).unwrap();
+    let destroyed_at = at(2);
+    let before = Remains { destroyed_at, copies_until: Some(at(100)) };
+    assert_eq!(keys.remains(patient(1), at(99)), Some(before));
+    let complete = Remains { copies_until: None, ..before };
+    assert_eq!(keys.remains(patient(1), at(100)), Some(complete));
+    assert_eq!(keys.status(at(100)).copies_until, Some(at(900)), "of others");
+    drop(keys);
+    let again = folders.open().unwrap();
+    assert_eq!(again.remains(patient(1), at(99)), Some(before));
+}
+
+#[test]
 fn a_backup_brings_back_what_was_lost_and_nothing_that_was_destroyed() {
     let ((_folder, secret), folders) = (secret(), Folders::default());
     let keys = folders.open().unwrap();
@@ -206,6 +227,9 @@ fn a_backup_brings_back_what_was_lost_and_nothing_that_was_destroyed() {
     let destroyed = keys.destroy(&[patient(0)], at(2)).unwrap();
     assert_eq!(destroyed.copies_until, Some(at(100)), "complete when the last copy expires");
     assert_eq!(keys.destroy(&[patient(0)], at(101)).unwrap().copies_until, None);
+    let left = |patient, ms| keys.remains(patient, at(ms)).map(|left| left.copies_until);
+    assert_eq!(left(patient(0), 3), Some(Some(at(100))));
+    assert_eq!(left(patient(1), 3), None, "the key is here");
     let late = seal(&keys, patient(9), at(3));
     drop(keys);
     // The disk with the key folder is gone; what stands beside the journal is not.

@@ -4,13 +4,13 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::Millis;
+use model::{EpochNumber, Millis};
 use wire::{Layout, Reading, StreamKey};
 
 use crate::InputMark;
 use crate::connection::StreamError;
 use crate::room::{Room, StateBounds, Wanted, WhenFull, make_room};
-use crate::spool::{Amount, Gap, GapCause, Spool, SpoolError};
+use crate::spool::{Amount, Gap, GapCause, NO_EPOCH, Spool, SpoolError};
 
 /// Frames are synced at the latest when so many bytes of them are not.
 const UNSYNCED_BYTES_MAX: usize = 256 << 10;
@@ -29,6 +29,11 @@ impl Backlog {
     /// Frames without a receipt.
     pub fn frames(&self) -> u64 {
         self.spool.waiting().frames
+    }
+
+    /// The epoch that it is in; none while it has none.
+    pub fn epoch(&self) -> Option<EpochNumber> {
+        Some(self.spool.epoch()).filter(|epoch| *epoch != NO_EPOCH)
     }
 
     /// Readings in them.

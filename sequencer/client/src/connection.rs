@@ -32,6 +32,7 @@ mod stream;
 mod syncs;
 mod told;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -40,7 +41,7 @@ use tokio::sync::{Notify, watch};
 use udp::Buffers;
 use wire::{
     ClientError, ClockFact, Descriptor, Lane, NamesQuestion, Page, Period, RequestId,
-    SignedAccessRequest, SignedOperation, StreamKey,
+    SignedAccessRequest, SignedOperation, StreamKey, StreamName,
 };
 
 pub use config::{
@@ -142,14 +143,17 @@ impl Connection {
         if let Some(epoch) = kept.map_err(spool_error)?.flatten() {
             return Ok(epoch);
         }
-        Ok(self.next_epoch(key))
+        self.next_epoch(key)
     }
 
-    fn next_epoch(&self, key: &StreamKey) -> EpochNumber {
+    fn next_epoch(&self, key: &StreamKey) -> Result<EpochNumber, StreamError> {
         // Where no folder says which sequences were used, only a new epoch is sure not to give one
         // sequence to two byte strings.
         let marked = self.shared.lock().marked_epoch(key.device.as_str(), key.signal);
-        EpochNumber(marked.map_or(1, |epoch| epoch.0.saturating_add(1)))
+        let next = marked.map_or(Some(1), |epoch| epoch.0.checked_add(1));
+        let folder = self.shared.config.state.as_deref().unwrap_or(Path::new(""));
+        let used = || SpoolError::EpochsUsed { path: Spool::path(folder, key) };
+        next.map(EpochNumber).ok_or_else(|| spool_error(used()))
     }
 
     /// Opens a stream on a lane, with what a state folder keeps of it, and waits until the node
@@ -193,13 +197,24 @@ impl Connection {
     ) -> Result<Stream, StreamError> {
         let Backlog { key, mut spool } = backlog;
         let epoch = match spool.epoch() {
-            NO_EPOCH => self.next_epoch(&key),
+            NO_EPOCH => self.next_epoch(&key)?,
             // Nothing was sent in it: where another folder used it, it goes behind that.
-            kept if spool.is_epoch_empty() => kept.max(self.next_epoch(&key)),
+            kept if spool.is_epoch_empty() => kept.max(self.next_epoch(&key)?),
+            // Nothing of it waits, and the node has more of it: the folder is one of before.
+            kept if spool.waiting().frames == 0 && self.is_beyond(&key, &spool) => {
+                kept.max(self.next_epoch(&key)?)
+            }
             kept => kept,
         };
         spool.begin(epoch).map_err(spool_error)?;
         self.begin(lane, Descriptor { key, period, epoch }, Some(spool))
+    }
+
+    /// Whether the node is known to have frames of an epoch that a folder does not know of.
+    fn is_beyond(&self, key: &StreamKey, spool: &Spool) -> bool {
+        let StreamKey { device, signal, .. } = key.clone();
+        let name = StreamName { device, signal, epoch: spool.epoch() };
+        self.shared.lock().marked(&name).is_some_and(|durable| durable > spool.last())
     }
 
     fn begin(

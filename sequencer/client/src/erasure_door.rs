@@ -4,18 +4,17 @@
 
 use std::io;
 
+use model::Millis;
 use model::calendar::parse_instant;
-use model::{Millis, escape};
 use serde_json::Value;
 use statement::eddsa;
 use thiserror::Error;
 use wire::{DecodeError, Holder, Reason, ReceiptError, SignedErasure, SignedReceipt};
 
+use crate::at_door::{ReceiptOf, Tried};
 use crate::hand_in::Door;
-use crate::http::{Answer, Sent};
 use crate::identity::Deployment;
-use crate::patience::{Busy, LetPass, StayedBusy, Waits};
-use crate::tls;
+use crate::patience::{LetPass, StayedBusy, Waits};
 
 /// How a request stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,58 +142,32 @@ fn erased(
     signed: &SignedErasure,
     receipt: &[u8],
 ) -> Result<ErasureStands, ErasureDoorError> {
-    let wrong = |source| ErasureDoorError::Receipt { host: host.to_owned(), source };
-    let receipt = SignedReceipt::from_bytes(receipt).map_err(wrong)?;
-    receipt.verify(deployment.receipt_signer).map_err(wrong)?;
     let holder = eddsa::hash_bytes(&signed.public_key).map(|hash| Holder::signer(&hash));
-    let inside = &receipt.receipt;
-    let ours = Some(inside.holder) == holder && inside.group.scope == deployment.scope;
-    let digest = signed.digest()?;
-    let item = inside.items().operations.iter().find(|item| item.digest == digest);
-    match item.filter(|_| ours) {
-        Some(item) => {
-            Ok(ErasureStands::Erased { at: item.time, receipt: Box::new(receipt.clone()) })
-        }
-        None => Err(ErasureDoorError::OtherReceipt { host: host.to_owned() }),
-    }
+    let expected = ReceiptOf { deployment, holder, digest: signed.digest()? };
+    let wrong = |source| ErasureDoorError::Receipt { host: host.to_owned(), source };
+    let other = || ErasureDoorError::OtherReceipt { host: host.to_owned() };
+    let found = expected.read(receipt).map_err(wrong)?.ok_or_else(other)?;
+    Ok(ErasureStands::Erased { at: found.time, receipt: Box::new(found.receipt) })
 }
 
 fn send(door: &Door, bytes: &[u8], waits: &mut Waits<'_>) -> Result<Vec<u8>, ErasureDoorError> {
     let (peer, path) = (door.address().peer(), format!("{}/erasures", door.address().path));
     let host = || peer.to_string();
     loop {
-        let (busy, why) = match peer.exchange(&path, &Sent::Octets(bytes)) {
-            Ok(Answer::Whole { status: 200, body }) => return Ok(body),
-            Ok(Answer::Whole { status, body }) if status < 500 => {
-                return Err(ErasureDoorError::Refused { host: host(), status, why: said(&body) });
+        let (busy, why) = match Tried::once(peer, &path, bytes) {
+            Tried::Taken(body) => return Ok(body),
+            Tried::Refused { status, why } => {
+                return Err(ErasureDoorError::Refused { host: host(), status, why });
             }
-            Ok(Answer::Whole { body, .. }) => (Busy::silent(), said(&body)),
-            Ok(Answer::Other { status }) => (Busy::silent(), format!("status {status}")),
-            Ok(Answer::Busy { busy, body }) => (busy, said(&body)),
-            Err(source) if tls::is_none(&source) || is_gone(&source) => {
+            Tried::NoTls(source) | Tried::Unreached(source) => {
                 return Err(ErasureDoorError::Unavailable { host: host(), source });
             }
-            Err(source) => (Busy::silent(), source.to_string()),
+            Tried::Unsaid { busy, why } => (busy, why),
         };
         if let Err(source) = waits.wait(&host(), busy) {
             return Err(ErasureDoorError::Busy { host: host(), why, source });
         }
     }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
-}
-
-/// What a node says of what it does not take, as it may be shown.
-fn said(body: &[u8]) -> String {
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    let code = answer["error"].as_str().unwrap_or("it does not say why");
-    let text = match answer["detail"].as_str() {
-        Some(detail) => format!("{code}: {detail}"),
-        None => code.to_owned(),
-    };
-    escape(&text).to_string()
 }
 
 #[cfg(test)]

@@ -7,18 +7,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use files::Audience;
-use model::escape;
 use serde_json::Value;
 use statement::field;
 use statement::operation::SignedOperation;
 use thiserror::Error;
-use wire::{DecodeError, Holder, ReceiptError, SignedReceipt};
+use wire::{DecodeError, Holder, ReceiptError};
 
+use crate::at_door::{ReceiptOf, Tried};
 use crate::connection::Applied;
-use crate::http::{Address, Answer, Sent, hidden};
+use crate::http::{Address, hidden};
 use crate::identity::Deployment;
 use crate::patience::{Busy, LetPass, StayedBusy, Waits};
-use crate::tls;
 
 /// Where operations are handed in: `http://HOST[:PORT][/PATH]` of a node, or https.
 #[derive(Clone, PartialEq, Eq)]
@@ -148,18 +147,14 @@ impl Door {
         let operation = wire::SignedOperation::new(signed.to_bytes().to_vec())?;
         let body = self.send(operation.as_bytes(), &mut Waits::begin(let_pass))?;
         let receipt = receipt_in(&body).ok_or(HandInError::NoReceipt { door: self.clone() })?;
-        let wrong = |source| HandInError::Receipt { door: self.clone(), source };
-        let receipt = SignedReceipt::from_bytes(&receipt).map_err(wrong)?;
-        receipt.verify(deployment.receipt_signer).map_err(wrong)?;
-        let holder = Holder::signer(&field::to_word(&signed.signer.hash()));
-        let inside = &receipt.receipt;
-        let ours = inside.holder == holder && inside.group.scope == deployment.scope;
-        let digest = operation.digest();
-        let item = inside.items().operations.iter().find(|item| item.digest == digest);
-        let Some(item) = item.filter(|_| ours) else {
-            return Err(HandInError::OtherReceipt { door: self.clone() });
+        let expected = ReceiptOf {
+            deployment,
+            holder: Some(Holder::signer(&field::to_word(&signed.signer.hash()))),
+            digest: operation.digest(),
         };
-        Ok(Applied { position: item.position, time: item.time, receipt: receipt.clone() })
+        let wrong = |source| HandInError::Receipt { door: self.clone(), source };
+        let other = || HandInError::OtherReceipt { door: self.clone() };
+        expected.read(&receipt).map_err(wrong)?.ok_or_else(other)
     }
 
     /// Sends the same bytes until there is an answer, as often as a busy host is waited for: they
@@ -170,25 +165,20 @@ impl Door {
         // Whether one of the tries may have come to the node.
         let mut may_have = false;
         loop {
-            let (busy, why) = match peer.exchange(&path, &Sent::Octets(bytes)) {
-                Ok(Answer::Whole { status: 200, body }) => return Ok(body),
-                Ok(Answer::Whole { status, body }) if !is_unknown(status) => {
-                    let (door, why) = (door(), excuse(&body));
+            let (busy, why) = match Tried::once(peer, &path, bytes) {
+                Tried::Taken(body) => return Ok(body),
+                Tried::Refused { status, why } => {
                     return Err(match may_have {
-                        true => HandInError::Unknown { door, why },
-                        false => HandInError::Refused { door, status, why },
+                        true => HandInError::Unknown { door: door(), why },
+                        false => HandInError::Refused { door: door(), status, why },
                     });
                 }
-                Ok(Answer::Whole { body, .. }) => (Busy::silent(), excuse(&body)),
-                Ok(Answer::Other { status }) => (Busy::silent(), format!("status {status}")),
-                Ok(Answer::Busy { busy, body }) => (busy, excuse(&body)),
-                Err(source) if tls::is_none(&source) => {
-                    return Err(HandInError::NoTls { door: door() });
-                }
-                Err(source) if is_unreached(&source) && !may_have => {
+                Tried::NoTls(_) => return Err(HandInError::NoTls { door: door() }),
+                Tried::Unreached(source) if !may_have => {
                     return Err(HandInError::Unavailable { door: door(), source });
                 }
-                Err(source) => (Busy::silent(), source.to_string()),
+                Tried::Unreached(source) => (Busy::silent(), source.to_string()),
+                Tried::Unsaid { busy, why } => (busy, why),
             };
             // What the node says of itself is no effect; of a silence or a gateway nobody knows.
             may_have |= busy.is_gateway() && !why.starts_with("operations-");
@@ -200,17 +190,6 @@ impl Door {
             }
         }
     }
-}
-
-/// Statuses after which the operation may have taken effect.
-fn is_unknown(status: u16) -> bool {
-    status < 200 || matches!(status, 408 | 500..=599)
-}
-
-/// Whether nothing was sent at all.
-fn is_unreached(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound};
-    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | NotFound)
 }
 
 /// An operation that was sent and not answered, kept beside the wallet's copy of the record: the
@@ -269,15 +248,6 @@ fn receipt_in(body: &[u8]) -> Option<Vec<u8>> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     (answer["schema"] == "vitals-operation-receipt-1").then_some(())?;
     hex::decode(answer["receipt"].as_str()?).ok()
-}
-
-/// What a node says of what it does not do, as it may be shown.
-fn excuse(body: &[u8]) -> String {
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    let Some(code) = answer["error"].as_str() else { return "it does not say why".to_owned() };
-    let meaning = answer["detail"]["meaning"].as_str();
-    let text = meaning.map_or_else(|| code.to_owned(), |meaning| format!("{code}: {meaning}"));
-    escape(&text).to_string()
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@
 //! # }
 //! ```
 
+mod at_door;
 mod backlog;
 pub mod batches;
 mod connection;

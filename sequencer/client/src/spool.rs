@@ -37,14 +37,15 @@ mod kept;
 mod record;
 mod segment;
 mod segments;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod version1;
 mod worth;
+mod write;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,7 +68,10 @@ pub(crate) use kept::NO_EPOCH;
 use record::{Epoch, KeptFrame, Record};
 use segment::Segment;
 pub use segments::{SegmentRead, checked_record, read_segment};
+use stage::Staged;
 pub(crate) use worth::{Spare, Worth};
+
+use write::Sync;
 
 use crate::InputMark;
 use crate::encryption::{BodyKey, Encrypting};
@@ -134,23 +138,6 @@ pub(crate) struct Receipted {
 struct Place {
     key: StreamKey,
     lock: LockedFile,
-}
-
-/// A frame that may be sent once so many writes are synced.
-#[derive(Debug)]
-struct Staged {
-    written: u64,
-    /// Whether it may have been sent before.
-    again: bool,
-    frame: Frame,
-}
-
-/// A frame for the session.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    /// Whether it may have been sent before a restart.
-    pub(crate) again: bool,
-    pub(crate) frame: Frame,
 }
 
 impl Spool {
@@ -448,199 +435,4 @@ impl Spool {
         }
         Ok(())
     }
-
-    /// Stages what waits, in order, up to so many bytes.
-    pub(crate) fn stage(&mut self, bytes_max: usize) -> Result<(), SpoolError> {
-        let (before, mut bytes) = (self.kept.offered, 0);
-        let mut last = None;
-        while self.waiting.frames > 0 {
-            let Some(next) = self.load()? else { break };
-            bytes += self.sent_bytes(next.frame.as_bytes().len());
-            if bytes > bytes_max {
-                break;
-            }
-            last = Some(next.number());
-            self.loaded.pop_front();
-            self.waiting.remove(&next.frame);
-            self.stage_one(&next, next.number() <= before)?;
-        }
-        let Some(last) = last.filter(|last| *last > before) else { return Ok(()) };
-        // Before any of them is sent: what was sent is never given up.
-        self.append(&[Record::Offered(last)], Sync::Before)?;
-        let written = self.written;
-        self.staged.iter_mut().filter(|one| !one.again).for_each(|one| one.written = written);
-        Ok(())
-    }
-
-    fn stage_one(&mut self, kept: &KeptFrame, again: bool) -> Result<(), SpoolError> {
-        let place = FramePlace {
-            handle: StreamHandle(0),
-            epoch: self.kept.epoch.number,
-            sequence: self.kept.sequence(kept.number()),
-        };
-        self.reached = kept.number();
-        let (written, mut frame) = (self.written, kept.frame.at_place(place));
-        // Only here: what is encrypted is bound to epoch and sequence, which it has from now on.
-        if let Some(encrypting) = &mut self.encrypting {
-            frame = encrypting.encrypt(&frame).map_err(SpoolError::Encrypt)?;
-        }
-        self.staged_bytes += frame.as_bytes().len();
-        self.staged.push_back(Staged { written, again, frame });
-        Ok(())
-    }
-
-    /// Bytes of the frame that is staged next; 0 if none waits.
-    pub(crate) fn next_bytes(&mut self) -> Result<usize, SpoolError> {
-        let next = self.load()?;
-        Ok(next.map_or(0, |next| self.sent_bytes(next.frame.as_bytes().len())))
-    }
-
-    /// The frame behind the last one staged, read back if need be.
-    fn load(&mut self) -> Result<Option<KeptFrame>, SpoolError> {
-        if self.loaded.is_empty() {
-            let next = self.segments.iter().find(|segment| segment.last > self.reached);
-            let Some(Segment { first, .. }) = next else { return Ok(None) };
-            let is_last = *first == self.last_segment().first;
-            let read = segment::read(&self.folder, *first, is_last)?;
-            let reached = self.reached;
-            self.loaded = frames(read.records).filter(|one| one.number() > reached).collect();
-        }
-        Ok(self.loaded.front().cloned())
-    }
-
-    /// What is to be synced; `None` if everything is, and where the disk failed to once.
-    pub(crate) fn unsynced(&self) -> Option<Unsynced> {
-        let is_due = self.written > self.synced && !self.disk.has_failed();
-        is_due.then(|| Unsynced {
-            disk: self.disk.clone(),
-            file: self.file.clone(),
-            folder: self.folder.clone(),
-            bytes: self.last_segment().bytes,
-            written: self.written,
-        })
-    }
-
-    /// Whether the disk has all that was written.
-    pub(crate) fn is_synced(&self) -> bool {
-        self.synced == self.written
-    }
-
-    /// It was synced.
-    pub(crate) fn note_synced(&mut self, done: &Unsynced) {
-        self.synced = self.synced.max(done.written);
-        if Arc::ptr_eq(&done.file, &self.file) {
-            self.synced_bytes = self.synced_bytes.max(done.bytes);
-        }
-        if self.synced == self.written {
-            // Nothing follows that would say so. Where it cannot be written, damage in what was
-            // synced last is not told from a torn write, and nothing else is the worse for it.
-            drop(self.append(&[], Sync::Whenever));
-        }
-    }
-
-    /// Waits until the disk has everything.
-    pub(crate) fn sync(&mut self) -> Result<(), SpoolError> {
-        self.check_disk()?;
-        let Some(unsynced) = self.unsynced() else { return Ok(()) };
-        unsynced.sync()?;
-        self.note_synced(&unsynced);
-        Ok(())
-    }
-
-    /// The next frame that may be sent.
-    pub(crate) fn next_ready(&mut self) -> Option<Ready> {
-        let first = self.staged.front()?;
-        let is_held_back = self.goes_up_to.is_some_and(|last| first.frame.sequence() > last);
-        if first.written > self.synced || self.disk.has_failed() || is_held_back {
-            return None;
-        }
-        let Staged { again, frame, .. } = self.staged.pop_front()?;
-        self.staged_bytes -= frame.as_bytes().len();
-        Some(Ready { again, frame })
-    }
-
-    fn last_segment(&self) -> &Segment {
-        self.segments.back().expect("there is one from the opening on, and the last one stays")
-    }
-
-    /// Begins the next segment, with all that is known.
-    fn rotate(&mut self) -> Result<(), SpoolError> {
-        self.sync_last()?;
-        let oldest = self.segments.front().map_or(0, |one| one.first);
-        let begun = begin_segment(&self.folder, &mut self.kept, oldest);
-        // Which file has the name is not known after an error.
-        let (mut segment, file) = begun.inspect_err(|_| self.disk.fail())?;
-        segment.at = self.last_segment().at;
-        self.file = Arc::new(file);
-        (self.synced_bytes, self.told_synced_bytes) = (segment.bytes, segment.bytes);
-        (self.begun_bytes, self.recorded) = (segment.bytes, self.kept.receipted);
-        // One without frames has the name of the next, which replaced it.
-        self.segments.retain(|one| one.first != segment.first);
-        self.segments.push_back(segment);
-        Ok(())
-    }
-
-    /// Waits until the disk has the last segment as it stands.
-    fn sync_last(&mut self) -> Result<(), SpoolError> {
-        self.check_disk()?;
-        self.disk.sync(&self.file).map_err(|source| self.wrong(source))?;
-        (self.synced, self.synced_bytes) = (self.written, self.last_segment().bytes);
-        Ok(())
-    }
-
-    fn check_disk(&self) -> Result<(), SpoolError> {
-        if self.disk.has_failed() {
-            return Err(SpoolError::Unsynced { path: self.folder.clone() });
-        }
-        Ok(())
-    }
-
-    /// Writes records to the last segment.
-    fn append(&mut self, records: &[Record], when: Sync) -> Result<(), SpoolError> {
-        self.check_disk()?;
-        let mut bytes = Vec::new();
-        if self.synced_bytes > self.told_synced_bytes {
-            bytes.extend(Record::Synced(self.synced_bytes).encode());
-        }
-        records.iter().for_each(|record| bytes.extend(record.encode()));
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let before = self.last_segment().bytes;
-        let appended = self.disk.append(&self.file, &bytes, before);
-        appended.map_err(|source| self.wrong(source))?;
-        self.told_synced_bytes = self.synced_bytes;
-        if let Some(last) = self.segments.back_mut() {
-            last.bytes += bytes.len() as u64;
-        }
-        records.iter().for_each(|record| self.kept.apply(record));
-        if records.iter().any(|one| matches!(one, Record::Receipted(_) | Record::Rewound(_))) {
-            self.recorded = self.kept.receipted;
-        }
-        if when == Sync::Before {
-            self.written += 1;
-        }
-        Ok(())
-    }
-
-    fn wrong(&self, source: io::Error) -> SpoolError {
-        SpoolError::File { path: self.folder.clone(), source }
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // Nobody waits for it any more; where it fails, the readings are as safe as before. Behind
-        // it stands that it was synced, so that damage is found at the next opening.
-        drop(self.sync().and_then(|()| self.append(&[], Sync::Whenever)));
-    }
-}
-
-/// When a write has to be on the disk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sync {
-    /// Before what it allows is sent.
-    Before,
-    /// With one that has to.
-    Whenever,
 }

@@ -16,6 +16,7 @@ use crate::line::{
     BatchLine, ClaimLine, EndLine, FrameLine, GapLine, Head, Line, OperationLine, RecordLine,
     RefusedLine,
 };
+use crate::lines;
 use crate::proof::SoundHeader;
 use crate::root::LineRoot;
 use crate::write::{RECORD_SCHEMA, write};
@@ -114,17 +115,7 @@ pub fn check_record(text: &str, expected: &Expected) -> Result<CheckedRecord, Fa
 
 /// A line and its exact text, which its words have to give again.
 fn read(text: &str, number: usize) -> Result<(Line, &str), Fault> {
-    let Some(exact) = text.strip_suffix('\n') else {
-        return Err(Fault::new(number, "end", "a line that ends", "one that is cut off"));
-    };
-    match serde_json::from_str::<Line>(exact) {
-        Ok(line) => Ok((line, exact)),
-        // Without the parser's words: they quote what stands there.
-        Err(error) => {
-            let found = format!("something else at column {}", error.column());
-            Err(Fault::new(number, "form", "a line of a record", found))
-        }
-    }
+    lines::read(text, number, "a line of a record")
 }
 
 /// What is known while lines are read.
@@ -289,7 +280,8 @@ impl<'a> Reading<'a> {
         }
         let follows = match self.nonces.last() {
             None => !self.enrolled || sound.operation.nonce == 0,
-            Some(before) => sound.operation.nonce == before + 1,
+            // A header that nobody settled may be over any number, also the largest one.
+            Some(before) => sound.operation.nonce.checked_sub(1) == Some(*before),
         };
         if !follows {
             let found = "a later one: operations between them are left out";
@@ -411,8 +403,8 @@ impl<'a> Reading<'a> {
         if let Some((line, _)) = self.signers.iter().find(|(_, signer)| *signer != key) {
             return Err(Fault::new(*line, "signer", "the record's key", "another key"));
         }
-        let last = self.nonces.last().map(|nonce| nonce + 1);
-        if last.is_some_and(|next| next != line.proof.nonce) {
+        let last = self.nonces.last();
+        if last.is_some_and(|last| line.proof.nonce.checked_sub(1) != Some(*last)) {
             let found = "fewer: the last ones are left out";
             return Err(Fault::new(number, "nonce", "every operation of the record", found));
         }

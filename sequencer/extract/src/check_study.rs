@@ -1,6 +1,6 @@
 //! Checks a data set against its proofs, row by row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Millis, PatientIndex, Purpose, signal_by_name};
 use statement::scope::{self, ActorKind};
@@ -8,11 +8,12 @@ use statement::scope::{self, ActorKind};
 use crate::check::{Expected, RECORD_BYTES_MAX, UsedHeader};
 use crate::claims::{SoundClaims, StudyClaim};
 use crate::fault::Fault;
+use crate::lines;
 use crate::proof::SoundHeader;
 use crate::rows::{BLOCK_ROWS, ROWS_HEADER, RowsRoot};
 use crate::study::{
-    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_SCHEMA, Times, clocks,
-    covers_device, covers_reading, is_number, is_of_study, pseudonym,
+    Cover, DataHead, PROOFS_SCHEMA, Participant, ProofHead, ProofLine, STUDY_READINGS_MAX,
+    STUDY_SCHEMA, Times, clocks, covers_device, covers_reading, is_number, is_of_study, pseudonym,
 };
 use crate::text::Hex;
 
@@ -46,6 +47,7 @@ fn read_data(text: &str) -> Result<(DataHead, Vec<&str>), Fault> {
     }
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
+    lines::check_length(1, first)?;
     let head: DataHead = serde_json::from_str(first)
         .map_err(|_| Fault::new(1, "form", "the head of a data set", "something else"))?;
     let bare = DataHead { root: Hex([0; 32]), ..head.clone() };
@@ -55,8 +57,13 @@ fn read_data(text: &str) -> Result<(DataHead, Vec<&str>), Fault> {
         let expected = format!("schema {STUDY_SCHEMA} with its columns");
         return Err(Fault::new(1, "form", expected, "another"));
     }
-    let rows: Vec<_> = lines.collect();
+    // A row may be as short as its end, and what points to it is not: no more than a set has.
+    let rows: Vec<_> = lines.take(STUDY_READINGS_MAX + 1).collect();
     Fault::count(1, "rows", [head.rows, rows.len() as u64])?;
+    if rows.len() > STUDY_READINGS_MAX {
+        let most = format!("at most {STUDY_READINGS_MAX} rows");
+        return Err(Fault::new(1, "rows", most, "more"));
+    }
     let mut root = RowsRoot::new(&bare);
     rows.iter().for_each(|row| root.take(row));
     let ends = text.ends_with('\n') && !text.contains('\r');
@@ -118,6 +125,7 @@ pub fn check_study(data: &str, proofs: &str, of: &Expected) -> Result<CheckedStu
         next = end;
     }
     Fault::count(0, "rows that a claim covers", [head.rows, next])?;
+    proofs.check_all_are_used()?;
     check_times(head.times, &proofs.participants, &first_times)?;
     proofs.check_clocks(&head)?;
     Ok(CheckedStudy {
@@ -177,11 +185,9 @@ impl Proofs {
             let most = format!("at most {RECORD_BYTES_MAX} bytes");
             return Err(Fault::new(0, "length", most, text.len().to_string()));
         }
-        let mut lines = text.lines().zip(1_usize..);
-        let parse = |line: &str, number| {
-            serde_json::from_str::<ProofLine>(line)
-                .map_err(|_| Fault::new(number, "form", "a line of proofs", "something else"))
-        };
+        let mut lines = text.split_inclusive('\n').zip(1_usize..);
+        let parse =
+            |line: &str, number| lines::read_exact::<ProofLine>(line, number, "a line of proofs");
         let head = lines.next().map(|(line, number)| parse(line, number)).transpose()?;
         let Some(ProofLine::Head(head)) = head else {
             return Err(Fault::new(1, "form", "the head of proofs", "another line"));
@@ -249,6 +255,16 @@ impl Proofs {
         Ok(())
     }
 
+    /// What covers no row is nobody's business, and it would be counted among what does: a claim
+    /// of another study, or one that was excluded.
+    fn check_all_are_used(&self) -> Result<(), Fault> {
+        let used: BTreeSet<_> = self.covers.iter().map(|(_, cover)| cover.claim).collect();
+        let SoundClaims { claims, batches, .. } = &self.sound;
+        Fault::count(0, "claims that cover a row", [claims.len() as u64, used.len() as u64])?;
+        let of: BTreeSet<_> = claims.iter().map(|claim| claim.batch).collect();
+        Fault::count(0, "batches that have a claim", [batches.len() as u64, of.len() as u64])
+    }
+
     /// Times could be moved within what claims cover, and every row would be covered still.
     fn check_clocks(&self, head: &DataHead) -> Result<(), Fault> {
         // By pseudonym, as the set was made.
@@ -272,7 +288,8 @@ impl Proofs {
         let signal = signal_by_name(signal).ok().filter(|one| one.unit == unit)?;
         let named = head.categories.iter().any(|name| name == signal.category.name());
         let (_, participant) = self.participants.get(name).filter(|_| named)?;
-        let time: u64 = time.parse().ok()?;
+        // One text each: a sign or a zero before it would make another row of the same reading.
+        let time = time.parse().ok().filter(|own: &u64| own.to_string() == time)?;
         let at = Millis::new(participant.zero.checked_add(time)?).ok()?;
         let patient = participant.patient;
         Some(FoundReading { participant: name, time, patient, signal, at })
@@ -313,20 +330,37 @@ mod tests {
         assert_eq!(part(Times::Absolute, Millis::from_unix_ms(0).get(), None), Some("participant"));
     }
 
-    #[test]
-    fn a_value_is_a_number_or_nothing() {
-        let head = DataHead {
+    fn head(rows: usize) -> DataHead {
+        DataHead {
             schema: STUDY_SCHEMA.to_owned(),
             study: "hrv".to_owned(),
             purpose: "research".to_owned(),
             categories: vec!["ecg".to_owned()],
             times: Times::Relative,
             participants: 1,
-            rows: 1,
+            rows: rows as u64,
             block_rows: BLOCK_ROWS,
             clocks: Hex([0; 32]),
             root: Hex([0; 32]),
+        }
+    }
+
+    #[test]
+    fn a_set_of_more_rows_than_any_has_is_refused_before_they_are_hashed() {
+        let expected = |rows: usize| {
+            let first = serde_json::to_string(&head(rows)).unwrap();
+            let text = format!("{first}\n{ROWS_HEADER}\n{}", "\n".repeat(rows));
+            read_data(&text).unwrap_err().expected
         };
+        assert!(expected(1).contains("root"));
+        assert_eq!(expected(STUDY_READINGS_MAX + 1), format!("at most {STUDY_READINGS_MAX} rows"));
+        // However many come, no more are kept than it takes to see that they are too many.
+        assert_eq!(expected(STUDY_READINGS_MAX + 9), (STUDY_READINGS_MAX + 9).to_string());
+    }
+
+    #[test]
+    fn a_value_is_a_number_or_nothing_and_a_time_has_one_text() {
+        let head = head(1);
         let proofs = Proofs {
             head: ProofHead {
                 schema: PROOFS_SCHEMA.to_owned(),
@@ -348,6 +382,9 @@ mod tests {
         assert!(["", "0", "-12", "97.00"].into_iter().all(reads));
         for other in ["Anna", ".", "-", "1.2.3", "1e5", " 1", "off", "12345678901234567"] {
             assert!(!reads(other), "{other}");
+        }
+        for other in ["+0", "00", " 0", "-0", ""] {
+            assert!(proofs.row(&format!("{NAME},ecg,{other},1,uV"), &head).is_none(), "{other}");
         }
     }
 }

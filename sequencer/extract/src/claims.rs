@@ -10,6 +10,7 @@ use statement::scope::{self, ActorKind};
 
 use crate::check::{Expected, RECORD_BYTES_MAX, UsedHeader};
 use crate::fault::{ExtractError, Fault};
+use crate::lines;
 use crate::proof::{BatchProof, ClaimProof, SoundHeader};
 use crate::text::Hex;
 
@@ -141,10 +142,8 @@ pub fn read_claims(text: &str, expected: &Expected) -> Result<SoundClaims, Fault
     }
     let mut found = SoundClaims::default();
     let mut batch: Option<SoundHeader> = None;
-    for (line, number) in text.lines().zip(1..) {
-        let line = serde_json::from_str(line)
-            .map_err(|_| Fault::new(number, "form", "a line of opened claims", "something else"))?;
-        match line {
+    for (line, number) in text.split_inclusive('\n').zip(1..) {
+        match lines::read_exact(line, number, "a line of opened claims")? {
             ClaimsLine::Head { schema, chain_id, settlement, fingerprint } => {
                 let of =
                     [expected.scope.chain_id == chain_id, expected.scope.contract == settlement.0];

@@ -75,9 +75,8 @@ struct Lines<'a> {
 impl Lines<'_> {
     fn read(record: &str) -> Result<Lines<'_>, Fault> {
         let mut lines = Vec::new();
-        for (text, number) in record.lines().zip(1..) {
-            let line: Line = serde_json::from_str(text)
-                .map_err(|_| Fault::new(number, "form", "a line of a record", "something else"))?;
+        for (text, number) in record.split_inclusive('\n').zip(1..) {
+            let (line, text) = crate::lines::read(text, number, "a line of a record")?;
             lines.push(Numbered { number, text, line });
         }
         let Some(Line::End(end)) = lines.last().map(|one| &one.line) else {

@@ -19,6 +19,7 @@ mod fhir;
 mod frames;
 mod gaps;
 mod line;
+mod lines;
 mod list;
 mod names;
 mod proof;

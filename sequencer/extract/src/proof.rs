@@ -237,9 +237,11 @@ impl OperationProof {
         let operation = Operation::from_bytes(&self.operation.0).map_err(|_| "operation")?;
         let t_op = Millis::new(self.t_op).map_err(|_| "time")?;
         let is_enrolment = matches!(operation.action, Action::Enrol { .. });
+        let shown = operation.argument_words();
         let argument = match (&self.argument, is_enrolment) {
-            (Some(argument), true) => from_word(&argument.0),
-            (None, false) => operation::argument(&operation.argument_words()),
+            // No hash is over what stands there: anything else would pass for what was signed.
+            (Some(argument), true) if shown == [Word::ZERO; 3] => from_word(&argument.0),
+            (None, false) => operation::argument(&shown),
             _ => return Err("argument"),
         };
         // As `operation::message`, which takes an enrolment with its argument only.

@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::check::Expected;
 use crate::claims::{SoundClaims, StudyClaim};
 use crate::line::category_names;
+use crate::lines::check_length;
 use crate::proof::{BatchProof, ClaimProof};
 use crate::rows::{BLOCK_ROWS, ROWS_HEADER, RowsRoot};
 use crate::text::Hex;
@@ -449,7 +450,11 @@ pub(crate) fn clocks<'a>(
 }
 
 fn json<T: Serialize>(line: &T) -> Result<String, StudyError> {
-    serde_json::to_string(line).map_err(|error| StudyError::Line(error.to_string()))
+    let text = serde_json::to_string(line);
+    let text = text.map_err(|error| StudyError::Line(error.to_string()))?;
+    // By the study's name, which has the length that its plan gives it: nobody would read it.
+    check_length(1, &text).map_err(|fault| StudyError::Line(fault.to_string()))?;
+    Ok(text)
 }
 
 /// Why a text is no row of `vitals access --out`.

@@ -13,6 +13,7 @@ use crate::line::{
     BatchLine, ClaimLine, EndLine, FrameLine, Head, Line, OperationLine, RecordLine, RefusedLine,
     parties,
 };
+use crate::lines::check_length;
 use crate::names::Names;
 use crate::proof::{BatchProof, ClaimProof, OperationProof, RecordProof, SoundHeader};
 use crate::root::LineRoot;
@@ -211,5 +212,9 @@ impl RecordWriter {
 }
 
 pub(crate) fn write(line: &Line) -> Result<String, ExtractError> {
-    serde_json::to_string(line).map_err(|error| ExtractError::Line(error.to_string()))
+    let text = serde_json::to_string(line);
+    let text = text.map_err(|error| ExtractError::Line(error.to_string()))?;
+    // Of the head alone it could be, by its names: nobody would read it.
+    check_length(1, &text).map_err(|fault| ExtractError::Line(fault.to_string()))?;
+    Ok(text)
 }

@@ -15,9 +15,9 @@ use serde_json::value::RawValue;
 use crate::issue::{Fault, Issue};
 
 /// Objects and lists within each other: an Observation of a Bundle needs ten.
-pub(crate) const DEPTH_MAX: usize = 32;
+pub const DEPTH_MAX: usize = 32;
 /// Names of one object; no type of FHIR R4 has half as many.
-const FIELDS_MAX: usize = 128;
+pub const FIELDS_MAX: usize = 128;
 
 /// A text that was found to be JSON has escapes of this one kind that stand for no letter.
 const HALF_A_PAIR: Fault =

@@ -150,6 +150,9 @@ pub enum Fault {
         /// The choice of types.
         choice: &'static str,
     },
+    /// A value, and a reason that there is none.
+    #[error("expected a value or the reason that there is none, found both")]
+    AbsentValue,
     /// A type of a choice that cannot be a reading.
     #[error("expected {expected}, found {found}")]
     ChoiceType {
@@ -250,6 +253,7 @@ impl Fault {
             Fault::ZoneMissing => "zone-missing",
             Fault::Time => "time-malformed",
             Fault::Choice { .. } => "choice-several",
+            Fault::AbsentValue => "value-and-absent",
             Fault::ChoiceType { .. } => "choice-type",
             Fault::PeriodOfQuantity => "period-of-quantity",
             Fault::PeriodShort => "period-short",
@@ -274,9 +278,11 @@ impl Fault {
     /// What it is in FHIR's own list.
     pub fn issue_type(&self) -> IssueType {
         match self {
-            Fault::Json { .. } | Fault::JsonType { .. } | Fault::Twice | Fault::Choice { .. } => {
-                IssueType::Structure
-            }
+            Fault::Json { .. }
+            | Fault::JsonType { .. }
+            | Fault::Twice
+            | Fault::Choice { .. }
+            | Fault::AbsentValue => IssueType::Structure,
             Fault::Deep { .. } | Fault::Many { .. } => IssueType::TooLong,
             Fault::Missing { .. } => IssueType::Required,
             Fault::Modifier | Fault::ImplicitRules => IssueType::Extension,
@@ -339,7 +345,7 @@ fn issue_type_of(cause: &Cause) -> IssueType {
         }
         Cause::Malformed { .. } => IssueType::Structure,
         Cause::TooMany { .. } => IssueType::TooLong,
-        Cause::Reused => IssueType::Conflict,
+        Cause::Reused | Cause::Unsure => IssueType::Conflict,
         Cause::Busy => IssueType::Throttled,
         cause => match cause.fate() {
             Fate::Consent => IssueType::Forbidden,

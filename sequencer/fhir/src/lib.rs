@@ -40,6 +40,7 @@ mod unit;
 pub use bundle::{BUNDLE_SAMPLES_MAX, Bundle, BundleType, ENTRIES_MAX, Entry};
 pub use capability::{Instance, capability_statement};
 pub use condition::Condition;
+pub use element::{DEPTH_MAX, FIELDS_MAX};
 pub use grant::Grant;
 pub use interaction::{Asked, BASE, Interaction, MEDIA_TYPE, Turned};
 pub use issue::{Fault, Issue, IssueType, SCOPE_CATEGORY};

@@ -1,8 +1,8 @@
 //! From an Observation to readings, by the map: who, by what, what of, how much.
 
-use std::collections::BTreeSet;
-
-use bridge::{Cause, Coding as Code, Foreign, Map, Measure, Measurement, Missing, Said, Unknown};
+use bridge::{
+    Cause, Coding as Code, Foreign, Map, Measure, Measurement, Missing, Readings, Said, Unknown,
+};
 use model::calendar::Instant;
 use model::{DeviceId, PatientIndex};
 
@@ -66,19 +66,18 @@ pub fn map_observation(
     let patient = map.patient(names(&observation.subject).iter().map(Name::foreign));
     let patient = patient.map_err(refuse(&observation.subject.expression))?;
     let mapping = Mapping { observation, map, defaults, patient };
-    let mut mapped = Mapped { measurements: Vec::new(), left_out: Vec::new() };
-    let mut streams = BTreeSet::new();
+    let (mut readings, mut left_out) = (Readings::default(), Vec::new());
     for valued in &observation.values {
-        let begin = mapped.measurements.len();
+        let mut mapped = Mapped { measurements: Vec::new(), left_out: Vec::new() };
         mapping.add(valued, &mut mapped)?;
-        // Of two readings of one stream and one instant nobody could tell which is which.
-        let Some(first) = mapped.measurements.get(begin) else { continue };
-        if !streams.insert((first.device.clone(), first.signal.code)) {
-            let cause = Cause::CodesMeet { signal: first.signal.name };
-            return Err(refuse(&format!("{}.code", valued.expression))(cause));
+        let code = valued.codings.first().map_or("", |coding| &coding.code);
+        for one in mapped.measurements {
+            let added = readings.add(code, one);
+            added.map_err(refuse(&format!("{}.code", valued.expression)))?;
         }
+        left_out.append(&mut mapped.left_out);
     }
-    Ok(mapped)
+    Ok(Mapped { measurements: readings.into_measurements(), left_out })
 }
 
 fn refuse(expression: &str) -> impl FnOnce(Cause) -> Issue {
@@ -136,7 +135,7 @@ impl Mapping<'_> {
             systems.map(|system| Code { system, code: &coding.code })
         };
         let codings: Vec<_> = valued.codings.iter().flat_map(called).collect();
-        let measure = match measure(self.map, &codings) {
+        let measure = match self.map.measure(&codings) {
             Ok(measure) => measure,
             Err(Cause::CodeUnknown | Cause::CodeMissing)
                 if self.map.unknown() == Unknown::LeaveOut =>
@@ -275,23 +274,6 @@ impl Mapping<'_> {
             Err(self.refuse_effective(Fault::PeriodShort))
         }
     }
-}
-
-/// What codes of one value say that it is of. A device says what it measured by its code of MDC;
-/// codes beside that one are translations, which are coarser: a pulse rate is one of heart in
-/// LOINC.
-fn measure<'m>(map: &'m Map, codings: &[Code<'_>]) -> Result<Measure<'m>, Cause> {
-    let is_of_device = |coding: &&Code<'_>| bridge::codes::system(coding.system) == "MDC";
-    let of_device: Vec<_> = codings.iter().filter(is_of_device).copied().collect();
-    let Ok(own) = map.measure(&of_device) else { return map.measure(codings) };
-    for coding in codings {
-        // Consent is by category: what one code permits, no other code of the value may widen.
-        let other = map.measure(&[*coding]).ok();
-        if other.is_some_and(|other| other.signal.category != own.signal.category) {
-            return Err(Cause::CodeAmbiguous);
-        }
-    }
-    Ok(own)
 }
 
 /// The unit as the map and its tables call it: by its code, without what UCUM calls an annotation,

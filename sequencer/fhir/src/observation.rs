@@ -339,11 +339,17 @@ fn concept_codings(concept: &Object<'_>) -> Result<Vec<Coding>, Issue> {
 fn read_valued(part: &Element<'_>, object: &Object<'_>) -> Result<Option<Valued>, Issue> {
     let at = part.at();
     let codings = read_codings(object)?;
-    let Some(Choice { name, element }) = object.choice("value", "value[x]")? else {
-        let Some(reason) = object.field("dataAbsentReason") else { return Ok(None) };
-        let value = Value::Absent(read_absent(&reason)?);
-        let element = "dataAbsentReason".to_owned();
-        return Ok(Some(Valued { expression: at.to_owned(), codings, element, value }));
+    let found = object.choice("value", "value[x]")?;
+    let Choice { name, element } = match (found, object.field("dataAbsentReason")) {
+        (None, None) => return Ok(None),
+        (None, Some(reason)) => {
+            let value = Value::Absent(read_absent(&reason)?);
+            let element = "dataAbsentReason".to_owned();
+            return Ok(Some(Valued { expression: at.to_owned(), codings, element, value }));
+        }
+        // Which of both is true nobody here can say (invariant obs-6).
+        (Some(_), Some(reason)) => return Err(reason.refuse(Fault::AbsentValue)),
+        (Some(found), None) => found,
     };
     let value = match name.as_str() {
         "valueQuantity" => {

@@ -11,9 +11,12 @@
 //! sample that decodes, and a program in `sequencer/fuzz`; a test says what is missing.
 
 mod batches;
+mod changed_text;
 mod client;
 mod consents;
+mod doors;
 mod edges;
+mod extracted;
 mod foreign;
 mod journal;
 mod kept;
@@ -25,11 +28,14 @@ mod recorded;
 mod server;
 mod source;
 mod stub;
+mod studied;
 
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;
 pub use consents::consent;
+pub use doors::{erasure_request, signed_erasure, subscription};
 pub use edges::{bearer_token, export};
+pub use extracted::extract_files;
 pub use foreign::{bridge_map, hl7_messages};
 pub use journal::{journal_damage, journal_file, journal_folder};
 pub use kept::spool_records;
@@ -68,7 +74,9 @@ targets! {
     client_session
     consent
     entry
+    erasure_request
     export
+    extract_files
     frame
     frame_block
     hl7_messages
@@ -90,4 +98,5 @@ targets! {
     server_messages
     server_session
     spool_records
+    subscription
 }

@@ -278,6 +278,47 @@ test("what is ordered is said with who and why, as far as that is known", () => 
   }
 });
 
+test("who asks to be erased is told with what they wait for, and who is with what is left", () => {
+  const { erasures } = readDesk(deskAnswer({ points: 1 }));
+  const [held, ready, done, ...others] = text.erasureRows(erasures);
+  assert.deepEqual(others, []);
+  assert.deepEqual([held[0], ready[0], done[0]], ["7", "12345", "9"]);
+  assert.match(held[2].words, /^held since .* by anna \(.*\): a claim is pending$/);
+  assert.match(held[3], /^sequencer hold clear --patient 7,/);
+  assert.deepEqual(ready[2], { kind: "warn", words: "waits for you" });
+  assert.match(ready[3], /^sequencer erase --patient 12345, until /);
+  assert.equal(done[2].kind, "good");
+  assert.match(done[2].words, /^erased .*, receipt of journal position 4,711$/);
+  assert.match(done[3], /^complete once the last backup of keys expires, /);
+  assert.ok([held, ready].every(([, asked]) => asked !== ""), "when it was asked");
+
+  const rows = (change) => text.erasureRows({ ...erasures, requests: [], done: [], ...change });
+  const [waits] = rows({ waiting: 1, erased: 0, requests: [{ patient: 7, state: "unsettled" }] });
+  assert.equal(waits[3], "the stop and all before it is to be settled; nothing is settled");
+  const [complete, left] = rows({
+    waiting: 0,
+    erased: 2,
+    done: [{ patient: 1, areKeysDestroyed: true }, { patient: 2, areKeysDestroyed: false }],
+  });
+  assert.equal(complete[3], "complete: no backup of keys holds theirs");
+  const words = "keys are left: the node tries again each minute";
+  assert.deepEqual([left[2].kind, left[3]], ["bad", words]);
+  assert.deepEqual(rows({ waiting: 101, erased: 0 })[0][0], "101 more");
+});
+
+test("of requests to erase what is one is read, and of a node that says none there is none", () => {
+  const read = (erasures) => readDesk({ ...deskAnswer({ points: 1 }), erasures }).erasures;
+  for (const none of [null, undefined, 7, []]) assert.equal(read(none), undefined);
+  assert.deepEqual(text.erasureRows(undefined), []);
+  const asked = [{ patient: "7" }, 7, { patient: 7, who: "\x1b", state: 5 }];
+  const odd = { waiting: -1, requests: asked };
+  const { waiting, erased, requests, done } = read(odd);
+  assert.deepEqual([waiting, erased, requests.length, done], [0, 0, 1, []]);
+  const [{ patient, by, state, requestedMs }] = requests;
+  assert.deepEqual([patient, by, state, requestedMs], [7, "\\u{1b}", "unknown", undefined]);
+  assert.equal(text.erasureRows(read(odd))[0][3], "sequencer erase --patient 7");
+});
+
 test("a minute of rejects is told from its first to its last, and one of them by its time", () => {
   const at = { atMs: 1_800_000_000_000 };
   assert.match(text.whenRejected({ ...at, untilMs: at.atMs + 42_000 }), /^.+ to .+$/);

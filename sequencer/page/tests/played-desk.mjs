@@ -116,6 +116,38 @@ function rejected({ at, last, count, code, meaning }) {
   };
 }
 
+/** One who asks and is held, one who asks and may be erased, and one who is erased. */
+export const ERASURES = {
+  waiting: 2,
+  erased: 1,
+  requests: [
+    {
+      patient: 7,
+      requested_at_unix_ms: BEGUN_MS - 86_400_000,
+      valid_until_unix_ms: BEGUN_MS + 13 * 86_400_000,
+      state: "held",
+      since_unix_ms: BEGUN_MS - 3_600_000,
+      who: "anna (user 0, process 7)",
+      reason: "a claim is pending",
+    },
+    {
+      patient: 12345,
+      requested_at_unix_ms: BEGUN_MS,
+      valid_until_unix_ms: BEGUN_MS + 14 * 86_400_000,
+      state: "ready",
+    },
+  ],
+  done: [
+    {
+      patient: 9,
+      at_unix_ms: BEGUN_MS - 7_200_000,
+      position: 4711,
+      keys_destroyed: true,
+      copies_until_unix_ms: BEGUN_MS + 30 * 86_400_000,
+    },
+  ],
+};
+
 /** `GET /desk` with so many points from that number on. */
 export function deskAnswer({ from = 0, points }) {
   const taken = Array.from({ length: points }, (_, at) => pointAt(from + at));
@@ -129,6 +161,7 @@ export function deskAnswer({ from = 0, points }) {
     age_ms: 1200,
     begun_unix_ms: BEGUN_MS,
     health: HEALTH,
+    erasures: ERASURES,
     rejects: [
       { code: 7, meaning: "a sequence number was skipped", count: 3, per_second: 0 },
       { code: 12, meaning: "a limit is reached", count: 41, per_second: 0.6 },

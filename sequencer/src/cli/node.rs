@@ -194,7 +194,7 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
     let work = async {
         let clock: Arc<dyn Clock> = Arc::new(MachineClock);
         let chain = setup::open_chain(&layout, &config, clock.clone()).map_err(failed)?;
-        let provided = Provided { chain, keys, clock, space: None };
+        let provided = Provided { chain, keys, clock, space: None, poster: None };
         let listening = Node::listen(&folder, &config, provided).await.map_err(failed)?;
         let started = manager.told_of(listening.follow_start(), listening.start()).await;
         let node = started.map_err(failed)?;

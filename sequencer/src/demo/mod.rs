@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use files::Audience;
 use model::{Clock, ManualClock};
+use prover::Priority;
 
 use crate::doors::config::{BatchSection, Config};
 use crate::folder::layout::Layout;
@@ -177,6 +178,8 @@ fn config(dir: &Path) -> Config {
     config.batch.close_after_ms = model::limits::WINDOW_MS_MAX - 1000;
     // They would be built while somebody watches, and be used for a handful of proofs.
     config.prover.table_bytes_max = 0;
+    // Somebody waits for them, on a machine that may never be idle.
+    config.prover.priority = Priority::Normal.to_string();
     config.prover.keys = Some(beside_program("proving-keys").unwrap_or_else(|| dir.join("keys")));
     config
 }
@@ -209,7 +212,7 @@ async fn start(
     let chain: BaseChain = step.ok(setup::open_chain(&layout, config, clock.clone()))?;
     let terms = GenesisTerms { registrar, time: clock.now() };
     let deployment = step.ok(setup::deploy(&layout, &chain, &keys, terms).await)?;
-    let provided = Provided { chain, keys: Arc::new(keys), clock, space: None };
+    let provided = Provided { chain, keys: Arc::new(keys), clock, space: None, poster: None };
     let node = step.ok(Node::start(&folder, config, provided).await)?;
     report.setup(begun.elapsed(), &deployment, node.endpoints());
     Ok(node)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use accounting::notices::Hosts;
 use circuits::shapes::Shape;
-use prover::{Choice, Setup};
+use prover::{Choice, Priority, Setup};
 use serde::{Deserialize, Serialize};
 use statement::scope::Circuit;
 use thiserror::Error;
@@ -271,6 +271,10 @@ impl Config {
         if let Err(error) = self.prover.setup.parse::<Setup>() {
             let (expected, found) = (Setup::NAMES.join(" or "), error.found);
             return Err(ConfigError::Value { key: "prover.setup", expected, found });
+        }
+        if let Err(error) = self.prover.priority.parse::<Priority>() {
+            let (expected, found) = (Priority::NAMES.join(" or "), error.found);
+            return Err(ConfigError::Value { key: "prover.priority", expected, found });
         }
         self.prover.elsewhere()?;
         self.archive.check(self.journal.file_bytes_max)?;

@@ -106,6 +106,20 @@ impl Subscriptions {
         Ok(checked::read(path)?.unwrap_or_default())
     }
 
+    /// Has everybody told again of batches behind this one: those that had these numbers are given
+    /// up, and others will have them.
+    ///
+    /// # Errors
+    /// [`CheckedError`]; nothing is changed then.
+    pub fn tell_again_behind(path: &Path, last: BatchNumber) -> Result<(), CheckedError> {
+        let Subscriptions(mut all) = Subscriptions::read(path)?;
+        if all.iter().all(|one| one.told <= last) {
+            return Ok(());
+        }
+        all.iter_mut().for_each(|one| one.told = one.told.min(last));
+        Subscriptions(all).write(path)
+    }
+
     /// Replaces them, durably.
     ///
     /// # Errors
@@ -132,6 +146,22 @@ mod tests {
             fault: Some(Fault::Status(500)),
             given_up: true,
         }
+    }
+
+    #[test]
+    fn behind_batches_that_are_given_up_everybody_is_told_again_and_of_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("subscriptions.json");
+        Subscriptions::tell_again_behind(&path, BatchNumber(2)).unwrap();
+        assert!(!path.exists(), "nobody subscribed");
+        let behind = Kept { told: BatchNumber(1), ..kept(2) };
+        Subscriptions(vec![kept(1), behind.clone()]).write(&path).unwrap();
+        Subscriptions::tell_again_behind(&path, BatchNumber(2)).unwrap();
+        let again = Kept { told: BatchNumber(2), ..kept(1) };
+        assert_eq!(Subscriptions::read(&path).unwrap(), Subscriptions(vec![again, behind]));
+        std::fs::write(&path, "{}").unwrap();
+        assert!(Subscriptions::tell_again_behind(&path, BatchNumber(1)).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"{}");
     }
 
     #[test]

@@ -254,8 +254,9 @@ const KEEPING: Row = Row {
             "increase(vitals_notices_failures_total[1h])" => "attempts in vain in an hour",
             "increase(vitals_notices_given_up_total[1h])" => "receivers given up in an hour",
             "increase(vitals_notices_unread_total[1h])" => "batches not read in an hour",
+            "increase(vitals_notices_batches_lost_total[1h])" => "batches passed over in an hour",
             "vitals_notices_closed" => "closed",
-        ], alerts: ["VitalsNoticesClosed", "VitalsNoticesUnread"]),
+        ], alerts: ["VitalsNoticesClosed", "VitalsNoticesUnread", "VitalsNoticesBatchLost"]),
         panel!("Journal and log of reads on the disk", Bytes, [
             "vitals_archive_local_bytes" => "sealed files here",
             "vitals_archive_kept_bytes" => "fetched files",

@@ -3,12 +3,11 @@
 mod alerts;
 mod boards;
 
-use std::path::PathBuf;
-
 use model::{ClaimKind, Millis, RejectCode, RuleNumber};
 use statement::scope::Circuit;
 
 use super::*;
+use crate::pinned;
 
 fn page() -> String {
     let mut page = String::from(
@@ -24,18 +23,6 @@ fn page() -> String {
         page += &format!("| `{name}` | {kind} | {unit} | {labels} | {help} |\n");
     }
     page
-}
-
-/// Compares a committed file below `sequencer/` with what the declarations make of it, or rewrites
-/// it.
-fn check_committed(path: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).expect("the file is committed");
-    assert!(found == text, "{} differs; run with UPDATE=1", path.display());
 }
 
 /// Names of metrics in an expression.
@@ -62,7 +49,7 @@ fn check_declared(expression: &str, of: &str) {
 
 #[test]
 fn the_page_lists_every_metric() {
-    check_committed("docs/metrics.md", &page());
+    pinned::check("docs/metrics.md", &page());
 }
 
 #[test]

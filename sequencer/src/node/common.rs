@@ -23,7 +23,7 @@ use crate::folder::erasure_requests::ErasureRequests;
 use crate::folder::layout::Layout;
 use crate::guard::Guard;
 use crate::metrics::Metrics;
-use crate::stages::notices::NoticeDesk;
+use crate::stages::notices::{NoticeDesk, Poster};
 use crate::stages::settle::last_sent;
 
 /// What every stage is given.
@@ -44,6 +44,8 @@ pub(super) struct Common {
     pub(super) consult: ConsultPlace,
     /// Who is told that somebody read, if anybody may be.
     pub(super) notices: Option<NoticeDesk>,
+    /// What sends to them, if it is another than production's.
+    pub(super) poster: Option<Poster>,
     /// Whose tokens are taken, if anybody's.
     pub(super) issuer: Option<Arc<TokenIssuer>>,
 }
@@ -74,6 +76,7 @@ pub(super) fn common(
         operations: DoorPlace::default(),
         consult: ConsultPlace::default(),
         notices: notice_desk(opened),
+        poster: None,
         issuer: TokenIssuer::open(&opened.config.tokens)?.map(Arc::new),
     };
     if let Some(contradiction) = opened.lacks {

@@ -165,12 +165,11 @@ impl Erasing {
         if stopped == Millis::UNBOUNDED_FUTURE {
             return Err(NotErased::NotStopped.into());
         }
-        let settled = match self.store.last_settled()? {
-            BatchNumber(0) => Millis::UNBOUNDED_PAST,
-            number => self.store.batch(number)?.map_or(Millis::UNBOUNDED_PAST, |row| row.t1),
-        };
-        // A window ends before t1.
-        if stopped < settled { Ok(()) } else { Err(ErasingError::NotSettled { stopped, settled }) }
+        let settled = settled_until(&self.store)?;
+        match is_settled(stopped, settled) {
+            true => Ok(()),
+            false => Err(ErasingError::NotSettled { stopped, settled }),
+        }
     }
 
     /// Blocks for as long as the disk takes.
@@ -234,10 +233,8 @@ impl Erasing {
                 "who": hold.who.as_str(),
             })
         });
-        let waiting = self.requests.waiting(self.clock.now());
-        let is_open =
-            |signed: &&SignedErasure| erasures.tombstone(signed.request.patient).is_none();
-        let requests = waiting.iter().filter(is_open).map(|signed| {
+        let waiting = open_requests(&self.requests, &erasures, self.clock.now());
+        let requests = waiting.iter().map(|signed| {
             let request = signed.request;
             json!({
                 "patient": request.patient.get(),
@@ -253,6 +250,30 @@ impl Erasing {
             "patients_erased": erasures.erased().count(),
         })
     }
+}
+
+/// Requests that wait and were not carried out: one that was may still be kept.
+pub(super) fn open_requests(
+    requests: &ErasureRequests,
+    erasures: &Erasures,
+    now: Millis,
+) -> Vec<SignedErasure> {
+    let mut waiting = requests.waiting(now);
+    waiting.retain(|signed| erasures.tombstone(signed.request.patient).is_none());
+    waiting
+}
+
+/// Where the last settled batch ends.
+pub(super) fn settled_until(store: &Store) -> Result<Millis, StoreError> {
+    Ok(match store.last_settled()? {
+        BatchNumber(0) => Millis::UNBOUNDED_PAST,
+        number => store.batch(number)?.map_or(Millis::UNBOUNDED_PAST, |row| row.t1),
+    })
+}
+
+/// Whether a stop, and with it all claims of its patient, is on the chain: a window ends before t1.
+pub(super) fn is_settled(stopped: Millis, settled: Millis) -> bool {
+    stopped < settled
 }
 
 /// Destroys keys of patients whose tombstones the journal has: a node that ended between the two,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use journal::{EntryKind, FileMedium, Head, Log, Place, ReadError};
 use l1_contracts::{Deployment, Edge, EdgeError};
-use model::{BatchNumber, Clock, limits};
+use model::{BatchNumber, Clock, limits, with_causes};
 use thiserror::Error;
 use wire::{Entry, GapEntry, JournalPlace, Reason};
 
@@ -19,6 +19,7 @@ use super::setup::{self, BaseChain};
 use crate::folder::backup::Restored;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
+use crate::folder::subscriptions::Subscriptions;
 use crate::history::{
     Comparison, Contradiction, HistoryError, Keeper, Remembered, compare, term_of,
 };
@@ -382,13 +383,25 @@ impl Offline {
             None => None,
             Some(lost) => {
                 settler.void_rows(of_lost)?;
-                self.store.give_up_after(BatchNumber(lost.0 - 1))?
+                self.give_up_from(lost)?
             }
         };
         WitnessFile::of(&self.layout, &self.edge, gap.term).write(&self.log.head())?;
         // Last: from here on the journal itself says that something was lost.
         Restored::remove(&self.layout.restored())?;
         Ok(AcceptedLoss { lacked, gap, place, batches })
+    }
+
+    /// Gives up this batch and all behind it, first and last.
+    fn give_up_from(&self, lost: BatchNumber) -> Result<Option<(u64, u64)>, StoreError> {
+        let last = BatchNumber(lost.0 - 1);
+        // One that settled and was taken back with its blocks may have been told of, and the next
+        // of its number is another. Before the rows go: told twice is no loss. Damaged
+        // subscriptions are told of by the next start, and keep no node from going on.
+        if let Err(error) = Subscriptions::tell_again_behind(&self.layout.subscriptions(), last) {
+            tracing::warn!("subscriptions cannot be changed: {}", with_causes(&error));
+        }
+        self.store.give_up_after(last)
     }
 
     /// The first unsettled batch that was assembled from what the journal lacks. One whose file is

@@ -24,6 +24,7 @@ pub mod desk;
 mod elsewhere;
 mod endpoints;
 mod erasing;
+mod erasure_list;
 mod error;
 mod expected_day;
 pub mod frame_index;
@@ -167,11 +168,13 @@ impl Listening {
     pub async fn start(self) -> Result<Node, NodeError> {
         let Listening { opened, log, common, http } = self;
         let (operations, consult) = (common.operations.clone(), common.consult.clone());
+        let watched = common.watched.clone();
         match Node::start_behind(http.local_addr(), opened, log, common).await {
             Ok(node) => Ok(Node { http: Some(http), ..node }),
             Err(error) => {
                 operations.close();
                 consult.close();
+                watched.erasure_list().close();
                 // It holds the store, which the next start is to find free.
                 http.stop().await;
                 Err(error)
@@ -203,9 +206,9 @@ impl Node {
         config: &Config,
         provided: Provided,
     ) -> Result<Listening, NodeError> {
-        let Provided { chain, keys, clock, space } = provided;
+        let Provided { chain, keys, clock, space, poster } = provided;
         let (opened, log) = open(Layout::new(folder), config, chain, keys).await?;
-        let common = common::common(&opened, clock, space)?;
+        let common = Common { poster, ..common::common(&opened, clock, space)? };
         let http = start::serve_http(&opened, &common).await?;
         Ok(Listening { opened, log, common, http })
     }
@@ -295,6 +298,7 @@ impl Node {
         drop(self.admin);
         self.operations.close();
         self.consult.close();
+        self.watched.erasure_list().close();
         self.ingest.stop().await;
         // Else the counts of the running minute would be lost; if the writer failed they are.
         drop(self.core.admit.count_refusals().await);

@@ -22,6 +22,7 @@ use crate::folder::secrets::NodeSecret;
 use crate::folder::store::Store;
 use crate::history::Contradiction;
 use crate::stages::ledger::{BodySeal, EnrolmentSeal, LedgerConfig};
+use crate::stages::notices::Poster;
 use crate::stages::prove::{LastBatch, ProverKeys};
 
 /// What a node is given besides its folder and configuration.
@@ -34,6 +35,8 @@ pub struct Provided {
     pub clock: Arc<dyn Clock>,
     /// What tells how much room there is; without it the file systems under the folder do.
     pub space: Option<Arc<dyn FreeSpace>>,
+    /// What sends notices; without it what reaches public addresses alone ([`Poster::new`]).
+    pub poster: Option<Poster>,
 }
 
 /// What the stages are started on.

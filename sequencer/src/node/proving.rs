@@ -107,6 +107,7 @@ impl Proving {
             metrics: watched.metrics().clone(),
         };
         let ended = Ended(planner.service.clone());
+        let priority = config.priority.parse().expect("the configuration was checked");
         let closed = watched.metrics().batches_closed_total.clone();
         let standing = Box::new(watched.degraded().standing(Stage::Proving));
         let retry = [config.retry_first_ms, config.retry_max_ms].map(Duration::from_millis);
@@ -136,7 +137,7 @@ impl Proving {
             Ok::<_, RecoverError>(())
         };
         Ok(Proving {
-            workers: jobs::start_workers(&planner.service, guard, seed)?,
+            workers: jobs::start_workers(&planner.service, guard, priority, seed)?,
             batcher: guard.thread(Stage::Proving, "batcher", planned.into_iter(), batch)?,
             planning: guard.thread(Stage::Proving, "planner", windows, plan)?,
             tables: TableThread::start(tables, guard)?,

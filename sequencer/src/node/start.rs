@@ -20,6 +20,7 @@ use super::chain_gate::ChainGate;
 use super::common::Common;
 use super::core::Core;
 use super::erasing::{Erasing, destroy_again};
+use super::erasure_list::Sources;
 use super::error::NodeError;
 use super::expected_day::ExpectedDay;
 use super::head::keep_evidence;
@@ -235,7 +236,8 @@ fn start_notices(opened: &Opened, core: &Core, common: &Common) -> Result<Guarde
         scope: opened.edge.scope(),
         view_key: Arc::new(move |patient| view.owner(patient).map(|owner| owner.view_key)),
         is_erased: Arc::new(move |patient| erased.erasures().tombstone(patient).is_some()),
-        poster: Poster::new()?,
+        poster: common.poster.clone().map_or_else(Poster::new, Ok)?,
+        lost_after_ms: opened.config.notices.pace().give_up_after_ms,
         clock: common.clock.clone(),
         metrics: common.watched.metrics().clone(),
     };
@@ -436,6 +438,7 @@ pub(super) fn order_desk(
     common: &Common,
     tuning: Arc<Tuning>,
 ) -> Arc<OrderDesk> {
+    list_erasures(opened, core, common);
     Arc::new(OrderDesk::new(Parts {
         layout: opened.layout.clone(),
         tuning,
@@ -455,6 +458,17 @@ pub(super) fn order_desk(
             requests: common.around.requests.clone(),
         },
     }))
+}
+
+/// From now on the desk lists who asks to be erased.
+fn list_erasures(opened: &Opened, core: &Core, common: &Common) {
+    common.watched.erasure_list().open(Sources {
+        view: core.view.clone(),
+        store: opened.store.clone(),
+        keys: opened.body_keys.clone(),
+        requests: common.around.requests.clone(),
+        clock: common.clock.clone(),
+    });
 }
 
 /// What an operator asks of the keys of readings.

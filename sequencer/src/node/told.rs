@@ -42,6 +42,7 @@ impl TellDesk for Watched {
         told["paused"] = json!(paused);
         told["draining"] = json!(draining);
         told["tuned"] = json!(tuned);
+        told["erasures"] = self.erasure_list().tell();
         told
     }
 }

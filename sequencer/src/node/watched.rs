@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::degraded::Degraded;
 use super::desk::Desk;
+use super::erasure_list::ErasureList;
 use super::orders::{InForce, Orders, Since};
 use super::pulse::Pulse;
 use super::recent_rejects::RecentRejects;
@@ -45,6 +46,7 @@ pub struct Watched {
     desk: Desk,
     rejects: RecentRejects,
     orders: Orders,
+    erasure_list: ErasureList,
     /// What is noted here is of its times.
     clock: Arc<dyn Clock>,
 }
@@ -109,8 +111,14 @@ impl Watched {
             desk: Desk::default(),
             rejects: RecentRejects::default(),
             orders,
+            erasure_list: ErasureList::default(),
             clock,
         }
+    }
+
+    /// Who asks to be erased, and who is, as the desk lists it.
+    pub(super) fn erasure_list(&self) -> &ErasureList {
+        &self.erasure_list
     }
 
     /// What holds the node, once somebody showed what the journal lacks.

@@ -35,7 +35,7 @@ const EXCUSED: &[(&str, &str)] = &[
     ("/sequencer/client/src/bin/vitals/mqtt/session.rs", "the address of a broker"),
     ("/sequencer/fhir/src/request.rs", "a length of HTTP, which may have zeros before it"),
     ("/sequencer/src/doors/http/decisions.rs", "a header of an answer"),
-    ("/sequencer/src/doors/http/operations.rs", "the address of a sender"),
+    ("/sequencer/src/doors/http/handed_in.rs", "the address of a sender"),
     ("/sequencer/src/doors/http/subscriptions.rs", "a header of an answer"),
 ];
 

@@ -13,10 +13,13 @@ use auditor::{Broken, Item};
 use client::batches::BatchFiles;
 use client::log::{self, Audited, Before, LogError, Seen, Viewer};
 use l1_contracts::{Deployment, KeyRecord, SettledBatch, SetupKind, bytecode_hash};
-use model::{ChainScope, PatientIndex, Word};
-use statement::batch::{Layout, PublicFile};
+use model::{ChainScope, ClaimKind, PatientIndex, Word};
+use statement::batch::{ClaimOpening, Layout, PatientOpening, PublicFile};
 use statement::c1;
 use statement::c2::{self, Capacity};
+use statement::claim::{self, root16};
+use statement::domain::Domain;
+use statement::field;
 use statement::fingerprint::Fingerprint;
 use statement::inputs::{C1Inputs, C2Inputs};
 use statement::proof::{Proof, VerifyingKey};
@@ -88,6 +91,32 @@ pub(crate) fn deployment(keys: [VerifyingKey; 3]) -> (Deployment, OnChain) {
             .collect(),
     };
     (file, chain)
+}
+
+/// The first sound batch with its first claim of this kind changed and committed again: the proofs
+/// of the batch are of what was there before.
+pub(crate) fn committed_again(
+    kind: ClaimKind,
+    change: impl FnOnce(&mut ClaimOpening),
+) -> (PublicFile, PatientOpening) {
+    let built = World::sound().built.swap_remove(0);
+    let (mut file, mut opening) = (built.file, built.openings[0].clone());
+    let mut claims = opening.claims.iter_mut();
+    let one = claims.find(|one| one.claim.kind == kind).expect("a claim of the kind");
+    change(one);
+    commit_again(&mut file, one);
+    (file, opening)
+}
+
+/// Commits a batch again to a claim of it that was made another one.
+pub(crate) fn commit_again(file: &mut PublicFile, one: &ClaimOpening) {
+    let leaf = claim::leaf(&one.claim, one.covered, field::from_word(&one.salt));
+    let chunk = &mut file.claims[one.chunk as usize];
+    chunk.leaves[one.leaf as usize] = field::to_word(&leaf);
+    let leaves: Vec<_> = chunk.leaves.iter().map(field::from_word).collect();
+    chunk.claims_root = field::to_word(&root16(Domain::ClaimsNode, &leaves));
+    let roots = file.claims.iter().map(|chunk| field::from_word(&chunk.claims_root));
+    file.header.claims_root = scope::chunk_roots(&roots.collect::<Vec<_>>());
 }
 
 /// A forged story with what a sound chain says about it.

@@ -248,8 +248,10 @@ impl Book {
         }
     }
 
-    /// The notice that is due the longest, from now on under way; none while enough are.
-    pub fn take_due(&mut self, now: Millis) -> Option<Notice> {
+    /// The notice that is due the longest, from now on under way; none while enough are. One of a
+    /// batch behind `settled` waits: blocks were taken back since it was looked at, and whoever
+    /// asked for its AuditEvents now would find none and not ask again.
+    pub fn take_due(&mut self, now: Millis, settled: BatchNumber) -> Option<Notice> {
         let under_way = || self.held.values().filter(|held| held.is_under_way);
         if under_way().count() >= UNDER_WAY_MAX {
             return None;
@@ -263,8 +265,9 @@ impl Book {
             let busy = of_host.get(held.kept.endpoint.host()).copied().unwrap_or(0);
             // A pause that is longer than any was made by a clock that somebody set back since.
             let is_time = held.next <= now || held.next.since(now) > most_ms;
-            let is_due = held.kept.is_live(now) && !held.is_under_way && !held.due.is_empty();
-            is_due && is_time && busy < UNDER_WAY_OF_A_HOST
+            let is_due = held.due.front().is_some_and(|batch| *batch <= settled);
+            let is_free = held.kept.is_live(now) && !held.is_under_way;
+            is_due && is_free && is_time && busy < UNDER_WAY_OF_A_HOST
         };
         let held = self.held.values_mut().filter(may_go).min_by_key(|held| held.next)?;
         let batch = *held.due.front()?;
@@ -323,6 +326,8 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// Everything is settled.
+    const ALL: BatchNumber = BatchNumber(u64::MAX);
     const PACE: Pace = Pace { first_ms: 1_000, most_ms: 60_000, give_up_after_ms: 600_000 };
 
     fn at(ms: u64) -> Millis {
@@ -375,16 +380,16 @@ mod tests {
     fn one_notice_a_subscription_and_batch_in_order_and_of_nobody_elses_accesses() {
         let mut book = book(vec![kept(1, 7, "a.example"), kept(2, 8, "b.example")]);
         assert_eq!(look(&mut book, 4, &[(1, 8), (2, 7), (4, 7), (3, 9)]), [1, 2, 3, 4]);
-        let first = book.take_due(at(0)).unwrap();
-        let second = book.take_due(at(0)).unwrap();
+        let first = book.take_due(at(0), ALL).unwrap();
+        let second = book.take_due(at(0), ALL).unwrap();
         assert_eq!((first.batch.0, second.batch.0), (2, 1));
         assert_eq!(first.id(), format!("{}-2", "01".repeat(16)));
-        assert!(book.take_due(at(0)).is_none(), "the next one waits for the one before it");
+        assert!(book.take_due(at(0), ALL).is_none(), "the next one waits for the one before it");
         assert!(!ends(&mut book, &first, Ok(()), 1) && !ends(&mut book, &second, Ok(()), 1));
-        let third = book.take_due(at(1)).unwrap();
+        let third = book.take_due(at(1), ALL).unwrap();
         assert_eq!((third.subscription, third.batch.0), (first.subscription, 4));
         ends(&mut book, &third, Ok(()), 2);
-        assert_eq!((book.take_due(at(9)), book.due_count(at(9))), (None, 0));
+        assert_eq!((book.take_due(at(9), ALL), book.due_count(at(9))), (None, 0));
         assert!(book.kept().iter().all(|kept| kept.told == BatchNumber(4)));
     }
 
@@ -392,13 +397,28 @@ mod tests {
     fn a_restart_goes_on_behind_what_was_told_and_sends_the_same_id_again() {
         let mut before = book(vec![kept(1, 7, "a.example")]);
         look(&mut before, 5, &[(2, 7), (4, 7)]);
-        let first = before.take_due(at(0)).unwrap();
+        let first = before.take_due(at(0), ALL).unwrap();
         ends(&mut before, &first, Ok(()), 1);
-        let cut_off = before.take_due(at(1)).unwrap();
+        let cut_off = before.take_due(at(1), ALL).unwrap();
         assert_eq!(before.kept()[0].told, BatchNumber(3), "of what is under way nothing is known");
         let mut after = book(before.kept());
         assert_eq!(look(&mut after, 5, &[(2, 7), (4, 7)]), [4, 5]);
-        assert_eq!(after.take_due(at(2)).map(|notice| notice.id()), Some(cut_off.id()));
+        assert_eq!(after.take_due(at(2), ALL).map(|notice| notice.id()), Some(cut_off.id()));
+    }
+
+    #[test]
+    fn what_is_settled_no_more_is_told_once_it_is_again_and_keeps_no_other_from_being_told() {
+        let mut book = book(vec![kept(1, 7, "a.example"), kept(2, 8, "b.example")]);
+        look(&mut book, 3, &[(2, 8), (3, 7)]);
+        // Blocks were taken back, and with them the third batch.
+        let other = book.take_due(at(0), BatchNumber(2)).unwrap();
+        assert_eq!((other.batch.0, other.endpoint.host()), (2, "b.example"));
+        assert!(book.take_due(at(0), BatchNumber(2)).is_none());
+        let again = book.take_due(at(0), BatchNumber(3)).unwrap();
+        assert_eq!((again.batch.0, again.endpoint.host()), (3, "a.example"));
+        assert!(!ends(&mut book, &again, Ok(()), 0));
+        let kept = book.kept()[0].clone();
+        assert_eq!((kept.status(at(0)), kept.told), ("active", BatchNumber(3)));
     }
 
     #[test]
@@ -415,20 +435,20 @@ mod tests {
         let mut now = 0;
         let mut attempts = 0;
         loop {
-            let notice = book.take_due(at(now)).expect("it is due");
+            let notice = book.take_due(at(now), ALL).expect("it is due");
             attempts += 1;
             if ends(&mut book, &notice, Err(Fault::Status(500)), now) {
                 break;
             }
             let kept = &book.kept()[0];
             assert_eq!((kept.status(at(now)), kept.fault), ("active", Some(Fault::Status(500))));
-            assert!(book.take_due(at(now)).is_none(), "not before its pause is over");
+            assert!(book.take_due(at(now), ALL).is_none(), "not before its pause is over");
             now += PACE.most_ms;
         }
         assert_eq!((attempts, now), (11, PACE.give_up_after_ms));
         let kept = book.kept()[0].clone();
         assert_eq!((kept.status(at(now)), kept.told), ("error", BatchNumber(0)));
-        assert!(book.take_due(at(now * 9)).is_none());
+        assert!(book.take_due(at(now * 9), ALL).is_none());
         let look = book.next_look(BatchNumber(9), at(now), &BTreeSet::new());
         assert_eq!(look, None, "nothing is looked for");
         assert_eq!((book.live_count(at(now)), book.due_count(at(now))), (0, 0));
@@ -440,7 +460,7 @@ mod tests {
         let mut book = book(vec![Kept { failing_since, ..kept(1, 7, "a.example") }]);
         look(&mut book, 1, &[(1, 7)]);
         let fails = |book: &mut Book, ms| {
-            let notice = book.take_due(at(ms)).unwrap();
+            let notice = book.take_due(at(ms), ALL).unwrap();
             ends(book, &notice, Err(Fault::Late), ms)
         };
         // The node may have been off all the while: it tries before it gives anybody up.
@@ -460,7 +480,7 @@ mod tests {
         let look = next(&book, &[1]).unwrap();
         assert_eq!((look.batch.0, &look.patients), (6, &BTreeSet::from([patient(8)])));
         book.looked(&look, &look.patients);
-        assert_eq!(book.take_due(at(0)).map(|notice| notice.batch.0), Some(6));
+        assert_eq!(book.take_due(at(0), ALL).map(|notice| notice.batch.0), Some(6));
         assert_eq!(next(&book, &[1]), None, "no later batch before the one that rests");
         assert_eq!(next(&book, &[]).map(|look| look.batch.0), Some(1));
     }
@@ -469,10 +489,10 @@ mod tests {
     fn a_receiver_that_comes_back_is_told_all_and_its_fault_is_forgotten() {
         let mut book = book(vec![kept(1, 7, "a.example")]);
         look(&mut book, 2, &[(1, 7), (2, 7)]);
-        let notice = book.take_due(at(0)).unwrap();
+        let notice = book.take_due(at(0), ALL).unwrap();
         ends(&mut book, &notice, Err(Fault::Connection), 0);
         for batch in [1, 2] {
-            let notice = book.take_due(at(1_000)).unwrap();
+            let notice = book.take_due(at(1_000), ALL).unwrap();
             assert_eq!(notice.batch.0, batch);
             ends(&mut book, &notice, Ok(()), 1_000);
         }
@@ -485,8 +505,8 @@ mod tests {
         let given_up = Kept { fault: Some(Fault::Late), given_up: true, ..kept(3, 8, "c.example") };
         let mut book = book(vec![kept(1, 7, "a.example"), kept(2, 7, "c.example"), given_up]);
         look(&mut book, 1, &[(1, 7)]);
-        let notice = book.take_due(at(0)).unwrap();
-        assert!(book.take_due(at(0)).is_none());
+        let notice = book.take_due(at(0), ALL).unwrap();
+        assert!(book.take_due(at(0), ALL).is_none());
         assert!(ends(&mut book, &notice, Err(Fault::Status(410)), 0));
         let faults: Vec<_> = book.kept().iter().map(|kept| (kept.fault, kept.given_up)).collect();
         let [gone, unlisted, late] = [Fault::Status(410), Fault::Host, Fault::Late].map(Some);
@@ -501,7 +521,7 @@ mod tests {
         let mut book = book(hanging);
         let all: Vec<_> = (1..=40).map(|number| (1, number)).collect();
         look(&mut book, 1, &all);
-        let taken: Vec<_> = std::iter::from_fn(|| book.take_due(at(0))).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| book.take_due(at(0), ALL)).collect();
         let hosts = |host| taken.iter().filter(|notice| notice.endpoint.host() == host).count();
         assert_eq!((hosts("a.example"), hosts("b.example")), (4, 4));
     }
@@ -514,7 +534,7 @@ mod tests {
         assert_eq!(looked.len(), 50, "the other one is looked for");
         assert_eq!(book.due_count(at(0)), DUE_MAX);
         let mut told = Vec::new();
-        while let Some(notice) = book.take_due(at(0)) {
+        while let Some(notice) = book.take_due(at(0), ALL) {
             told.push(notice.batch.0);
             ends(&mut book, &notice, Ok(()), 0);
             look(&mut book, 50, &all);
@@ -531,7 +551,7 @@ mod tests {
         book.remove(SubscriptionId::new([2; 16]));
         book.add(Kept { told: BatchNumber(5), ..third.clone() }).unwrap();
         assert_eq!(look(&mut book, 6, &[(5, 7)]), [1, 2, 3, 4, 5, 6]);
-        let told: Vec<_> = std::iter::from_fn(|| book.take_due(at(0))).collect();
+        let told: Vec<_> = std::iter::from_fn(|| book.take_due(at(0), ALL)).collect();
         assert_eq!(told.len(), 1, "the one that stood before");
         assert!(
             book.get(third.id, patient(8)).is_none() && book.get(third.id, patient(7)).is_some()
@@ -548,11 +568,11 @@ mod tests {
         let ending = Kept { end: ends_at, ..kept(2, 7, "b.example") };
         let mut book = book(vec![kept(1, 7, "a.example"), ending]);
         look(&mut book, 2, &[(1, 7), (2, 7)]);
-        let notice = book.take_due(at(0)).unwrap();
+        let notice = book.take_due(at(0), ALL).unwrap();
         book.remove(notice.subscription);
         assert!(!ends(&mut book, &notice, Err(Fault::Status(410)), 0));
-        assert!(book.take_due(at(10)).is_none(), "it has ended");
-        assert!(book.take_due(at(9)).is_some());
+        assert!(book.take_due(at(10), ALL).is_none(), "it has ended");
+        assert!(book.take_due(at(9), ALL).is_some());
     }
 
     #[test]
@@ -568,8 +588,8 @@ mod tests {
     fn a_clock_that_was_set_back_holds_up_no_notice_for_longer_than_a_pause() {
         let mut book = book(vec![kept(1, 7, "a.example")]);
         look(&mut book, 1, &[(1, 7)]);
-        let notice = book.take_due(at(PACE.most_ms * 100)).unwrap();
+        let notice = book.take_due(at(PACE.most_ms * 100), ALL).unwrap();
         ends(&mut book, &notice, Err(Fault::Late), PACE.most_ms * 100);
-        assert!(book.take_due(at(0)).is_some());
+        assert!(book.take_due(at(0), ALL).is_some());
     }
 }

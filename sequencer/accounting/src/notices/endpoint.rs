@@ -75,7 +75,10 @@ impl Endpoint {
             return None;
         }
         let slash = if path.starts_with('/') { "" } else { "/" };
-        Some(Endpoint { place: Place::parse(place)?, path: format!("{slash}{path}") })
+        let endpoint = Endpoint { place: Place::parse(place)?, path: format!("{slash}{path}") };
+        // It is kept as it is written, with the slash that it may have come without: one that could
+        // not be read again would make damage of the file with everybody's subscriptions.
+        Some(endpoint).filter(|endpoint| endpoint.to_string().len() <= ENDPOINT_BYTES_MAX)
     }
 
     /// Name of the host.
@@ -163,7 +166,7 @@ impl fmt::Debug for Hosts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, Hosts, HostsError};
+    use super::{ENDPOINT_BYTES_MAX, Endpoint, Hosts, HostsError};
 
     #[test]
     fn an_endpoint_is_written_as_it_was_given() {
@@ -178,6 +181,19 @@ mod tests {
             assert_eq!(endpoint.to_string(), written);
             assert_eq!(Endpoint::parse(written), Some(endpoint));
         }
+    }
+
+    #[test]
+    fn the_longest_endpoint_is_as_long_once_it_is_written() {
+        let padded =
+            |begin: &str, bytes: usize| format!("{begin}{}", "a".repeat(bytes - begin.len()));
+        let longest = padded("https://app.example.org/", ENDPOINT_BYTES_MAX);
+        assert_eq!(Endpoint::parse(&longest).unwrap().to_string(), longest);
+        assert!(Endpoint::parse(&padded("https://app.example.org?", ENDPOINT_BYTES_MAX)).is_none());
+        let without = padded("https://app.example.org?", ENDPOINT_BYTES_MAX - 1);
+        let endpoint = Endpoint::parse(&without).unwrap();
+        assert_eq!(endpoint.to_string().len(), ENDPOINT_BYTES_MAX);
+        assert_eq!(Endpoint::parse(&endpoint.to_string()), Some(endpoint));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::measurement::Coding;
 
 /// The names by which HL7 v2 calls the two systems.
 const LOINC: &str = "LN";
-const MDC: &str = "MDC";
+pub(crate) const MDC: &str = "MDC";
 /// The names by which FHIR does.
 const LOINC_URL: &str = "http://loinc.org";
 const MDC_URL: &str = "urn:iso:std:iso:11073:10101";

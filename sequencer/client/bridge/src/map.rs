@@ -6,6 +6,7 @@ use model::calendar::{Instant, Written};
 use model::{DeviceId, PatientIndex, Signal};
 use recordings::Zone;
 
+use crate::charset::Charset;
 use crate::codes;
 use crate::measure::{CodeRules, LocalUnits, Measure, SignalRules};
 use crate::measurement::Coding;
@@ -77,6 +78,7 @@ pub struct Map {
     pub(crate) missing: Missing,
     pub(crate) unknown: Unknown,
     pub(crate) status: Option<String>,
+    pub(crate) charset: Option<Charset>,
 }
 
 impl Map {
@@ -125,12 +127,34 @@ impl Map {
     }
 
     /// What codes of one value say that it is of. Those that nobody knows are passed over: a value
-    /// often has a code of its device beside one of a standard.
+    /// often has a code of its device beside one of a standard. A device says what it measured by
+    /// its code of MDC; codes beside that one are translations, which are coarser: a pulse rate is
+    /// one of heart in LOINC.
     ///
     /// # Errors
     /// [`Cause::CodeMissing`], [`Cause::CodeUnknown`], and [`Cause::CodeAmbiguous`] if they name
-    /// several signals.
+    /// several signals, or signals of several categories beside the code of MDC.
     pub fn measure(&self, codings: &[Coding<'_>]) -> Result<Measure<'_>, Cause> {
+        let is_of_device = |coding: &&Coding<'_>| codes::system(coding.system) == codes::MDC;
+        let of_device: Vec<_> = codings.iter().filter(is_of_device).copied().collect();
+        let Ok(mut own) = self.measure_alike(&of_device) else {
+            return self.measure_alike(codings);
+        };
+        for coding in codings {
+            let Some(other) = self.measure_of(*coding) else { continue };
+            // Consent is by category: what one code permits, no other code of the value may widen.
+            if other.signal.category != own.signal.category {
+                return Err(Cause::CodeAmbiguous);
+            }
+            if other.signal.code == own.signal.code {
+                own.code = own.code.or(other.code);
+            }
+        }
+        Ok(own)
+    }
+
+    /// As [`Map::measure`], of codes none of which goes before another.
+    fn measure_alike(&self, codings: &[Coding<'_>]) -> Result<Measure<'_>, Cause> {
         let mut found: Option<Measure<'_>> = None;
         for coding in codings {
             let Some(next) = self.measure_of(*coding) else { continue };
@@ -199,6 +223,11 @@ impl Map {
     /// The status of a value that comes without one, if the map says it.
     pub fn status(&self) -> Option<&str> {
         self.status.as_deref()
+    }
+
+    /// The character set of a message that names none, if the map says it.
+    pub fn charset(&self) -> Option<Charset> {
+        self.charset
     }
 }
 

@@ -7,6 +7,7 @@ use recordings::{Decimal, Period, Zone};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::charset::Charset;
 use crate::codes;
 use crate::map::{ByName, CodeRow, DeviceRow, Map, Missing, Unknown};
 use crate::measure::{CodeRules, SignalRules};
@@ -80,6 +81,7 @@ struct File {
     #[serde(default)]
     unknown: Unknown,
     status: Option<String>,
+    charset: Option<Charset>,
     #[serde(default)]
     patient: Vec<PatientLine>,
     #[serde(default)]
@@ -179,6 +181,7 @@ impl Map {
             missing: file.missing,
             unknown: file.unknown,
             status: file.status,
+            charset: file.charset,
             ..Map::default()
         };
         each("patient", file.patient, |row, line| map.add_patient(row, line))?;

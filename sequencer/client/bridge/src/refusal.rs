@@ -69,10 +69,11 @@ pub enum Cause {
     /// Codes of one value that name several signals.
     #[error("expected codes of one signal, found that they name several")]
     CodeAmbiguous,
-    /// Two codes of one message that would be one stream.
+    /// Two codes of one message that would be one stream, or two values at one instant of it.
     #[error(
-        "expected one code of {signal} from a device, found two, whose readings nobody could tell \
-         apart: give one of them a device of its own (`channels` of [[device]])"
+        "expected {signal} of a device under one code and once at an instant, found two readings \
+         that nobody could tell apart: give one of them a device of its own (`channels` of \
+         [[device]] if their codes differ)"
     )]
     CodesMeet {
         /// Of which signal.
@@ -151,14 +152,24 @@ pub enum Cause {
         /// The form.
         expected: &'static str,
     },
-    /// A time that no clock that is right shows yet: the node would not take it until then.
+    /// A time that no clock that is right shows yet: the node would not take it until then. It
+    /// passes, the sooner where it is the clock of bridge and node that is wrong.
     #[error(
         "expected a time at most {seconds} s ahead of this bridge's clock or the node's, found a \
-         later one: set the device's clock, or both of these"
+         later one: set the device's clock, or both of these, and send the same again then"
     )]
     TimeAhead {
         /// How far ahead it may be.
         seconds: u64,
+    },
+    /// A time that is ahead by more than clocks of computers go wrong.
+    #[error(
+        "expected a time at most {hours} h ahead of this bridge's clock or the node's, found a \
+         later one: set the device's clock"
+    )]
+    TimeFar {
+        /// How far ahead one may be that is waited for.
+        hours: u64,
     },
     /// A time without zone, and the map says none.
     #[error("expected a time with its zone, found none: `zone` of the map says it")]
@@ -201,6 +212,13 @@ pub enum Cause {
     /// An identifier of a message that came before with other content.
     #[error("expected the content that this message identifier had before, found another")]
     Reused,
+    /// A message that was given up although the node may have it: its receipt was lost as the
+    /// device became another patient's.
+    #[error(
+        "the node may have it, and its receipt was lost as the device became another patient's: \
+         look in the patient's log, and send what is not there under another identifier"
+    )]
+    Unsure,
     /// The node does not answer, or not in time.
     #[error("the node has not confirmed it yet: send the same again later, it is stored once")]
     Away,
@@ -226,6 +244,8 @@ impl Cause {
     pub fn fate(&self) -> Fate {
         match self {
             Cause::Away | Cause::Busy | Cause::EpochsUsed | Cause::NotKept => Fate::Again,
+            // The bridge cannot know which clock is wrong: of its own nothing may be lost.
+            Cause::TimeAhead { .. } => Fate::Again,
             Cause::Node(RejectCode::NotPermitted) => Fate::Consent,
             Cause::Node(code) if code.retry() => Fate::Again,
             _ => Fate::Never,
@@ -260,6 +280,7 @@ impl Cause {
             Cause::TimeMissing => "time-missing",
             Cause::TimeMalformed { .. } => "time-malformed",
             Cause::TimeAhead { .. } => "time-ahead",
+            Cause::TimeFar { .. } => "time-far",
             Cause::ZoneMissing => "zone-missing",
             Cause::Zone(_) => "zone-time",
             Cause::RateMissing => "rate-missing",
@@ -269,6 +290,7 @@ impl Cause {
             Cause::TooMany { .. } => "too-many",
             Cause::Nothing => "nothing-taken",
             Cause::Reused => "identifier-reused",
+            Cause::Unsure => "may-be-stored",
             Cause::Away => "node-away",
             Cause::Busy => "bridge-busy",
             Cause::EpochsUsed => "epochs-used",
@@ -296,6 +318,8 @@ mod tests {
         }
         assert_eq!(Cause::Away.fate(), Fate::Again);
         assert_eq!(Cause::Reused.fate(), Fate::Never);
+        assert_eq!(Cause::TimeAhead { seconds: 240 }.fate(), Fate::Again);
+        assert_eq!(Cause::TimeFar { hours: 24 }.fate(), Fate::Never);
     }
 
     #[test]

@@ -106,6 +106,16 @@ fn codes_lead_to_one_signal_or_to_none() {
     assert_eq!(cause(&[own, loinc("8310-5")]), Cause::CodeAmbiguous);
     assert_eq!(cause(&[loinc("8478-0")]), Cause::CodeUnknown);
     assert_eq!(cause(&[]), Cause::CodeMissing);
+    // Of a pulse rate LOINC's translation is a rate of the heart: MDC says what it is, and a row
+    // of either says the rest, but never another category.
+    let pulse = Coding { system: "MDC", code: "149530" };
+    let measure = map.measure(&[loinc("8867-4"), pulse]).unwrap();
+    assert_eq!(measure.signal.name, "pulse-rate");
+    let rate = Coding { system: "MDC", code: "147842" };
+    let measure = map.measure(&[rate, own]).unwrap();
+    assert_eq!(measure.value("72", None), Ok(Some(720)), "the unit of the row");
+    assert_eq!(cause(&[pulse, loinc("9279-1")]), Cause::CodeAmbiguous);
+    assert_eq!(cause(&[pulse, rate]), Cause::CodeAmbiguous);
 }
 
 #[test]
@@ -147,6 +157,7 @@ fn a_map_that_does_not_hold_is_refused_without_its_text() {
         (format!("version = 1\n{patient}patient = 1\n{secret} = 2"), "none that is read there"),
         (format!("version = 1\n{secret}"), "no TOML"),
         (format!("version = 1\nmissing = \"{secret}\""), "none of those"),
+        (format!("version = 1\ncharset = \"{secret}\""), "none of those"),
         (format!("version = 1\nzone = \"{secret}\""), "`zone`: expected UTC"),
         (format!("version = 1\n{patient}patient = 4000000000"), "row 1 of [[patient]]"),
         (format!("version = 1\n{patient}patient = 1\n{patient}patient = 1"), "row 2"),

@@ -6,9 +6,10 @@ use model::calendar::Utc;
 
 use crate::fault::{Fault, Place};
 use crate::header::Header;
+use crate::segment::Field;
 
 /// Most faults that an answer names.
-const FAULTS_MAX: usize = 10;
+pub const FAULTS_MAX: usize = 10;
 
 /// What became of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +50,43 @@ impl std::fmt::Debug for Answer {
     }
 }
 
+/// When an acknowledgement is asked for, as table 0155 has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Asked {
+    /// Nothing is said.
+    #[default]
+    Unsaid,
+    Always,
+    Never,
+    OnError,
+    OnSuccess,
+    /// Something else is said: the message is refused for it, and whoever said it may wait.
+    Unknown,
+}
+
+impl Asked {
+    pub(crate) fn read(field: Field<'_>) -> Asked {
+        match field.raw().trim() {
+            "" | "\"\"" => Asked::Unsaid,
+            "AL" => Asked::Always,
+            "NE" => Asked::Never,
+            "ER" => Asked::OnError,
+            "SU" => Asked::OnSuccess,
+            _ => Asked::Unknown,
+        }
+    }
+
+    fn is_for(self, verdict: Verdict) -> bool {
+        match self {
+            Asked::Always | Asked::Unknown => true,
+            // One of the two that is left empty beside the other asks for nothing.
+            Asked::Never | Asked::Unsaid => false,
+            Asked::OnError => verdict != Verdict::Accept,
+            Asked::OnSuccess => verdict == Verdict::Accept,
+        }
+    }
+}
+
 /// How good or bad it is, in the letters of table 0008.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -66,17 +104,6 @@ impl Verdict {
                 let never = faults.iter().any(|fault| fault.fate() == Fate::Never);
                 if never { Verdict::Reject } else { Verdict::Error }
             }
-        }
-    }
-
-    /// Whether a condition (table 0155) asks for it.
-    fn is_asked_for(self, condition: &str) -> bool {
-        match condition {
-            "AL" => true,
-            "ER" => self != Verdict::Accept,
-            "SU" => self == Verdict::Accept,
-            // NE, and what is left empty beside the other one.
-            _ => false,
         }
     }
 
@@ -106,10 +133,10 @@ pub fn answers(header: &Header, outcome: &Outcome, own: Own<'_>) -> Vec<Answer> 
         codes.push(verdict.application());
     } else {
         // Both only once it is stored: "commit" is a word for that.
-        if verdict.is_asked_for(&header.accept) {
+        if header.accept.is_for(verdict) {
             codes.push(verdict.commit());
         }
-        if verdict.is_asked_for(&header.acknowledge) {
+        if header.acknowledge.is_for(verdict) {
             codes.push(verdict.application());
         }
     }
@@ -118,7 +145,7 @@ pub fn answers(header: &Header, outcome: &Outcome, own: Own<'_>) -> Vec<Answer> 
             if index == 0 { own.control.to_owned() } else { format!("{}-2", own.control) };
         let lines = write_header(header, Own { control: &control, ..own });
         let text = lines + &write_outcome(header, outcome, code);
-        Answer { bytes: header.charset().encode(&text), code }
+        Answer { bytes: header.answer_charset().encode(&text), code }
     };
     codes.into_iter().enumerate().map(answer).collect()
 }
@@ -158,7 +185,7 @@ fn write_header(header: &Header, own: Own<'_>) -> String {
         "MSH{f}{}{f}{from}{f}{to}{f}{at}{f}{f}ACK{c}R01{f}{control}{f}{processing}{f}{version}",
         s.encoding()
     );
-    if !header.charset_name.is_empty() && header.charset.is_some() {
+    if header.names_charset() {
         // MSH-13 to MSH-17 are empty: nobody acknowledges an acknowledgement.
         line.extend([f; 6]);
         line.push_str(&header.charset_name);

@@ -2,72 +2,18 @@
 
 use std::borrow::Cow;
 
-use bridge::Cause;
+use bridge::{Cause, Charset, Map};
 
+use crate::answer::Asked;
 use crate::fault::{Fault, Place};
-use crate::segment::{Separators, segments};
+use crate::segment::{Field, Separators};
 
 /// Longest field of a header that is kept and answered with.
 const FIELD_BYTES_MAX: usize = 256;
-/// How much of a message is looked at for its header.
-const HEADER_BYTES_MAX: usize = 4096;
-
-/// How the bytes of a message are text.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Charset {
-    /// `ASCII`, and where MSH-18 is empty.
-    #[default]
-    Ascii,
-    /// `UNICODE UTF-8`.
-    Utf8,
-    /// `8859/1`.
-    Latin1,
-}
-
-impl Charset {
-    /// The one that MSH-18 names.
-    fn named(name: &str) -> Option<Charset> {
-        match name {
-            "" | "ASCII" => Some(Charset::Ascii),
-            "UNICODE UTF-8" | "UTF-8" => Some(Charset::Utf8),
-            "8859/1" => Some(Charset::Latin1),
-            _ => None,
-        }
-    }
-
-    /// The text of a message.
-    ///
-    /// # Errors
-    /// [`Cause::Malformed`] if the bytes are none of it: what they mean nobody knows.
-    pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, Cause> {
-        match self {
-            Charset::Ascii if !bytes.is_ascii() => {
-                Err(Cause::Malformed { expected: "ASCII, as MSH-18 names nothing else" })
-            }
-            Charset::Ascii | Charset::Utf8 => std::str::from_utf8(bytes)
-                .map(Cow::Borrowed)
-                .map_err(|_| Cause::Malformed { expected: "UTF-8, as MSH-18 says" }),
-            Charset::Latin1 => Ok(latin1(bytes)),
-        }
-    }
-
-    /// A text in bytes; what there is no byte for becomes a question mark.
-    pub(crate) fn encode(self, text: &str) -> Vec<u8> {
-        match self {
-            Charset::Utf8 => text.as_bytes().to_vec(),
-            Charset::Ascii | Charset::Latin1 => {
-                text.chars().map(|sign| u8::try_from(u32::from(sign)).unwrap_or(b'?')).collect()
-            }
-        }
-    }
-}
-
-fn latin1(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes).ok().filter(|_| bytes.is_ascii()) {
-        Some(text) => Cow::Borrowed(text),
-        None => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
-    }
-}
+/// The fields that are kept; all others may be as long as the message.
+const KEPT: [usize; 11] = [3, 4, 5, 6, 9, 10, 11, 12, 15, 16, 18];
+/// Bytes of a header in which its separators stand.
+const SEPARATORS_BYTES: usize = 16;
 
 /// What MSH says. Fields are kept as they stand, escapes included, so that they go back as they
 /// came.
@@ -76,8 +22,9 @@ pub struct Header {
     pub(crate) separators: Separators,
     /// None: the message does not begin with a header.
     pub(crate) is_there: bool,
-    /// None: one that is not read.
-    pub(crate) charset: Option<Charset>,
+    /// None: it names one that is not read.
+    charset: Option<Charset>,
+    /// Empty: it names none.
     pub(crate) charset_name: String,
     pub(crate) application: String,
     pub(crate) facility: String,
@@ -87,10 +34,10 @@ pub struct Header {
     pub(crate) control: String,
     pub(crate) processing: String,
     pub(crate) version: String,
-    pub(crate) accept: String,
-    pub(crate) acknowledge: String,
-    /// Whether a field is longer than it may be.
-    is_long: bool,
+    pub(crate) accept: Asked,
+    pub(crate) acknowledge: Asked,
+    /// The first field that is longer than it may be.
+    long: Option<usize>,
 }
 
 /// Shows nothing that the sender wrote.
@@ -104,26 +51,34 @@ impl Header {
     /// Of a message's bytes, whatever they are: what is not there stays empty, so that everything
     /// can be answered.
     pub fn read(bytes: &[u8]) -> Header {
-        let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-        let line = &line[..line.len().min(HEADER_BYTES_MAX)];
-        // Before it is known how it is encoded. A header that is UTF-8 is nothing else by chance.
-        let text = std::str::from_utf8(line).map_or_else(|_| latin1(line), Cow::Borrowed);
-        let Ok(separators) = Separators::read(&text) else { return Header::default() };
-        let Some(segment) = segments(&text, separators).next() else { return Header::default() };
-        let is_long = (3..=18).any(|number| segment.field(number).raw().len() > FIELD_BYTES_MAX);
+        let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+        // Some senders begin a frame with an empty line.
+        let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+        let begin = bytewise(&line[..line.len().min(SEPARATORS_BYTES)]);
+        let Ok(separators) = Separators::read(&begin) else { return Header::default() };
+        let fields = line.split(|byte| char::from(*byte) == separators.field);
+        let fields: Vec<&[u8]> = fields.take(KEPT[KEPT.len() - 1]).collect();
+        // MSH-1 is the separator itself, so that MSH-2 follows the name.
+        let raw = |number: usize| fields.get(number - 1).copied().unwrap_or_default();
+        let name = bytewise(raw(18));
+        let name = Field::new(&name, separators).repetitions().next();
+        let name = name.map_or("", |one| one.raw().trim());
+        let charset = if name.is_empty() { Some(Charset::Ascii) } else { Charset::named(name) };
         let field = |number: usize| {
-            let raw = segment.field(number).raw();
-            // Cut between characters: what is too long is answered, and refused.
-            let end =
-                (0..=FIELD_BYTES_MAX.min(raw.len())).rev().find(|at| raw.is_char_boundary(*at));
+            let cut = &raw(number)[..raw(number).len().min(FIELD_BYTES_MAX)];
+            let text = match charset {
+                Some(Charset::Utf8) => String::from_utf8_lossy(cut),
+                // One sign for each byte, so that it goes back as it came, whatever it means.
+                _ => bytewise(cut),
+            };
             // It goes back in an answer, whose frame it must not end.
-            raw[..end.unwrap_or_default()].replace(char::is_control, " ")
+            text.replace(|sign: char| sign.is_ascii_control(), " ")
         };
-        let charset_name = segment.field(18).repetitions().next().map_or("", |one| one.raw());
+        let asked = |number: usize| Asked::read(Field::new(&field(number), separators));
         Header {
             separators,
             is_there: true,
-            charset: Charset::named(charset_name.trim()),
+            charset,
             charset_name: field(18),
             application: field(3),
             facility: field(4),
@@ -133,9 +88,9 @@ impl Header {
             control: field(10),
             processing: field(11),
             version: field(12),
-            accept: field(15),
-            acknowledge: field(16),
-            is_long,
+            accept: asked(15),
+            acknowledge: asked(16),
+            long: KEPT.into_iter().find(|number| raw(*number).len() > FIELD_BYTES_MAX),
         }
     }
 
@@ -151,8 +106,9 @@ impl Header {
             let expected = "a message that begins with MSH and its separators";
             return fault(0, Cause::Malformed { expected });
         }
-        if self.is_long {
-            return fault(0, Cause::TooMany { what: "bytes in a field", limit: FIELD_BYTES_MAX });
+        if let Some(field) = self.long {
+            let (what, limit) = ("bytes in a field", FIELD_BYTES_MAX);
+            return fault(field, Cause::TooMany { what, limit });
         }
         let mut kind = self.kind.split(self.separators.component);
         if (kind.next(), kind.next()) != (Some("ORU"), Some("R01")) {
@@ -170,15 +126,32 @@ impl Header {
         if !version.starts_with("2.") {
             return unsupported(12, "a version from 2.1 on");
         }
+        // A guess might leave a sender without the answer that it waits for.
+        for (field, asked) in [(15, self.accept), (16, self.acknowledge)] {
+            if asked == Asked::Unknown {
+                return unsupported(field, "AL, NE, ER or SU");
+            }
+        }
         if self.charset.is_none() {
             return unsupported(18, "ASCII, UNICODE UTF-8 or 8859/1");
         }
         Ok(())
     }
 
-    /// How the message's bytes are text; ASCII where that is not known.
-    pub fn charset(&self) -> Charset {
+    /// How the message's bytes are text: as MSH-18 says, else as the map does, else ASCII.
+    pub fn charset(&self, map: &Map) -> Charset {
+        let by_map = map.charset().filter(|_| self.charset_name.is_empty());
+        by_map.unwrap_or_else(|| self.answer_charset())
+    }
+
+    /// How the bytes of an answer are text: as MSH-18 says, else each as it came.
+    pub(crate) fn answer_charset(&self) -> Charset {
         self.charset.unwrap_or_default()
+    }
+
+    /// Whether MSH-18 of an answer says what it says here.
+    pub(crate) fn names_charset(&self) -> bool {
+        !self.charset_name.is_empty() && self.charset.is_some()
     }
 
     /// Who sent it, as MSH-3 and MSH-4 say, and its identifier: what tells it from others.
@@ -193,6 +166,11 @@ impl Header {
 
     /// Whether accept and application are answered apart (enhanced mode).
     pub(crate) fn is_enhanced(&self) -> bool {
-        !self.accept.is_empty() || !self.acknowledge.is_empty()
+        self.accept != Asked::Unsaid || self.acknowledge != Asked::Unsaid
     }
+}
+
+/// A text with one sign for each byte.
+fn bytewise(bytes: &[u8]) -> Cow<'_, str> {
+    Charset::Latin1.decode(bytes).unwrap_or_default()
 }

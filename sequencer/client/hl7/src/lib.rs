@@ -4,10 +4,10 @@
 //! out. No socket, clock or randomness is touched; the shell is `vitals mllp`.
 #![doc = include_str!("../README.md")]
 
-pub use answer::{Answer, Outcome, Own, answers};
+pub use answer::{Answer, FAULTS_MAX, Outcome, Own, answers};
 pub use fault::{Fault, Place};
-pub use header::{Charset, Header};
-pub use mllp::{Decoder, Framed, STRAY_BYTES_MAX, frame};
+pub use header::Header;
+pub use mllp::{Decoder, Framed, KEPT_BYTES, STRAY_BYTES_MAX, frame};
 pub use report::{READINGS_MAX, Report, read};
 pub use segment::{Field, SEGMENTS_MAX, Segment, Separators, segments};
 pub use time::read_time;

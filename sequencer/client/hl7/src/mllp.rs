@@ -9,7 +9,11 @@ const RETURN: u8 = 0x0d;
 /// Most bytes that may stand between two frames. Some senders put a NUL or a line feed there.
 pub const STRAY_BYTES_MAX: usize = 64 << 10;
 /// What a decoder keeps between messages, however long the one before was.
-const KEPT_BYTES: usize = 64 << 10;
+pub const KEPT_BYTES: usize = 64 << 10;
+
+/// What is kept of a message that is given up: its header as senders write it, by which it is
+/// answered.
+const BEGIN_BYTES: usize = 4096;
 
 /// Finds messages in a stream of bytes, however it is cut. Holds at most one message of the limit.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ enum State {
     Inside,
     /// Within one that is longer than the limit: its end is waited for.
     Beyond,
+    /// Within one that was given up: its end is waited for.
+    GivenUp,
     /// The buffer was handed out, and is no longer needed.
     Given,
 }
@@ -40,6 +46,8 @@ pub enum Framed<'a> {
     Message(&'a [u8]),
     /// The begin of one that is longer than the limit: enough to say whose it is.
     TooLong(&'a [u8]),
+    /// The begin of one that was given up on its way ([`Decoder::give_up`]).
+    GivenUp(&'a [u8]),
     /// More bytes without a frame than there may be: whoever sends them speaks something else.
     Junk,
 }
@@ -50,6 +58,7 @@ impl std::fmt::Debug for Framed<'_> {
         match self {
             Framed::Message(bytes) => write!(f, "Message({} bytes)", bytes.len()),
             Framed::TooLong(bytes) => write!(f, "TooLong({} bytes)", bytes.len()),
+            Framed::GivenUp(bytes) => write!(f, "GivenUp({} bytes)", bytes.len()),
             Framed::Junk => f.write_str("Junk"),
         }
     }
@@ -80,13 +89,14 @@ impl Decoder {
         while !rest.is_empty() {
             match self.state {
                 State::Outside | State::Given => self.skip(rest),
-                State::Inside | State::Beyond => {
-                    if let Some(is_whole) = self.collect(rest) {
-                        self.state = State::Given;
+                State::Inside | State::Beyond | State::GivenUp => {
+                    if self.collect(rest) {
+                        let state = std::mem::replace(&mut self.state, State::Given);
                         let bytes = &self.buffer[..];
-                        return Some(match is_whole {
-                            true => Framed::Message(bytes),
-                            false => Framed::TooLong(bytes),
+                        return Some(match state {
+                            State::Beyond => Framed::TooLong(bytes),
+                            State::GivenUp => Framed::GivenUp(bytes),
+                            _ => Framed::Message(bytes),
                         });
                     }
                 }
@@ -101,7 +111,24 @@ impl Decoder {
     /// Whether a message has begun and not ended: a connection that is closed now loses it, and
     /// nothing of it was taken.
     pub fn is_inside(&self) -> bool {
-        matches!(self.state, State::Inside | State::Beyond)
+        matches!(self.state, State::Inside | State::Beyond | State::GivenUp)
+    }
+
+    /// The memory that it has at most once so many more bytes are taken.
+    pub fn memory_with(&self, more: usize) -> usize {
+        let (bytes, capacity) = (self.buffer.len() + more, self.buffer.capacity());
+        // A list that grows doubles.
+        if bytes <= capacity { capacity } else { bytes.max(2 * capacity) }
+    }
+
+    /// Gives the message up that has begun, and the memory that it took: its end is found as
+    /// [`Framed::GivenUp`], with enough of it to say whose it is. Between messages nothing happens.
+    pub fn give_up(&mut self) {
+        if self.is_inside() {
+            self.buffer.truncate(BEGIN_BYTES);
+            self.buffer.shrink_to_fit();
+            self.state = State::GivenUp;
+        }
     }
 
     /// Messages that another one began within: their sender never ended them.
@@ -125,12 +152,15 @@ impl Decoder {
         }
     }
 
-    /// Takes what belongs to the message; at its end, says whether it is whole.
-    fn collect(&mut self, rest: &mut &[u8]) -> Option<bool> {
+    /// Takes what belongs to the message; says whether that was its end.
+    fn collect(&mut self, rest: &mut &[u8]) -> bool {
         let stop = rest.iter().position(|byte| matches!(*byte, END | BEGIN));
         let (part, after) = rest.split_at(stop.unwrap_or(rest.len()));
-        let free = self.limit - self.buffer.len().min(self.limit);
-        if part.len() > free {
+        let free = match self.state {
+            State::Inside => self.limit - self.buffer.len().min(self.limit),
+            _ => 0,
+        };
+        if part.len() > free && self.state == State::Inside {
             self.state = State::Beyond;
         }
         // Checked before it is kept: of what is too long, only the begin is.
@@ -141,14 +171,14 @@ impl Decoder {
         };
         *rest = after;
         match stop {
-            None => None,
-            Some(END) => Some(self.state == State::Inside),
+            None => false,
+            Some(END) => true,
             Some(_) => {
                 // Never a byte of a message: the sender begins anew.
                 self.torn += 1;
                 self.buffer.clear();
                 self.state = State::Inside;
-                None
+                false
             }
         }
     }
@@ -180,6 +210,7 @@ mod tests {
                 match framed {
                     Framed::Message(bytes) => all.push(('m', bytes.to_vec())),
                     Framed::TooLong(bytes) => all.push(('l', bytes.to_vec())),
+                    Framed::GivenUp(bytes) => all.push(('g', bytes.to_vec())),
                     Framed::Junk => {
                         all.push(('j', Vec::new()));
                         return all;
@@ -232,4 +263,32 @@ mod tests {
         }
         assert!(decoder.buffer.capacity() <= KEPT_BYTES);
     }
+
+    #[test]
+    fn a_message_that_is_given_up_is_found_by_its_begin_and_takes_no_more_memory() {
+        let mut decoder = Decoder::new(1 << 20);
+        let long = frame(&vec![b'x'; 1 << 20]);
+        let (first, last) = long.split_at(300 << 10);
+        assert_eq!(decoder.take(&mut &first[..]), None);
+        assert!(decoder.memory_with(0) >= first.len() - 1);
+        // As much as the list grows by is said before it does.
+        let expected = decoder.memory_with(READ);
+        assert_eq!(decoder.take(&mut &last[..READ]), None);
+        assert!((first.len()..=expected).contains(&decoder.memory_with(0)));
+        decoder.give_up();
+        assert_eq!(decoder.take(&mut &last[READ..2 * READ]), None);
+        assert!(decoder.memory_with(0) <= BEGIN_BYTES);
+        let mut rest = &last[2 * READ..];
+        let begin = &vec![b'x'; BEGIN_BYTES][..];
+        assert_eq!(decoder.take(&mut rest), Some(Framed::GivenUp(begin)));
+        let mut next = &frame(b"next")[..];
+        assert_eq!(decoder.take(&mut next), Some(Framed::Message(b"next")));
+        assert_eq!(decoder.take(&mut next), None);
+        decoder.give_up();
+        let mut next = &frame(b"between messages")[..];
+        assert_eq!(decoder.take(&mut next), Some(Framed::Message(b"between messages")));
+    }
+
+    /// As much as a connection reads at once.
+    const READ: usize = 16 << 10;
 }

@@ -1,25 +1,24 @@
 //! ORU^R01: from segments to measurements, all of them or none.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use bridge::{Cause, Foreign, Map, Measure, Measurement, Missing, Unknown, codes};
+use bridge::{Cause, Foreign, Map, Measure, Measurement, Missing, Readings, Unknown, codes};
 use model::calendar::Instant;
 use model::{DeviceId, PatientIndex, signal_by_name};
 
 use crate::fault::{Fault, Place};
 use crate::header::Header;
-use crate::segment::{SEGMENTS_MAX, Segment, segments};
+use crate::segment::{Field, SEGMENTS_MAX, Segment, segments};
 use crate::time::read_time;
-use crate::value::{self, CODE, Codes, Condition, EQUIPMENT, Skip, Structured, TIME, TYPE, VALUE};
+use crate::value::{
+    self, At, CODE, Codes, Condition, EQUIPMENT, Skip, Structured, TIME, TYPE, VALUE,
+};
 use crate::waveform::{Rates, Sample, Waveform, is_attribute};
 
-/// Most readings of one message: some 5 MiB of memory.
+/// Most readings of one message: some 8 MiB of memory.
 pub const READINGS_MAX: usize = 65_536;
 /// Most faults that are kept; further ones are counted.
 const FAULTS_MAX: usize = 20;
-/// The field of an observation whose patient is nobody: the segment as a whole.
-const NO_PATIENT: usize = 0;
 
 /// What a message holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,7 +38,7 @@ pub struct Report {
 /// and nothing that stands there.
 pub fn read(bytes: &[u8], header: &Header, map: &Map) -> Result<Report, Vec<Fault>> {
     let whole = |cause| vec![Fault::of_message(cause)];
-    let text = header.charset().decode(bytes).map_err(whole)?;
+    let text = header.charset(map).decode(bytes).map_err(whole)?;
     let count = segments(&text, header.separators).take(SEGMENTS_MAX + 1).count();
     if count > SEGMENTS_MAX {
         return Err(whole(Cause::TooMany { what: "segments", limit: SEGMENTS_MAX }));
@@ -51,13 +50,13 @@ pub fn read(bytes: &[u8], header: &Header, map: &Map) -> Result<Report, Vec<Faul
     let rates = Rates::read(&text, header.separators);
     let mut walk = Walk {
         map,
-        header,
         rates,
+        application: None,
         patient: None,
         bed: None,
         observed: None,
         place: Counts::default(),
-        streams: BTreeMap::new(),
+        readings: Readings::default(),
         report: Report::default(),
         refused: Vec::new(),
     };
@@ -76,22 +75,19 @@ struct Counts {
     obx: usize,
 }
 
-/// A device and what it measures: one stream.
-type Stream = (DeviceId, u32);
-
 struct Walk<'a> {
     map: &'a Map,
-    header: &'a Header,
     rates: Rates,
+    /// The sending application, MSH-3.
+    application: Option<Result<String, Fault>>,
     /// The last PID's.
     patient: Option<Result<PatientIndex, Fault>>,
     /// The last PV1's assigned location.
-    bed: Option<String>,
+    bed: Option<Result<String, Fault>>,
     /// The last OBR's time.
     observed: Option<String>,
     place: Counts,
-    /// The code of each stream.
-    streams: BTreeMap<Stream, String>,
+    readings: Readings,
     report: Report,
     refused: Vec<Fault>,
 }
@@ -110,6 +106,10 @@ struct Observation<'a> {
 impl Walk<'_> {
     fn take(&mut self, segment: Segment<'_>) {
         match segment.name() {
+            "MSH" => {
+                let named = read_name(segment.field(3).component(1), Place::header(3));
+                self.application = Some(named);
+            }
             "PID" => {
                 self.place.pid += 1;
                 // What stood before is of another patient.
@@ -118,7 +118,8 @@ impl Walk<'_> {
             }
             "PV1" => {
                 self.place.pv1 += 1;
-                self.bed = segment.field(3).text().ok().map(|bed| bed.into_owned());
+                let place = Place { segment: "PV1", number: self.place.pv1, field: 3 };
+                self.bed = Some(read_name(segment.field(3), place));
             }
             "OBR" => {
                 self.place.obr += 1;
@@ -136,13 +137,12 @@ impl Walk<'_> {
 
     /// Notes what is no reading.
     fn skip(&mut self, skip: Skip) {
-        let Skip { field, cause, is_refusal } = skip;
-        let place = Place { segment: "OBX", number: self.place.obx, field };
-        let fault = match &self.patient {
-            // Nobody is meant: said once, at the patient's own segment.
-            Some(Err(fault)) if field == NO_PATIENT => fault.clone(),
-            _ => Fault::at(place, cause),
+        let Skip { at, cause, is_refusal } = skip;
+        let place = match at {
+            At::Own(field) => Some(Place { segment: "OBX", number: self.place.obx, field }),
+            At::Before(place) => place,
         };
+        let fault = Fault { place, cause };
         let faults = if is_refusal {
             &mut self.refused
         } else {
@@ -155,6 +155,7 @@ impl Walk<'_> {
     }
 
     fn end(mut self) -> Result<Report, Vec<Fault>> {
+        self.report.readings = self.readings.into_measurements();
         if self.refused.is_empty() && self.report.readings.is_empty() {
             // Without a reading there is no receipt, and nothing that could be acknowledged.
             self.refused.push(Fault::of_message(Cause::Nothing));
@@ -219,8 +220,9 @@ impl Walk<'_> {
     fn current_patient(&self) -> Result<PatientIndex, Skip> {
         match &self.patient {
             Some(Ok(patient)) => Ok(*patient),
-            Some(Err(fault)) => Err(Skip::refused(NO_PATIENT, fault.cause.clone())),
-            None => Err(Skip::refused(NO_PATIENT, Cause::PatientMissing)),
+            // Nobody is meant: said once, at the patient's own segment.
+            Some(Err(fault)) => Err(fault.clone().into()),
+            None => Err(Skip::refused(0, Cause::PatientMissing)),
         }
     }
 
@@ -247,11 +249,11 @@ impl Walk<'_> {
         let refused = |cause| Skip::refused(EQUIPMENT, cause);
         let mut names = own_names(obx).map_err(refused)?;
         if names.is_empty() {
-            let bed = self.bed.iter().map(|bed| ("PV1-3".to_owned(), bed.clone()));
-            names.extend(bed);
-            let application = self.header.application.split(self.header.separators.component);
-            let application = application.take(1).map(str::to_owned);
-            names.extend(application.map(|application| ("MSH-3".to_owned(), application)));
+            for (authority, name) in [("PV1-3", &self.bed), ("MSH-3", &self.application)] {
+                if let Some(name) = name {
+                    names.push((authority.to_owned(), name.clone()?));
+                }
+            }
         }
         let there = names.iter().filter(|(_, identifier)| !identifier.is_empty());
         let foreign = there.map(|(authority, identifier)| Foreign { authority, identifier });
@@ -297,7 +299,6 @@ impl Walk<'_> {
             at: one.at,
         };
         let samples = waveform.samples(&self.rates, READINGS_MAX)?;
-        self.meet(one, measure)?;
         samples.into_iter().try_for_each(|sample| self.add(one, measure, sample))
     }
 
@@ -330,19 +331,7 @@ impl Walk<'_> {
         measure: &Measure<'_>,
         value: Option<i32>,
     ) -> Result<(), Skip> {
-        self.meet(one, measure)?;
         self.add(one, measure, Sample { at: one.at, value })
-    }
-
-    /// Refuses a second code of one stream.
-    fn meet(&mut self, one: &Observation<'_>, measure: &Measure<'_>) -> Result<(), Skip> {
-        let signal = measure.signal;
-        let stream = (one.device.clone(), signal.code);
-        let first = self.streams.entry(stream).or_insert_with(|| one.code.to_owned());
-        if first == one.code {
-            return Ok(());
-        }
-        Err(Skip::refused(CODE, Cause::CodesMeet { signal: signal.name }))
     }
 
     fn add(
@@ -351,15 +340,20 @@ impl Walk<'_> {
         measure: &Measure<'_>,
         sample: Sample,
     ) -> Result<(), Skip> {
-        if self.report.readings.len() >= READINGS_MAX {
+        if self.readings.len() >= READINGS_MAX {
             let (what, limit) = ("readings in a message", READINGS_MAX);
             return Err(Skip::refused(VALUE, Cause::TooMany { what, limit }));
         }
         let (device, patient) = (one.device.clone(), one.patient);
         let (signal, Sample { at, value }) = (measure.signal, sample);
-        self.report.readings.push(Measurement { device, patient, signal, at, value });
-        Ok(())
+        let reading = Measurement { device, patient, signal, at, value };
+        self.readings.add(one.code, reading).map_err(|cause| Skip::refused(CODE, cause))
     }
+}
+
+/// What a field before the observations says that may be the name of a device.
+fn read_name(field: Field<'_>, place: Place) -> Result<String, Fault> {
+    field.text().map(Cow::into_owned).map_err(|cause| Fault::at(place, cause))
 }
 
 /// What OBX-18 says of a device: names under who gave them. A name under nobody is only what says

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bridge::Cause;
+use bridge::{Cause, is_foreign};
 
 /// Most segments that are read.
 pub const SEGMENTS_MAX: usize = 10_000;
@@ -131,6 +131,11 @@ pub struct Field<'m> {
 }
 
 impl<'m> Field<'m> {
+    /// Of a text that holds one.
+    pub(crate) fn new(text: &'m str, separators: Separators) -> Field<'m> {
+        Field { text, separators }
+    }
+
     /// As it stands there, escapes included.
     pub fn raw(&self) -> &'m str {
         self.text
@@ -174,9 +179,14 @@ impl<'m> Field<'m> {
     /// What it says, without blanks around and with its escapes resolved.
     ///
     /// # Errors
-    /// [`Cause::Malformed`] for an escape that has no end or means no text.
+    /// [`Cause::Malformed`] for an escape that has no end or means no text, and for a byte of
+    /// which nobody said what it means.
     pub fn text(&self) -> Result<Cow<'m, str>, Cause> {
         let text = if self.is_empty() { "" } else { self.text.trim_matches(' ') };
+        if text.contains(is_foreign) {
+            let expected = "ASCII, where neither MSH-18 nor `charset` of the map names another set";
+            return Err(Cause::Malformed { expected });
+        }
         match self.separators.escape.filter(|sign| text.contains(*sign)) {
             None => Ok(Cow::Borrowed(text)),
             Some(sign) => self.unescape(text, sign).map(Cow::Owned),

@@ -1,6 +1,6 @@
 //! Messages as monitors and their servers send them, what they become and what is answered.
 
-use bridge::{Cause, Fate, Map, Measurement};
+use bridge::{Cause, Charset, Fate, Map, Measurement};
 use model::Millis;
 use model::calendar::{Utc, parse_instant};
 
@@ -62,7 +62,7 @@ OBX|2|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC^SpO2^^L||97.5|262688^MDC_DIM_PERCENT^MD
 OBX|3|NM|8310-5^Temp^LN||98.6|[degF]^^UCUM|||||F|||20260501082959.5+0000
 OBX|4|SN|85354-9^BP^LN||^120^/^80|mm[Hg]|||||F
 OBX|5|ST|PATPOS^Position^L||supine||||||F
-OBX|6|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|2|0|%|||||R
+OBX|6|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|2|0|%|||||R|||20260501103001
 ";
 
 fn lines(text: &str) -> Vec<u8> {
@@ -102,7 +102,7 @@ fn a_monitors_numbers_are_readings_of_the_patient_and_device_of_the_map() {
             "2026-05-01T08:29:59.500Z 7 monitor-0001 temperature 3700",
             "2026-05-01T08:30:00.000Z 7 monitor-0001 bp-systolic 1200",
             "2026-05-01T08:30:00.000Z 7 monitor-0001 bp-diastolic 800",
-            "2026-05-01T08:30:00.000Z 7 monitor-0001 spo2 off",
+            "2026-05-01T08:30:01.000Z 7 monitor-0001 spo2 off",
         ]
     );
     let left: Vec<_> = report.left_out.iter().map(|one| one.refusal().element).collect();
@@ -240,8 +240,9 @@ fn what_is_no_reading_is_refused_at_its_field_and_says_nothing_of_the_patient() 
         (changed("ORU^R01|1|", "ORU^R01||"), "MSH[1]-10", "malformed"),
         (changed("|P|2.5", "|T|2.5"), "MSH[1]-11", "unsupported"),
         (changed("|P|2.5", "|P|3.0"), "MSH[1]-12", "unsupported"),
+        (changed("|P|2.5", "|P|2.5|||al"), "MSH[1]-15", "unsupported"),
+        (changed("|P|2.5", "|P|2.5||||Y"), "MSH[1]-16", "unsupported"),
         (changed("|P|2.5", "|P|2.5||||||ISO IR87"), "MSH[1]-18", "unsupported"),
-        (changed("|HOSP|2026", "|H\u{d6}SP|2026"), "message", "malformed"),
         (changed("4711^^^HOSP", "4712^^^HOSP"), "PID[1]-3", "patient-unknown"),
         (changed("4711^^^HOSP", "4711"), "PID[1]-3", "patient-unknown"),
         (changed("4711^^^HOSP", "4711^^^HOSP~99^^^1.2.3"), "PID[1]-3", "patient-ambiguous"),
@@ -268,6 +269,13 @@ fn what_is_no_reading_is_refused_at_its_field_and_says_nothing_of_the_patient() 
             "OBX[2]-3",
             "codes-meet",
         ),
+        // Before the duct and behind it: of one code and device nobody could tell which was which.
+        (
+            of("OBX|1|NM|150456^^MDC|1.1.1.150456|97|%|||||F\n\
+                OBX|2|NM|150456^^MDC|1.2.1.150456|85|%|||||F"),
+            "OBX[2]-3",
+            "codes-meet",
+        ),
     ] {
         let faults = take(&text).map(|_| ()).unwrap_err();
         let first = faults[0].refusal();
@@ -276,6 +284,104 @@ fn what_is_no_reading_is_refused_at_its_field_and_says_nothing_of_the_patient() 
         let words = format!("{first} {first:?}");
         assert!(!["4711", "4712", "7253", "HOSP", "201"].iter().any(|one| words.contains(one)));
     }
+}
+
+/// The message of one observation as bytes of a character set, with what MSH-18 says, by a map.
+fn take_bytes(text: &str, charset: Charset, map: &str) -> Result<Report, Vec<Fault>> {
+    let bytes = charset.encode(&text.replace('\n', "\r"));
+    let map = Map::parse(map).expect("a map");
+    let header = Header::read(&bytes);
+    header.check().map_err(|fault| vec![fault])?;
+    read(&bytes, &header, &map)
+}
+
+#[test]
+fn names_are_read_in_the_character_set_that_the_header_names_and_in_no_other() {
+    let map = MAP.replace("ICU^201^A", "ICU^Z\u{fc}rich");
+    let text = of("OBX|1|NM|8867-4^^LN||72|/min|||||F").replace("201^A", "Z\u{fc}rich");
+    let named = |name: &str| text.replacen("|P|2.5", &format!("|P|2.5||||||{name}"), 1);
+    let sets = [("UNICODE UTF-8", Charset::Utf8), ("8859/1", Charset::Latin1)];
+    for (name, own) in sets {
+        for (_, sent) in sets {
+            let taken = take_bytes(&named(name), sent, &map);
+            assert_eq!(taken.is_ok(), sent == own, "{name}: {taken:?}");
+        }
+        // Without a name no device is guessed, unless the map says how they are sent here.
+        let faults = take_bytes(&text, own, &map).unwrap_err();
+        let first = faults[0].refusal();
+        assert_eq!((&*first.element, &*first.cause.code()), ("PV1[1]-3", "malformed"));
+        let by_map = map.replacen("version = 1", &format!("version = 1\ncharset = \"{name}\""), 1);
+        assert!(take_bytes(&text, own, &by_map).is_ok(), "{name}");
+        let other = sets.into_iter().find(|(other, _)| *other != name).unwrap().0;
+        // What the message says itself goes before the map.
+        let wrong = by_map.replacen(name, other, 1);
+        assert!(take_bytes(&named(name), own, &wrong).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_byte_of_an_unknown_set_is_refused_where_it_is_read_and_nowhere_else() {
+    let read = "OBX|1|NM|8867-4^^LN||72|/min|||||F|||20260501103000+0200";
+    let text = of(read).replace("4711^^^HOSP", "4711^^^HOSP||M\u{fc}ller^J\u{fc}rgen");
+    let text = text.replace("8867-4^^LN", "8867-4^K\u{f6}rper^LN");
+    let text = format!("{text}OBX|2|ST|X^Lage^L||R\u{fc}cken\nNTE|1||\u{fc}\n");
+    let text = text.replace("|PIC|WARD|", "|PIC|Geb\u{e4}ude|");
+    for set in [Charset::Latin1, Charset::Utf8] {
+        let report = take_bytes(&text, set, MAP).unwrap();
+        assert_eq!((report.readings.len(), report.left_out_count), (1, 1));
+        for (from, to, place) in [
+            ("4711^^^HOSP", "4711^^^H\u{d6}SP", "PID[1]-3"),
+            ("4711^^^HOSP", "47\u{fc}11^^^HOSP", "PID[1]-3"),
+            ("ICU^201^A", "ICU^2\u{fc}^A", "PV1[1]-3"),
+            ("|8867-4^", "|8867-4\u{fc}^", "OBX[1]-3"),
+            ("|72|", "|7\u{fc}|", "OBX[1]-5"),
+            ("|/min|", "|\u{b5}V|", "OBX[1]-6"),
+            ("||||F|||2026", "||||\u{fc}|||2026", "OBX[1]-11"),
+            ("F|||20260501103000", "F|||2026050110300\u{b2}", "OBX[1]-14"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let faults = take_bytes(&text.replacen(from, to, 1), set, MAP).unwrap_err();
+            assert_eq!(faults[0].refusal().element, place, "{to}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_a_header_of_an_unknown_set_goes_back_as_the_bytes_that_came() {
+    let text = of("").replace("|WARD|", "|\u{c4}\u{c5}\u{fc}|").replace("R01|1|", "R01|\u{c4}1|");
+    for set in [Charset::Latin1, Charset::Utf8] {
+        let bytes = set.encode(&text.replace('\n', "\r"));
+        let own = Own { control: "A1", at: Millis::new(0).unwrap() };
+        let answer = answers(&Header::read(&bytes), &stored(), own).remove(0).bytes;
+        let there = |part: &str| {
+            let part = set.encode(part);
+            answer.windows(part.len()).any(|found| found == part)
+        };
+        assert!(there("|PIC|\u{c4}\u{c5}\u{fc}|") && there("MSA|AA|\u{c4}1|"), "{set:?}");
+    }
+}
+
+#[test]
+fn empty_lines_before_the_header_are_passed_over() {
+    let text = of("OBX|1|NM|8867-4^^LN||72|/min|||||F");
+    for before in ["\r", "\n", "\r\n\r\n"] {
+        let bytes = [before.as_bytes(), &lines(&text)].concat();
+        let (header, map) = (Header::read(&bytes), Map::parse(MAP).unwrap());
+        assert_eq!(header.check(), Ok(()), "{before:?}");
+        assert_eq!(read(&bytes, &header, &map), take(&text), "{before:?}");
+    }
+}
+
+#[test]
+fn a_translation_beside_the_code_of_a_device_is_passed_over_within_its_category() {
+    let of_codes = |codes: &str| {
+        let taken = take(&of(&format!("OBX|1|NM|{codes}||72|/min|||||F")));
+        taken.map(|report| report.readings[0].signal.name).map_err(|all| all[0].cause.clone())
+    };
+    for codes in ["149530^^MDC^8867-4^^LN", "8867-4^^LN^149530^^MDC"] {
+        assert_eq!(of_codes(codes), Ok("pulse-rate"), "{codes}");
+    }
+    assert_eq!(of_codes("149530^^MDC^9279-1^^LN"), Err(Cause::CodeAmbiguous));
 }
 
 fn answered(text: &str, outcome: &Outcome) -> Vec<String> {
@@ -321,6 +427,12 @@ fn enhanced_mode_answers_what_is_asked_for() {
         ("NE", "NE", ["", "", "", ""]),
         ("ER", "", ["", "CE", "CE", "CR"]),
         ("", "SU", ["AA", "", "", ""]),
+        ("AL ", " NE", ["CA", "CE", "CE", "CR"]),
+        ("\"\"", "\"\"", ["AA", "AE", "AE", "AR"]),
+        // Refused for it, and never left without an answer.
+        ("al", "", ["CA", "CE", "CE", "CR"]),
+        ("NE", "Y", ["AA", "AE", "AE", "AR"]),
+        ("?", "?", ["CA AA", "CE AE", "CE AE", "CR AR"]),
     ] {
         let text = of("").replace("|P|2.5", &format!("|P|2.5|||{accept}|{application}"));
         let header = Header::read(&lines(&text));
@@ -359,7 +471,7 @@ fn an_answer_names_place_reason_and_code_of_each_fault() {
 fn a_message_that_is_cut_or_changed_anywhere_is_answered() {
     let whole = lines(NUMBERS);
     let map = Map::parse(MAP).unwrap();
-    let mut taken = 0;
+    let (mut taken, mut silent) = (0, 0);
     for at in 0..whole.len() {
         let changed = [&whole[..at], &[whole[at] ^ 0x15], &whole[at + 1..]].concat();
         for bytes in [&whole[..at], &changed] {
@@ -369,11 +481,31 @@ fn a_message_that_is_cut_or_changed_anywhere_is_answered() {
             taken += usize::from(report.is_ok());
             let faults = report.map_or_else(|faults| faults, |report| report.left_out);
             let own = Own { control: "A1", at: Millis::new(0).unwrap() };
-            for answer in answers(&header, &Outcome::Refused(faults), own) {
+            let answers = answers(&header, &Outcome::Refused(faults), own);
+            assert_eq!(answers.is_empty(), asks_for_none(bytes), "{at}");
+            silent += usize::from(answers.is_empty());
+            for answer in answers {
                 assert!(answer.bytes.starts_with(b"MSH") && answer.bytes.ends_with(b"\r"));
                 assert!(!answer.bytes.contains(&0x0b) && !answer.bytes.contains(&0x1c));
             }
         }
     }
     assert!(taken > 100, "most changes leave a message: {taken}");
+    assert!((1..20).contains(&silent), "few ask for no answer: {silent}");
+}
+
+/// Whether a message says that a refusal is not answered: both of its fields say that, or one does
+/// and the other nothing.
+fn asks_for_none(bytes: &[u8]) -> bool {
+    let fields: Vec<&[u8]> = bytes
+        .split(|byte| *byte == b'\r')
+        .next()
+        .unwrap_or_default()
+        .split(|byte| *byte == b'|')
+        .collect();
+    let [accept, application] =
+        [14, 15].map(|at| fields.get(at).copied().unwrap_or_default().trim_ascii());
+    let is_silent = |field: &[u8]| matches!(field, b"" | b"NE" | b"SU");
+    let is_said = !accept.is_empty() || !application.is_empty();
+    bytes.starts_with(b"MSH|^~\\&|") && is_said && is_silent(accept) && is_silent(application)
 }

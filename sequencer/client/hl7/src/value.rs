@@ -2,6 +2,7 @@
 
 use bridge::{Cause, Coding, Measure, Unit};
 
+use crate::fault::{Fault, Place};
 use crate::segment::{Field, Segment};
 
 /// Whether an observation has a value at all.
@@ -13,22 +14,38 @@ pub(crate) enum Condition {
     None,
 }
 
+/// Where it stands that an observation is no reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum At {
+    /// In a field of its own, or in the whole segment (0).
+    Own(usize),
+    /// Before it, in what several observations share: the patient, the bed.
+    Before(Option<Place>),
+}
+
 /// Why an observation is no reading: it is passed over, or the whole message is refused, with the
 /// field that says so.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Skip {
-    pub(crate) field: usize,
+    pub(crate) at: At,
     pub(crate) cause: Cause,
     pub(crate) is_refusal: bool,
 }
 
 impl Skip {
     pub(crate) fn refused(field: usize, cause: Cause) -> Skip {
-        Skip { field, cause, is_refusal: true }
+        Skip { at: At::Own(field), cause, is_refusal: true }
     }
 
     pub(crate) fn left_out(field: usize, cause: Cause) -> Skip {
-        Skip { field, cause, is_refusal: false }
+        Skip { at: At::Own(field), cause, is_refusal: false }
+    }
+}
+
+/// A fault of something that stands before the observation, of which it needs it.
+impl From<Fault> for Skip {
+    fn from(Fault { place, cause }: Fault) -> Skip {
+        Skip { at: At::Before(place), cause, is_refusal: true }
     }
 }
 

@@ -11,9 +11,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 /// Steps of a pointer.
-pub(crate) const STEPS_MAX: usize = 16;
+pub const STEPS_MAX: usize = 16;
 /// Longest text of a name, a code, a unit or a time, bytes.
-const TEXT_BYTES_MAX: usize = 256;
+pub const TEXT_BYTES_MAX: usize = 256;
 
 /// Where something stands below a value.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Longest topic that is read, bytes.
-pub(crate) const TOPIC_BYTES_MAX: usize = 1024;
+pub const TOPIC_BYTES_MAX: usize = 1024;
 /// The root of every topic of Sparkplug B.
 const SPARKPLUG: &str = "spBv1.0";
 

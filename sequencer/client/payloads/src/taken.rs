@@ -1,12 +1,11 @@
 //! From values with their codes and units to readings, by the map.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
-use bridge::{Cause, Coding, Foreign, Map, Measurement, Missing, Refusal, Unit, Unknown};
+use bridge::{Cause, Coding, Foreign, Map, Measurement, Missing, Readings, Refusal, Unit, Unknown};
 use model::calendar::Instant;
-use model::{DeviceId, PatientIndex, Signal};
+use model::{PatientIndex, Signal};
 
 use crate::named::Said;
 
@@ -63,27 +62,19 @@ pub(crate) struct Subject<'a> {
     pub(crate) authority: &'a str,
 }
 
-/// One instant of one stream.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Met {
-    device: DeviceId,
-    signal: u32,
-    at: Instant,
-}
-
 /// Takes the values of one message.
 pub(crate) struct Taker<'a> {
     pub(crate) map: &'a Map,
     pub(crate) subject: Subject<'a>,
-    pub(crate) taken: Taken,
-    met: BTreeSet<Met>,
+    taken: Taken,
+    readings: Readings,
 }
 
 impl<'a> Taker<'a> {
     pub(crate) fn new(map: &'a Map, subject: Subject<'a>, identity: Option<String>) -> Taker<'a> {
         let (readings, left_out) = (Vec::new(), Vec::new());
         let taken = Taken { readings, left_out, left_out_count: 0, identity };
-        Taker { map, subject, taken, met: BTreeSet::new() }
+        Taker { map, subject, taken, readings: Readings::default() }
     }
 
     pub(crate) fn add(&mut self, valued: &Valued<'_>) -> Result<(), Refusal> {
@@ -118,13 +109,8 @@ impl<'a> Taker<'a> {
         let found = self.map.device([foreign], &codings);
         let device = found.map_err(|cause| Refusal::at(&device.element, cause))?.clone();
         let (signal, at) = (measure.signal, valued.at);
-        // Of two readings of one stream and one instant nobody could tell which is which.
-        let met = Met { device: device.clone(), signal: signal.code, at };
-        if !self.met.insert(met) {
-            return Err(refuse(Cause::CodesMeet { signal: signal.name }));
-        }
-        self.taken.readings.push(Measurement { device, patient: *patient, signal, at, value });
-        Ok(())
+        let reading = Measurement { device, patient: *patient, signal, at, value };
+        self.readings.add(code, reading).map_err(refuse)
     }
 
     fn leave_out(&mut self, refusal: Refusal) {
@@ -136,7 +122,8 @@ impl<'a> Taker<'a> {
 
     /// # Errors
     /// Of a message without a reading: the first thing that was left out, or that there was none.
-    pub(crate) fn end(self) -> Result<Taken, Refusal> {
+    pub(crate) fn end(mut self) -> Result<Taken, Refusal> {
+        self.taken.readings = self.readings.into_measurements();
         if !self.taken.readings.is_empty() {
             return Ok(self.taken);
         }

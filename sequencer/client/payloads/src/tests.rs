@@ -21,6 +21,7 @@ device = [
 ]
 code = [
     { system = "99ACME", code = "HR", signal = "heart-rate", unit = "/min" },
+    { system = "99ACME", code = "AVG", signal = "heart-rate", unit = "/min" },
     { system = "omh", code = "heart-rate/average", signal = "heart-rate" },
 ]
 "#;
@@ -154,6 +155,9 @@ fn a_message_that_cannot_be_taken_is_refused_at_its_element() {
         {"at": "2026-05-01T08:30Z", "kind": "HR", "value": 61},
         {"at": "2026-05-01T08:30:00Z", "kind": "HR", "value": 62}]}"#;
     check_refused("wearables/watch-3", twice, ("payload/samples/1/value", "codes-meet"));
+    // Of an average and a value nobody could tell later which was which, whenever they were.
+    let codes = twice.replacen("\"HR\"", "\"AVG\"", 1).replace("08:30:00Z", "08:31:00Z");
+    check_refused("wearables/watch-3", &codes, ("payload/samples/1/value", "codes-meet"));
     let item = r#"{"at": "2026-05-01T08:30Z", "kind": "HR", "value": 61}"#;
     let many = vec![item; crate::READINGS_MAX + 1].join(",");
     let many = format!(r#"{{"who": "anna", "samples": [{many}]}}"#);

@@ -247,9 +247,12 @@ impl State {
             return Ok(());
         }
         let of_node = self.marked_epoch(name.device.as_str(), name.signal).unwrap_or_default();
-        let epoch = EpochNumber(name.epoch.max(of_node).0.saturating_add(1));
-        let again = spool.renew(epoch)?;
+        let next = name.epoch.max(of_node).0.checked_add(1);
+        let path = || format!("{}.{}", name.device.as_str(), name.signal).into();
+        let epoch = next.ok_or_else(|| SpoolError::EpochsUsed { path: path() })?;
+        let again = spool.renew(EpochNumber(epoch))?;
         let again = Again { frames: again.frames, readings: again.readings };
+        let epoch = EpochNumber(epoch);
         self.tell_loss(&Loss { stream: name.clone(), durable, receipted, epoch, again });
         Ok(())
     }

@@ -7,6 +7,7 @@ mod command_line;
 mod consents;
 mod delays;
 mod encrypted;
+mod epochs;
 mod fhir;
 mod files;
 mod formats;
@@ -16,13 +17,18 @@ mod lost;
 mod mapped;
 mod mllp;
 mod moving;
+mod mqtt;
 mod names;
 mod node;
 mod offline;
+mod pinned;
 mod promised;
+mod puback;
 mod reading;
 mod receipts;
 mod requests;
+mod restored;
+mod slow;
 #[allow(dead_code, reason = "each crate's tests need a part of it")]
 #[path = "../../../../circuits/statement/src/batch/small.rs"]
 mod small;

@@ -2,8 +2,6 @@
 //! or of what they answer to each code of a standard's table, so that page and program cannot
 //! differ.
 
-use std::path::Path;
-
 use bridge::codes::{KNOWN, PRESSURE_PANELS, SYSTEMS, written};
 use bridge::units::KNOWN_UNITS;
 use bridge::{Cause, Fate, Map, Measurement};
@@ -13,6 +11,8 @@ use payloads::{OMH, SCHEMAS};
 use recordings::decimal::to_decimal;
 use recordings::{ZoneError, suspicion, unit};
 use serde_json::json;
+
+use crate::pinned;
 
 const INTRODUCTION: &str = "\
 # Everything that is mapped
@@ -91,9 +91,10 @@ fn systems_table() -> String {
 
 fn codes_table() -> String {
     let said = "Only codes that mean no more than the signal, or a special case of it. Of MDC the \
-                reference identifier stands for the code, too. Codes of one value that name \
-                several signals are refused; of FHIR, whose codes of LOINC are translations and \
-                coarser, MDC says what it is. \
+                reference identifier stands for the code, too. Of the codes of one value that of \
+                MDC says what it is: codes beside it are translations, which are coarser, and \
+                refused only if they are of another category of consent. Codes that name several \
+                signals without one of MDC are refused. \
                 8889-8 is named a heart rate and is a pulse rate, because an oximeter counts \
                 pulses. An invasive pressure, one lead of several and glucose of plasma or serum \
                 have no row: they are other quantities, and the map says what they shall be.";
@@ -365,7 +366,8 @@ fn cause_behind(before: Option<&Cause>) -> Option<Cause> {
         Some(Cause::Sentinel { .. }) => Cause::TimeMissing,
         Some(Cause::TimeMissing) => Cause::TimeMalformed { expected },
         Some(Cause::TimeMalformed { .. }) => Cause::TimeAhead { seconds: 240 },
-        Some(Cause::TimeAhead { .. }) => Cause::ZoneMissing,
+        Some(Cause::TimeAhead { .. }) => Cause::TimeFar { hours: 24 },
+        Some(Cause::TimeFar { .. }) => Cause::ZoneMissing,
         Some(Cause::ZoneMissing) => {
             Cause::Zone(ZoneError::Repeated { zone: "Europe/Berlin".into() })
         }
@@ -376,7 +378,8 @@ fn cause_behind(before: Option<&Cause>) -> Option<Cause> {
         Some(Cause::Malformed { .. }) => Cause::TooMany { what: "..", limit: 1 },
         Some(Cause::TooMany { .. }) => Cause::Nothing,
         Some(Cause::Nothing) => Cause::Reused,
-        Some(Cause::Reused) => Cause::Away,
+        Some(Cause::Reused) => Cause::Unsure,
+        Some(Cause::Unsure) => Cause::Away,
         Some(Cause::Away) => Cause::Busy,
         Some(Cause::Busy) => Cause::EpochsUsed,
         Some(Cause::EpochsUsed) => Cause::NotKept,
@@ -450,12 +453,7 @@ fn the_page_of_what_is_mapped_is_made_of_the_tables_that_are_read_by() {
         ELSEWHERE.to_owned(),
     ];
     let page = page.join("\n");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mapped.md");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, &page).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == page, "{} differs; run with UPDATE=1", path.display());
+    pinned::check("docs/mapped.md", &page);
 }
 
 #[test]

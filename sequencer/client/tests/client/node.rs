@@ -68,6 +68,8 @@ pub(crate) struct Behaviour {
     pub(crate) reject_frame: Option<RejectCode>,
     /// Rejects the frames of these, who ended their consent.
     pub(crate) without_consent: Vec<PatientIndex>,
+    /// Opens no stream of these and takes no more frames of them: their device is another's now.
+    pub(crate) not_theirs: Vec<PatientIndex>,
     /// Rejects the frames that begin before a time, with this code.
     pub(crate) reject_before: Option<(DeviceTime, RejectCode)>,
     /// How far its clock is ahead of this one.
@@ -413,6 +415,11 @@ impl Session {
                 log.behaviour.postpone_opens -= 1;
                 self.session.refuse_stream(open.handle, RejectCode::Unavailable);
             }
+            ServerEvent::OpenStream(open)
+                if log.behaviour.not_theirs.contains(&open.descriptor.key.patient) =>
+            {
+                self.session.refuse_stream(open.handle, RejectCode::Stream);
+            }
             ServerEvent::OpenStream(open) => {
                 let name = open.descriptor.name();
                 let stored = log.frames.get(&name).map_or(0, BTreeMap::len);
@@ -448,7 +455,9 @@ impl Session {
         self.rejected.remove(&handle);
         let behaviour = &mut log.behaviour;
         let is_refused = behaviour.without_consent.contains(&self.patients[&handle]);
-        let refused = is_refused.then_some(RejectCode::NotPermitted);
+        let is_not_theirs = behaviour.not_theirs.contains(&self.patients[&handle]);
+        let refused = is_not_theirs.then_some(RejectCode::Stream);
+        let refused = refused.or(is_refused.then_some(RejectCode::NotPermitted));
         let early = behaviour.reject_before.filter(|(from, _)| frame.header().start < *from);
         let refused = refused.or(early.map(|(_, code)| code));
         if let Some(code) = behaviour.reject_frame.take().or(refused) {

@@ -219,6 +219,8 @@ fn a_refusal_has_the_status_that_says_what_the_sender_can_do() {
         (Cause::Node(RejectCode::NotPermitted), 403, "forbidden"),
         (Cause::Away, 503, "transient"),
         (Cause::Busy, 503, "throttled"),
+        (Cause::TimeAhead { seconds: 240 }, 503, "transient"),
+        (Cause::TimeFar { hours: 24 }, 422, "value"),
         (Cause::Reused, 409, "conflict"),
         (Cause::PatientUnknown, 422, "not-found"),
         (Cause::CodeUnknown, 422, "code-invalid"),

@@ -65,6 +65,25 @@ fn a_number_keeps_the_digits_that_were_sent() {
 }
 
 #[test]
+fn a_value_beside_the_reason_that_there_is_none_is_refused_with_the_reason() {
+    let reason = json!({ "coding": [{ "code": "error" }] });
+    let both = json!({ "dataAbsentReason": reason });
+    check_refused(both, "Observation.dataAbsentReason", "value-and-absent");
+    let text = json!({
+        "valueQuantity": null, "valueString": "72", "dataAbsentReason": { "text": "masked" },
+    });
+    check_refused(text, "Observation.dataAbsentReason", "value-and-absent");
+    let code = json!({ "coding": [{ "code": "a" }] });
+    let value = json!({ "value": 107 });
+    let parts = json!([
+        { "code": code, "valueQuantity": value },
+        { "code": code, "valueQuantity": value, "dataAbsentReason": reason },
+    ]);
+    let part = json!({ "valueQuantity": null, "component": parts });
+    check_refused(part, "Observation.component[1].dataAbsentReason", "value-and-absent");
+}
+
+#[test]
 fn components_are_values_and_a_reason_stands_in_the_place_of_one() {
     let code = |code: &str| json!({ "coding": [{ "code": code }] });
     let absent = |reason: &str| json!({ "code": code("b"), "dataAbsentReason": { "coding": [{ "code": reason }] } });

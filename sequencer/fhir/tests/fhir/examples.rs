@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bridge::Map;
-use fhir::{Bundle, Defaults, Issue, Mapped, Observation, map_observation};
+use fhir::{Bundle, BundleType, Defaults, Entry, Issue, Mapped, Observation, map_observation};
 use model::DeviceId;
 
 /// Names of the examples, as a hospital's map would have them.
@@ -122,6 +122,13 @@ const ROWS: &[Row] = &[
     ("phd/temperature-observation.json", Ok(1)),
 ];
 
+/// What becomes of each entry of these stands in a test of its own.
+const BUNDLES: [&str; 2] = [CONTINUOUS, UPLOAD];
+/// Observations of an oximeter, one after another.
+const CONTINUOUS: &str = "phd/bundle-continuousnonin.json";
+/// What a gateway uploads first: a patient and devices beside what was measured.
+const UPLOAD: &str = "phd/bundle-example-1.json";
+
 pub(crate) fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/examples")
 }
@@ -163,14 +170,14 @@ fn every_file_of_the_examples_has_its_row() {
     for folder in ["r4", "r5", "phd"] {
         for entry in std::fs::read_dir(examples().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let of_bundles = name.starts_with("bundle-") || name == "LICENSE.txt";
-            if !of_bundles {
+            if name != "LICENSE.txt" {
                 found.push(format!("{folder}/{name}"));
             }
         }
     }
     found.sort();
-    let mut expected: Vec<_> = ROWS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let rows = ROWS.iter().map(|(name, _)| *name);
+    let mut expected: Vec<_> = rows.chain(BUNDLES).map(str::to_owned).collect();
     expected.sort();
     assert_eq!(found, expected);
 }
@@ -253,7 +260,7 @@ fn three_leads_of_one_device_need_a_channel_each() {
 #[test]
 fn bundles_of_devices_are_read_entry_by_entry() {
     let map = map(&MAP.replace("\"refuse\"", "\"leave-out\""));
-    let bundle = Bundle::parse(&read("phd/bundle-continuousnonin.json")).unwrap();
+    let bundle = Bundle::parse(&read(CONTINUOUS)).unwrap();
     let mut found = BTreeMap::<_, usize>::new();
     for entry in &bundle.entries {
         let entry = entry.as_ref().expect("an Observation");
@@ -264,4 +271,39 @@ fn bundles_of_devices_are_read_entry_by_entry() {
     }
     assert_eq!(bundle.entries.len(), 47);
     assert_eq!(found, BTreeMap::from([("pulse-rate", 12), ("spo2", 12)]));
+}
+
+#[test]
+fn an_upload_with_its_patient_and_devices_is_refused_at_those_and_at_who_is_meant() {
+    let map = map(MAP);
+    let bundle = Bundle::parse(&read(UPLOAD)).unwrap();
+    assert_eq!(bundle.bundle_type, BundleType::Transaction);
+    let outcome = |entry: &Result<Entry, Issue>| {
+        let mapped =
+            entry.clone().and_then(|entry| map_observation(&entry.observation, &map, &defaults()));
+        let issue = mapped.expect_err("none of it can be taken as it is");
+        format!("{} {}", issue.fault.code(), issue.expression)
+    };
+    let found: Vec<_> = bundle.entries.iter().map(outcome).collect();
+    let entry = |n: usize, what: &str, at: &str| format!("{what} Bundle.entry[{n}].{at}");
+    // Identifiers that are only of the Bundle are not followed: whose it is stands in no map.
+    let request = |n| entry(n, "request", "request.url");
+    let subject = |n| entry(n, "patient-unknown", "resource.subject");
+    let expected = [request(0), request(1), request(2), subject(3), subject(4), subject(5)];
+    assert_eq!(found, expected);
+    // By a map with rows of them what was measured goes in, the pulse by its code of MDC.
+    let row = |kind: &str, uuid: &str, is: &str| {
+        format!("[[{kind}]]\nidentifier = \"urn:uuid:{uuid}\"\n{kind} = {is}\n")
+    };
+    let patient = row("patient", "5b7842fe-978d-4182-a41f-0d07a8617bc2", "4");
+    let device = row("device", "c87cc91b-8b31-4e6f-b636-75e52891d10a", "\"nonin-3150\"");
+    let leaves_out = MAP.replace("\"refuse\"", "\"leave-out\"");
+    let map = self::map(&format!("{leaves_out}{patient}{device}"));
+    let value = |n: usize| {
+        let entry = bundle.entries[n].as_ref().expect("an Observation");
+        let mapped = map_observation(&entry.observation, &map, &defaults()).expect("one value");
+        let one = &mapped.measurements[0];
+        (one.signal.name, one.value)
+    };
+    assert_eq!([4, 5].map(value), [("spo2", Some(9800)), ("pulse-rate", Some(470))]);
 }

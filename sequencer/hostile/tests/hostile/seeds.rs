@@ -40,6 +40,8 @@ fn seeds() -> Seeds {
     of_sessions(&mut seeds);
     of_spools(&mut seeds);
     of_edges(&mut seeds);
+    of_doors(&mut seeds);
+    of_extracts(&mut seeds);
     seeds
 }
 
@@ -137,6 +139,64 @@ fn of_edges(seeds: &mut Seeds) {
                   &agent=Practitioner/dr-001&_lastUpdated=gt2026-04-30\
                   &_cursor=000000000000000300000001&_format=json";
     seeds.insert(("export", "search".into()), search.into());
+}
+
+/// What is posted to a node.
+fn of_doors(seeds: &mut Seeds) {
+    seeds.insert(("erasure_request", "signed".into()), hostile::signed_erasure());
+    let asked = r#"{"resourceType": "Subscription", "status": "requested",
+        "reason": "tell my app", "criteria": "AuditEvent?patient=Patient/7",
+        "end": "2026-05-31T10:30:00+02:00", "channel": {
+            "type": "rest-hook", "endpoint": "https://Hook.example.net:8443/n/%41?key=k"}}"#;
+    seeds.insert(("subscription", "asked".into()), asked.into());
+    let shown = r#"{"resourceType":"Subscription","id":"a","meta":{"versionId":"1"},
+        "status":"requested","reason":"x","criteria":"AuditEvent?patient=7","channel":{
+        "endpoint":"https://app.example.org","type":"rest-hook","payload":"application/fhir+json",
+        "header":["Authorization: Bearer a"],"extension":[]}}"#;
+    seeds.insert(("subscription", "what-is-not-served".into()), shown.into());
+    seeds.insert(("subscription", "address".into()), "https://App.example.org:443?b=c/d".into());
+    // With its slash it would be a byte too long to be read again.
+    let long = format!("https://app.example.org?{}", "a".repeat(488));
+    seeds.insert(("subscription", "address-of-512-bytes".into()), long.clone().into());
+    let asked = asked.replace("https://Hook.example.net:8443/n/%41?key=k", &long);
+    seeds.insert(("subscription", "asked-with-an-address-of-512-bytes".into()), asked.into());
+    seeds.insert(("subscription", "hosts".into()), "app.example.org\nhook.example:8443".into());
+}
+
+/// Files that left the rollup, as they are, and with a change at a place that matters. The first
+/// byte says which.
+fn of_extracts(seeds: &mut Seeds) {
+    let vector = |name: &str| text(&format!("sequencer/extract/vectors/{name}"));
+    let [record, data, proofs] = ["record.jsonl", "data.csv", "proofs.jsonl"].map(vector);
+    let mut sample = |name: &str, bytes: Vec<u8>| {
+        seeds.insert(("extract_files", name.to_owned()), bytes);
+    };
+    let given = |text: &str| [&[0], text.as_bytes()].concat();
+    sample("claims", given(&vector("claims.jsonl")));
+    sample("set", given(&format!("{data}\u{c}{proofs}")));
+    let lines: Vec<_> = record.split_inclusive('\n').collect();
+    sample("begin-of-a-record", given(&lines[..2].concat()));
+    for (name, which) in [("record", &[1][..]), ("record-signed-again", &[2]), ("bundle", &[3])] {
+        sample(name, which.to_vec());
+    }
+    for (name, which) in [("data", 0), ("proofs", 1), ("opened-claims", 2), ("data-and-proofs", 3)]
+    {
+        sample(&format!("{name}-of-a-set"), vec![4, which]);
+    }
+    // A sign in what stands for the argument of an enrolment.
+    let at = record.find("\"operation\":\"").expect("an enrolment") + 200;
+    let [.., high, low] = at.to_be_bytes();
+    sample("argument-of-an-enrolment", vec![2, 0, high, low, b'7']);
+    sample("record-without-a-line", vec![2, 4, 0, 3]);
+    sample("record-with-a-line-twice", vec![2, 5, 0, 6, 0, 7]);
+    sample("record-with-lines-swapped", vec![2, 6, 0, 3, 0, 4]);
+    sample("bundle-with-another-word", vec![3, 2, 0, 90, 0, 40]);
+    // A name, times of a calendar, a key, three readings: of the claim, of another patient, of
+    // another signal.
+    let readings = [[0, 0, 0, 99, 1], [7, 0, 0, 99, 2], [0, 0, 7, 120, 3]].concat();
+    sample("set-of-readings", [&[5, 3, b'h', b'r', b'v', 1, 5, 3][..], &readings].concat());
+    let rows = "monitor,ecg,2026-05-01T08:30:00.000Z,-12,uV\nm,spo2,2026-05-01T08:30:00Z,off,%";
+    sample("rows", [&[6], rows.as_bytes()].concat());
 }
 
 fn of_recordings(seeds: &mut Seeds) {

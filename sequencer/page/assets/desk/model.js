@@ -42,6 +42,7 @@ export function readDesk(json) {
     tuned: readTuned(json.tuned),
     paused: readOrdered(json.paused),
     draining: readOrdered(json.draining),
+    erasures: readErasures(json.erasures),
     access: wordOf(json.access),
     ageMs: isCount(json.age_ms) ? json.age_ms : undefined,
     begunMs: isCount(json.begun_unix_ms) ? json.begun_unix_ms : undefined,
@@ -150,6 +151,38 @@ function readSince({ since_unix_ms: sinceMs, who }) {
   const { as: name, uid, reason } = isObject(who) ? who : {};
   const by = wordOf(name) ?? (isCount(uid) ? `user ${uid}` : undefined);
   return { sinceMs: isCount(sinceMs) ? sinceMs : undefined, by, reason: wordOf(reason) };
+}
+
+/**
+ * Who asks to be erased, and who is; none of a node that does not say. Patients are numbers here: a
+ * row without one is none.
+ */
+function readErasures(erasures) {
+  if (!isObject(erasures)) return undefined;
+  const known = (value) => (isCount(value) ? value : undefined);
+  const rows = (list) => listOf(list).filter((one) => isObject(one) && isCount(one.patient));
+  return {
+    waiting: known(erasures.waiting) ?? 0,
+    erased: known(erasures.erased) ?? 0,
+    requests: rows(erasures.requests).map((one) => ({
+      patient: one.patient,
+      requestedMs: known(one.requested_at_unix_ms),
+      validMs: known(one.valid_until_unix_ms),
+      state: wordOf(one.state) ?? "unknown",
+      sinceMs: known(one.since_unix_ms),
+      by: wordOf(one.who),
+      reason: wordOf(one.reason),
+      stoppedMs: known(one.stopped_unix_ms),
+      settledMs: known(one.settled_unix_ms),
+    })),
+    done: rows(erasures.done).map((one) => ({
+      patient: one.patient,
+      atMs: known(one.at_unix_ms),
+      position: known(one.position),
+      areKeysDestroyed: one.keys_destroyed === true,
+      copiesMs: known(one.copies_until_unix_ms),
+    })),
+  };
 }
 
 /** The points of the last hours, as they come: each answer brings those since the one before. */

@@ -292,6 +292,66 @@ const PEERS = {
 
 export const STAGE_STATES = { runs: "good", failed: "bad", held: "bad" };
 
+/** What stands where nobody asks to be erased. */
+export const NO_ERASURES = "Nobody asks to be erased, and nobody is, as far as the node says.";
+
+/**
+ * Who asks to be erased, and who is: patient, when it was asked for, how it stands, and what comes
+ * next. Those that wait stand first, in the order of the node.
+ */
+export function erasureRows(erasures) {
+  if (erasures === undefined) return [];
+  const { requests, done, waiting, erased } = erasures;
+  const rows = [...requests.map(askedRow), ...done.map(doneRow)];
+  const more = waiting + erased - rows.length;
+  if (more > 0) rows.push([`${count(more)} more`, "", "", "sequencer hold list has all that wait"]);
+  return rows;
+}
+
+const ready = ({ patient }) => `sequencer erase --patient ${patient}`;
+
+/** How a request stands that waits, and what it waits for. */
+const ASKED = {
+  unsettled: ({ stoppedMs, settledMs }) => {
+    const far = settledMs === undefined ? "nothing is settled" : `settled until ${time(settledMs)}`;
+    const stop = stoppedMs === undefined ? "the stop" : `the stop of ${time(stoppedMs)}`;
+    return ["", "waits for the chain", `${stop} and all before it is to be settled; ${far}`];
+  },
+  held: (one) => [
+    "warn",
+    `held ${byWhom(one)}`,
+    `sequencer hold clear --patient ${one.patient}, once the law no longer keeps it`,
+  ],
+  ready: (one) => {
+    const until = one.validMs === undefined ? "" : `, until ${time(one.validMs)}`;
+    return ["warn", "waits for you", `${ready(one)}${until}`];
+  },
+  unknown: (one) => ["", "waits", ready(one)],
+};
+
+function askedRow(one) {
+  const [kind, words, next] = (ASKED[one.state] ?? ASKED.unknown)(one);
+  const asked = one.requestedMs === undefined ? "" : time(one.requestedMs);
+  return [String(one.patient), asked, { kind, words }, next];
+}
+
+const LEFT = "keys are left: the node tries again each minute";
+
+/** One that was carried out: the receipt of it is of that position of the journal. */
+function doneRow({ patient, atMs, position, areKeysDestroyed, copiesMs }) {
+  const at = atMs === undefined ? "" : ` ${time(atMs)}`;
+  const receipt = position === undefined ? "" : `, receipt of journal position ${count(position)}`;
+  const words = `erased${at}${receipt}`;
+  if (!areKeysDestroyed) {
+    return [String(patient), "", { kind: "bad", words }, LEFT];
+  }
+  const copies =
+    copiesMs === undefined
+      ? "complete: no backup of keys holds theirs"
+      : `complete once the last backup of keys expires, ${time(copiesMs)}`;
+  return [String(patient), "", { kind: "good", words }, copies];
+}
+
 /** Why nothing can be shown, and what to do. */
 export function closedWords(kind) {
   return CLOSED[kind] ?? CLOSED.away;

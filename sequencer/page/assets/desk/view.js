@@ -152,10 +152,23 @@ const tunedCard = () =>
       tuned.map((one) => [one.key, one.configured, one.tuned, text.byWhom(one)]),
   });
 
+const erasuresCard = () =>
+  tableCard("Requests to erase", {
+    columns: ["Patient", "Asked", "How it stands", "What comes next"],
+    empty: text.NO_ERASURES,
+    rowsOf: ({ erasures }) => text.erasureRows(erasures),
+  });
+
 /** Everything that is made once, and how a further answer is written into it. */
 export function makeDesk() {
   const groups = [queueCard(), ...text.GROUPS.map(figureCard)];
-  const tables = [stagesCard(), rejectsCard(), recentRejectsCard(), tunedCard()];
+  const tables = [
+    stagesCard(),
+    erasuresCard(),
+    rejectsCard(),
+    recentRejectsCard(),
+    tunedCard(),
+  ];
   const notices = el("div");
   const empty = el("p", { class: "card empty" }, text.EMPTY);
   const grid = el("div", { class: "grid" }, groups.map(({ card: one }) => one));

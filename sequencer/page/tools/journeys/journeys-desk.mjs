@@ -108,6 +108,9 @@ export const journeys = [
       await page.locator(".charts canvas").nth(11).waitFor();
       await seen(page, "a limit is reached");
       await seen(page, "Every setting holds as it is configured.");
+      await seen(page, /held since .* by anna \(user 0, process 7\): a claim is pending/);
+      await seen(page, /sequencer erase --patient 12345, until /);
+      await seen(page, /receipt of journal position 4,711/);
       await picture(page, "desk");
       await press(page, "15 min");
       await seen(page, "The last 15 min.");
@@ -320,6 +323,7 @@ export const journeys = [
       change: {
         health: { ...HEALTH, stages: [{ ...HEALTH.stages[0], stage: HOSTILE, cause: HOSTILE }] },
         rejects: [{ code: 3, meaning: HOSTILE, count: 1, per_second: 0 }],
+        erasures: { waiting: 1, requests: [{ patient: 7, state: "held", reason: HOSTILE }] },
       },
     }),
     at: "desk.html",

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { HEALTH } from "../../tests/played-desk.mjs";
+import { ERASURES, HEALTH } from "../../tests/played-desk.mjs";
 import { picture, press, program, seen, start, text } from "./support.mjs";
 
 export const title = "a real node, and its own pages";
@@ -37,6 +37,8 @@ export const journeys = [
       const answer = await page.evaluate(async () => await (await fetch("/desk")).json());
       // What is played in other journeys has the form of this.
       assert.deepEqual(Object.keys(answer.health), Object.keys(HEALTH).sort());
+      assert.deepEqual(Object.keys(answer.erasures), Object.keys(ERASURES).sort());
+      await seen(page, "Nobody asks to be erased, and nobody is, as far as the node says.");
       const shown = await page.locator("dl.figures [title]").evaluateAll((all) =>
         all.map(({ title }) => title),
       );

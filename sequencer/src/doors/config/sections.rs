@@ -199,6 +199,14 @@ settings! {
             memory: "1 KiB for each row of the largest shape (128 MiB at 2^17): witness, products \
                      and sums of the one proof that each makes.",
         }
+        priority: String = "background".into();
+        "word", Allowed::Words("`background` or `normal`") => {
+            sets: "How the proofs of this machine compete with everything else on it: in the \
+                   `background` they take what it leaves, so that receipts do not wait for a core; \
+                   `normal` makes them its equals.",
+            at_limit: "On a machine that is never idle, proofs in the background come late: \
+                       `vitals_prove_queue` grows.",
+        }
         stop_after_ms: u64 = 10_000; "milliseconds", range(0, 3_600_000) => {
             sets: "How long a stop lets proofs go on. Within it the windows that are closed are \
                    proven, the oldest first; 0 leaves all of them to the next start.",
@@ -476,8 +484,10 @@ settings! {
             at_limit: "The pause grows no more.",
         }
         give_up_after_ms: u64 = 259_200_000; "milliseconds", range(1_000, 2_592_000_000) => {
-            sets: "How long a notice is tried, and three times at least since the start of the node.",
-            at_limit: "Its subscription says `error` and why, and its receiver is told nothing more.",
+            sets: "How long a notice is tried, and three times at least since the start of the node; \
+                   likewise how long a batch that cannot be read is waited for.",
+            at_limit: "Its subscription says `error` and why, and its receiver is told nothing more; \
+                       such a batch is passed over, and later ones are told.",
         }
     }
 }

@@ -49,6 +49,7 @@ fn unknown_keys_and_values_out_of_limits_are_named() {
         ("[deliver]\ngroups_max = 65537", "deliver.groups_max"),
         ("[prover]\nengine = \"fast\"", "prover.engine"),
         ("[prover]\nsetup = \"trusted\"", "prover.setup"),
+        ("[prover]\npriority = \"low\"", "prover.priority"),
         ("[memory]\nover = \"perhaps\"", "memory.over"),
         ("[archive]\nurl = \"s3://key:geheim@bucket\"", "archive.url"),
         ("[archive]\nurl = \"/srv/archive\"", "archive.url"),

@@ -2,25 +2,20 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use model::RejectCode;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use super::operations::Peer;
+use super::handed_in::{BodyFault, Peer, read_body};
 use super::places::Place;
 use super::shown::{Failed, Shown};
 use crate::doors::codes;
 use crate::doors::consult::{ConsultDoor, Decided, NotAnswered};
-
-/// How long the bytes may take.
-const BODY_WAIT: Duration = Duration::from_secs(10);
 
 /// The media type of a question. No page of another site may send it without asking first.
 const JSON: &str = "application/json";
@@ -87,10 +82,14 @@ async fn answer(
 }
 
 async fn read(body: Body) -> Result<Bytes, Failed> {
-    let malformed = |why: &str| Failed(&codes::DECISION_MALFORMED, json!(why));
-    let read = timeout(BODY_WAIT, to_bytes(body, pcf::CONSULT_BYTES_MAX)).await;
-    let read = read.map_err(|_| malformed("the bytes did not come within 10 s"))?;
-    read.map_err(|_| malformed("expected at most 16 KiB, whole"))
+    let read = read_body(body, pcf::CONSULT_BYTES_MAX).await;
+    read.map_err(|fault| {
+        let why = match fault {
+            BodyFault::Slow => "the bytes did not come within 10 s",
+            BodyFault::Long => "expected at most 16 KiB, whole",
+        };
+        Failed(&codes::DECISION_MALFORMED, json!(why))
+    })
 }
 
 impl From<NotAnswered> for Undecided {

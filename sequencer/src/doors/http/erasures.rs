@@ -1,53 +1,23 @@
 //! `POST /erasures`: a patient's signed request to have their readings erased, from anywhere.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
-use axum::http::header;
-use axum::{Extension, Json};
+use axum::Json;
 use model::calendar::Utc;
 use model::with_causes;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 use wire::SignedErasure;
 
-use super::operations::{OCTETS, Peer, source};
-use super::places::Place;
-use super::shown::{Failed, Shown};
+use super::handed_in::HandedIn;
+use super::shown::Failed;
 use crate::doors::codes;
 use crate::stages::ingest::{ErasureDoorError, ErasureStands, TakenErasure};
 
-/// How long the bytes may take.
-const BODY_WAIT: Duration = Duration::from_secs(10);
-
 /// Keeps one request for the operator and answers how it stands.
 pub(super) async fn take(
-    State(shown): State<Shown>,
-    Extension(place): Extension<Arc<Place>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    request: axum::extract::Request,
+    handed_in: HandedIn<{ SignedErasure::BYTES }>,
 ) -> Result<Json<Value>, Failed> {
-    let (head, body) = request.into_parts();
-    let from = source(&head.headers, peer, shown.forwarded)?;
-    if head.headers.get(header::CONTENT_TYPE).is_none_or(|found| found != OCTETS) {
-        return Err(Failed(&codes::OPERATION_TYPE, json!({ "expected": OCTETS })));
-    }
-    let bytes = read(body).await?;
-    let closed = || Failed(&codes::OPERATIONS_CLOSED, Value::Null);
-    let door = shown.operations.door().ok_or_else(closed)?;
-    let full = || Failed(&codes::OPERATIONS_BUSY, Value::Null);
-    let _kept = place.keep(from, false).ok_or_else(full)?;
-    let taken = door.take_erasure(from, bytes).await?;
+    let _kept = handed_in.keep(false)?;
+    let taken = handed_in.door.take_erasure(handed_in.from, handed_in.bytes.clone()).await?;
     answer(&taken)
-}
-
-async fn read(body: Body) -> Result<Bytes, Failed> {
-    let most = SignedErasure::BYTES;
-    let read = timeout(BODY_WAIT, to_bytes(body, most)).await;
-    let read = read.map_err(|_| Failed(&codes::OPERATION_SLOW, Value::Null))?;
-    read.map_err(|_| Failed(&codes::OPERATION_LONG, json!({ "bytes_max": most })))
 }
 
 fn answer(taken: &TakenErasure) -> Result<Json<Value>, Failed> {

@@ -36,6 +36,7 @@ mod desk;
 mod door_place;
 mod erasures;
 mod fhir;
+mod handed_in;
 mod health;
 mod operations;
 mod places;

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::operations::Peer;
+use super::handed_in::Peer;
 use super::places::{Place, Places};
 use crate::guard::spawn_request;
 

@@ -4,21 +4,19 @@
 //! Each is a patient's own: a token of another patient, and one of no patient, finds none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use accounting::notices::{AskedSubscription, SubscriptionId, listed, resource};
 use axum::Extension;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use model::PatientIndex;
 use serde_json::{Value, json};
 use tokens::{Bearer, Context, Needed, Verb};
-use tokio::time::timeout;
 
 use super::audit_events::{AuditEvents, FHIR_JSON, Refused, own_record};
-use super::operations::Peer;
+use super::handed_in::{BodyFault, Peer, read_body};
 use super::places::Place;
 use super::shown::Shown;
 use crate::doors::codes::{self, Unserved};
@@ -30,8 +28,6 @@ use crate::stages::notices::{NotTaken, NoticeDesk};
 
 /// Longest Subscription that is read.
 const BODY_BYTES_MAX: usize = 8 * 1024;
-/// How long its bytes may take.
-const BODY_WAIT: Duration = Duration::from_secs(10);
 /// Media types that a Subscription may be said to be.
 const TYPES: [&str; 2] = ["application/fhir+json", "application/json"];
 
@@ -63,7 +59,7 @@ pub(super) async fn create(
         let says = "expected content-type application/fhir+json, found another or none";
         return Err(Refused::new(&codes::SUBSCRIPTION_TYPE, says.to_owned()));
     }
-    let bytes = read_body(body).await?;
+    let bytes = whole(body).await?;
     // From here to the answer nobody pushes it out: it is the only one that has the secret.
     let full = || refused(&codes::NOTICES_UNAVAILABLE, "as many are under way as may be");
     let _kept = place.keep(peer, false).ok_or_else(full)?;
@@ -249,11 +245,15 @@ fn is_json(headers: &HeaderMap) -> bool {
     TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known))
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Refused> {
-    let malformed = |says: &str| refused(&codes::SUBSCRIPTION_MALFORMED, says);
-    let read = timeout(BODY_WAIT, to_bytes(body, BODY_BYTES_MAX)).await;
-    let read = read.map_err(|_| malformed("expected the bytes within 10 s, found none"))?;
-    read.map_err(|_| malformed("expected at most 8 KiB, whole, found more or fewer"))
+async fn whole(body: Body) -> Result<Bytes, Refused> {
+    let read = read_body(body, BODY_BYTES_MAX).await;
+    read.map_err(|fault| {
+        let says = match fault {
+            BodyFault::Slow => "expected the bytes within 10 s, found none",
+            BodyFault::Long => "expected at most 8 KiB, whole, found more or fewer",
+        };
+        refused(&codes::SUBSCRIPTION_MALFORMED, says)
+    })
 }
 
 fn fhir(status: StatusCode, resource: &Value) -> Response {

@@ -293,6 +293,18 @@ pub(super) const ALERTS: &[Alert] = &[
         brought_about_by: "src/stages/notices/tests.rs#a_batch_that_cannot_be_read_is_told_of_once_it_can_and_no_later_one_before_it",
     },
     Alert {
+        name: "VitalsNoticesBatchLost",
+        severity: Ticket,
+        measured: "increase(vitals_notices_batches_lost_total[1d])",
+        limit: Above(0.0),
+        for_minutes: 0,
+        summary: "A batch that nobody can read was passed over: whether somebody read in it, nobody is told.",
+        fires: &[moving("vitals_notices_batches_lost_total", 0.0, 1.0)],
+        labels: &[],
+        silent: &[still("vitals_notices_batches_lost_total", 3.0)],
+        brought_about_by: "src/stages/notices/tests.rs#a_batch_that_is_gone_for_good_ends_no_subscription_and_is_passed_over_and_counted",
+    },
+    Alert {
         name: "VitalsReadsLogFills",
         severity: Ticket,
         measured: "vitals_audit_reads_bytes / 67108864",

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::{check_committed, check_declared, declared, named};
+use super::{check_declared, declared, named};
 use crate::clock::ClockConfig;
 use crate::metrics::Metrics;
 use crate::metrics::alerts::{self, Alert, Limit, Series, Severity};
+use crate::pinned;
 
 /// Minutes behind the first at which a rule must fire.
 const SLACK_MINUTES: u32 = 15;
@@ -85,8 +86,8 @@ fn tests() -> String {
 
 #[test]
 fn the_rules_and_their_tests_are_those_of_the_declarations() {
-    check_committed("docs/alerts.yml", &rules());
-    check_committed("docs/alerts.test.yml", &tests());
+    pinned::check("docs/alerts.yml", &rules());
+    pinned::check("docs/alerts.test.yml", &tests());
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn with_facts(page: &str) -> String {
 fn the_runbook_has_a_section_for_each_alert_that_says_what_to_do() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbook.md");
     let page = std::fs::read_to_string(path).unwrap();
-    check_committed("docs/runbook.md", &with_facts(&page));
+    pinned::check("docs/runbook.md", &with_facts(&page));
     let sections: Vec<_> = page.split("\n## ").skip(1).collect();
     let of_alerts = sections.iter().filter(|text| text.starts_with("Vitals"));
     let names: Vec<_> = of_alerts.clone().filter_map(|text| text.lines().next()).collect();

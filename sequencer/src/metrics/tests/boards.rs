@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{check_committed, check_declared, declared, named};
+use super::{check_declared, declared, named};
 use crate::metrics::alerts;
 use crate::metrics::boards::{Board, Line, Panel, Unit};
 use crate::metrics::{Declared, Metrics};
+use crate::pinned;
 
 /// Columns of a board, and of a panel.
 const COLUMNS: usize = 24;
@@ -164,7 +165,7 @@ fn text(board: &Board, last: &[&Declared]) -> String {
 fn the_boards_are_those_of_the_declarations() {
     for (at, board) in Board::ALL.iter().enumerate() {
         let last = if at == 0 { left_over() } else { Vec::new() };
-        check_committed(&format!("docs/grafana/{}.json", board.name), &text(board, &last));
+        pinned::check(&format!("docs/grafana/{}.json", board.name), &text(board, &last));
     }
 }
 

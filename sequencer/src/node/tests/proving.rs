@@ -278,7 +278,8 @@ async fn start(
     let before: Before = Arc::new(before);
     let put = |engine| -> Box<dyn Engine> { Box::new(Prepared { engine, before: before.clone() }) };
     let keys = Arc::new(keys(site).behind(put));
-    let provided = Provided { chain: site.chain(), keys, clock: site.clock.clone(), space: None };
+    let (chain, clock) = (site.chain(), site.clock.clone());
+    let provided = Provided { chain, keys, clock, space: None, poster: None };
     Node::start(site.layout.folder(), &site.config, provided).await.unwrap()
 }
 

@@ -54,7 +54,7 @@ async fn a_window_that_cannot_be_proven_stops_neither_collection_nor_receipts_an
     let keys = Arc::new(keys.behind(before));
     let chain = site.chain();
     let edge = Edge::connect(chain.provider.clone(), site.deployment.clone()).await.unwrap();
-    let provided = Provided { chain, keys, clock: site.clock.clone(), space: None };
+    let provided = Provided { chain, keys, clock: site.clock.clone(), space: None, poster: None };
     let node = Node::start(site.layout.folder(), &site.config, provided).await.unwrap();
 
     node.submit(site.frame(1)).await.unwrap();

@@ -154,6 +154,11 @@ impl Erasures {
         self.holds.get(&patient)
     }
 
+    /// Every tombstone.
+    pub fn tombstones(&self) -> impl Iterator<Item = (PatientIndex, &Tombstone)> {
+        self.erased.iter().map(|(patient, tombstone)| (*patient, tombstone))
+    }
+
     /// Everybody who is erased.
     pub fn erased(&self) -> impl Iterator<Item = PatientIndex> {
         self.erased.keys().copied()

@@ -234,9 +234,9 @@ impl NoticeDesk {
         let _done = self.note(|book| book.looked(look, read));
     }
 
-    /// A notice that is due.
-    pub(super) fn take_due(&self, now: Millis) -> Option<Notice> {
-        self.book().as_mut()?.take_due(now)
+    /// A notice that is due, of a batch that is settled.
+    pub(super) fn take_due(&self, now: Millis, settled: BatchNumber) -> Option<Notice> {
+        self.book().as_mut()?.take_due(now, settled)
     }
 
     /// Takes notice of how one ended; true if its subscription is given up. What cannot be kept is
@@ -287,7 +287,7 @@ mod tests {
             let now = Millis::from_unix_ms(1_777_624_200_000);
             let found = other.of(patient).unwrap().len() + other.counts(now).iter().sum::<usize>();
             let due = other.next_look(BatchNumber(1), now, &BTreeSet::new()).is_some();
-            told.send((found, due || other.take_due(now).is_some())).unwrap();
+            told.send((found, due || other.take_due(now, BatchNumber(1)).is_some())).unwrap();
         });
         assert_eq!(looks.recv_timeout(Duration::from_secs(60)), Ok((0, false)));
         drop(writing);

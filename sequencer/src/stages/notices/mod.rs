@@ -11,10 +11,11 @@
 
 mod desk;
 mod post;
+mod rests;
 mod teller;
 
 pub use desk::{NotTaken, NoticeDesk, Taken};
-pub use post::{PostError, Poster};
+pub use post::{Judged, PostError, Poster};
 pub use teller::{IsErased, Teller, ViewKey};
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
 /// Looks names up, and lets nobody connect to an address that it has not judged: the connection is
 /// made to what was judged, so that no second answer of a name server leads elsewhere.
-pub(super) struct Judged {
+pub struct Judged {
     look_up: Box<dyn Fn(String) -> Found + Send + Sync>,
     may_connect: fn(IpAddr) -> bool,
 }
@@ -63,9 +63,10 @@ impl Judged {
         Judged { look_up: Box::new(look_up), may_connect: is_public }
     }
 
-    /// Others: tests name a receiver that runs on their own machine.
-    #[cfg(test)]
-    pub(super) fn of(
+    /// Others, for tests, whose receiver runs on their own machine. It is code that says so: no
+    /// setting and no argument of the program leads here, and a node that is given nothing sends by
+    /// [`Poster::new`].
+    pub fn of(
         look_up: impl Fn(String) -> Vec<IpAddr> + Send + Sync + 'static,
         may_connect: fn(IpAddr) -> bool,
     ) -> Judged {
@@ -103,9 +104,12 @@ impl Poster {
         Poster::of(builder, Judged::public())
     }
 
-    /// One that trusts what `builder` does, and waits for as long: tests, whose clock is not the
-    /// connection's, do not depend on how busy their machine is.
-    pub(super) fn of(builder: ClientBuilder, judged: Judged) -> Result<Poster, PostError> {
+    /// One that trusts what `builder` does, waits for as long and reaches what is judged so: tests,
+    /// whose clock is not the connection's, do not depend on how busy their machine is.
+    ///
+    /// # Errors
+    /// [`PostError`].
+    pub fn of(builder: ClientBuilder, judged: Judged) -> Result<Poster, PostError> {
         // What the environment, a receiver or an earlier connection says leads nowhere else.
         let builder = builder.https_only(true).no_proxy().referer(false);
         let builder = builder.redirect(reqwest::redirect::Policy::none());

@@ -1,6 +1,6 @@
 //! The stage: looks at batches that settled, sends what is due, and waits for nobody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,22 @@ use std::time::Duration;
 use accounting::notices::{DoneAt, Fault, Look, Notice};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use model::{BatchNumber, ChainScope, ClaimKind, Clock, Millis, PatientIndex, Word, with_causes};
+use model::{BatchNumber, ChainScope, ClaimKind, Clock, PatientIndex, Word, with_causes};
 use statement::batch::OpeningKey;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::desk::NoticeDesk;
 use super::post::Poster;
+use super::rests::{Cause, Rests, Unread};
 use crate::folder::parts::{BatchParts, PartError};
-use crate::folder::store::Store;
+use crate::folder::store::{Store, StoreError};
 use crate::metrics::Metrics;
 
 /// How often it is looked whether a batch settled, or a pause is over.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a file that is in the archive alone is waited for.
 const ARCHIVE_WAIT: Duration = Duration::from_secs(10);
-/// Pause after a batch that could not be read: the scrub makes damaged files anew.
-const UNREAD_PAUSE_MS: u64 = 60_000;
 
 /// The view key of a patient's record, if there is one.
 pub type ViewKey = Arc<dyn Fn(PatientIndex) -> Option<Word> + Send + Sync>;
@@ -46,6 +45,8 @@ pub struct Teller {
     pub is_erased: IsErased,
     /// What sends.
     pub poster: Poster,
+    /// How long a batch that cannot be read is waited for, milliseconds.
+    pub lost_after_ms: u64,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
@@ -61,7 +62,7 @@ enum Event {
     /// A notice was delivered, or was not.
     Ended(Notice, Result<(), Fault>),
     /// A batch was looked at.
-    Looked(BatchNumber, Seen),
+    Looked(Look, Seen),
     /// It is time to look again.
     Woken,
 }
@@ -69,9 +70,7 @@ enum Event {
 /// False if the batch is settled no more.
 type Seen = Result<bool, PartError>;
 /// A look at a batch.
-type Looking = BoxFuture<'static, (BatchNumber, Seen)>;
-/// Batches that are not looked at until then.
-type Rests = BTreeMap<BatchNumber, Millis>;
+type Looking = BoxFuture<'static, (Look, Seen)>;
 
 impl Teller {
     /// Tells until it is stopped. What is under way then is cut off, and sent again after the next
@@ -81,7 +80,8 @@ impl Teller {
     /// None: a panic is the only way in which it fails itself.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), Infallible> {
         self.metrics.notices_closed.set(i64::from(self.desk.is_closed()));
-        let (mut under_way, mut looking, mut rests) = (UnderWay::new(), None, Rests::new());
+        let (mut under_way, mut looking) = (UnderWay::new(), None);
+        let mut rests = Rests::new(self.lost_after_ms);
         loop {
             self.forget_erased().await;
             // Beside what is under way: a file may have to come from the archive.
@@ -94,16 +94,16 @@ impl Teller {
                 Some((notice, ended)) = under_way.next(), if !under_way.is_empty() => {
                     Event::Ended(notice, ended)
                 }
-                (batch, seen) = of(&mut looking) => Event::Looked(batch, seen),
+                (look, seen) = of(&mut looking) => Event::Looked(look, seen),
                 () = self.desk.changed() => Event::Woken,
                 () = sleep(LOOK_EVERY) => Event::Woken,
             };
             match event {
                 Event::Stop => break,
                 Event::Ended(notice, ended) => self.note(notice, ended).await,
-                Event::Looked(batch, seen) => {
+                Event::Looked(look, seen) => {
                     looking = None;
-                    rests.extend(self.rest(&seen).map(|until| (batch, until)));
+                    self.rest(&mut rests, look, &seen).await;
                 }
                 Event::Woken => {}
             }
@@ -117,31 +117,53 @@ impl Teller {
 
     /// Begins to look at the next batch; none if there is none that does not rest.
     fn look(&self, rests: &mut Rests) -> Option<Looking> {
-        // Asked of memory: the store is read where there is something to be read.
-        let settled = u64::try_from(self.metrics.batch_settled.get()).unwrap_or(0);
         let now = self.clock.now();
-        // A rest that is longer than any was begun by a clock that somebody set back since.
-        rests.retain(|_, until| (1..=UNREAD_PAUSE_MS).contains(&until.since(now)));
-        let resting = rests.keys().copied().collect();
-        let look = self.desk.next_look(BatchNumber(settled), now, &resting)?;
+        let look = self.desk.next_look(self.settled(), now, &rests.resting(now))?;
         let this = self.clone();
-        Some(Box::pin(off_runtime(move || (look.batch, this.look_at(&look)))))
+        Some(Box::pin(off_runtime(move || {
+            let seen = this.look_at(&look);
+            (look, seen)
+        })))
     }
 
-    /// Until when nobody looks at a batch again, if it could not be seen, which is told. The others
-    /// do not wait for it: one damaged file keeps one batch from whoever waits for that.
-    fn rest(&self, seen: &Seen) -> Option<Millis> {
+    /// The last batch that is settled, asked of memory: the store is read where there is something
+    /// to be read.
+    fn settled(&self) -> BatchNumber {
+        BatchNumber(u64::try_from(self.metrics.batch_settled.get()).unwrap_or(0))
+    }
+
+    /// Has a batch rest that could not be seen, which is told. The others do not wait for it: one
+    /// damaged file keeps one batch from whoever waits for that. One that stays so for too long is
+    /// passed over, or a file that is gone for good would end a subscription without a word.
+    async fn rest(&self, rests: &mut Rests, look: Look, seen: &Seen) {
         // Before it is counted: whoever saw it counted may set the clock.
         let now = self.clock.now();
-        match seen {
-            Ok(true) => None,
+        let error = match seen {
+            Ok(true) => return rests.read(look.batch),
             // Blocks were taken back, and with them what had settled.
-            Ok(false) => Some(now.plus(LOOK_EVERY.as_millis() as u64)),
-            Err(error) => {
-                let cause = with_causes(error);
-                tracing::warn!(cause, "a batch cannot be looked at for notices: it is tried again");
-                self.metrics.notices_unread_total.inc();
-                Some(now.plus(UNREAD_PAUSE_MS))
+            Ok(false) => {
+                return rests.unsettled(look.batch, now, LOOK_EVERY.as_millis() as u64);
+            }
+            Err(error) => error,
+        };
+        let (batch, cause) = (look.batch.0, with_causes(error));
+        let unread = rests.unread(look.batch, now, cause_of(error));
+        self.metrics.notices_unread_total.inc();
+        match unread {
+            Unread::Rests => {
+                tracing::warn!(batch, cause, "a batch cannot be looked at for notices: it rests");
+            }
+            Unread::Lost => {
+                tracing::error!(
+                    batch,
+                    cause,
+                    subscriptions_of = look.patients.len(),
+                    "a batch that nobody can read is passed over: whether somebody read in it, \
+                     nobody is told"
+                );
+                self.metrics.notices_batches_lost_total.inc();
+                let desk = self.desk.clone();
+                off_runtime(move || desk.looked(&look, &BTreeSet::new())).await;
             }
         }
     }
@@ -150,7 +172,7 @@ impl Teller {
         if self.store.last_settled()? < look.batch {
             return Ok(false);
         }
-        let read = self.whose_data_was_read(look)?;
+        let Some(read) = self.whose_data_was_read(look)? else { return Ok(false) };
         // Before it is taken notice of: whoever sees that it was finds it counted.
         self.metrics.notices_batches_total.inc();
         self.desk.looked(look, &read);
@@ -170,11 +192,15 @@ impl Teller {
     }
 
     /// Of these patients, those whose data somebody read in this batch: whom a collection is about
-    /// knows of it, and would be told of each.
-    fn whose_data_was_read(&self, look: &Look) -> Result<BTreeSet<PatientIndex>, PartError> {
+    /// knows of it, and would be told of each. None of a batch that there is no more: it was taken
+    /// back and given up meanwhile, and another will have its number.
+    fn whose_data_was_read(
+        &self,
+        look: &Look,
+    ) -> Result<Option<BTreeSet<PatientIndex>>, PartError> {
         let Look { batch, patients } = look;
         let parts = BatchParts::read(&self.store, *batch, self.scope, ARCHIVE_WAIT)?;
-        let Some(parts) = parts else { return Ok(BTreeSet::new()) };
+        let Some(parts) = parts else { return Ok(None) };
         let mut read = BTreeSet::new();
         for &patient in patients {
             let Some(view_key) = (self.view_key)(patient) else { continue };
@@ -184,13 +210,13 @@ impl Teller {
                 read.insert(patient);
             }
         }
-        Ok(read)
+        Ok(Some(read))
     }
 
     /// Begins what is due.
     fn begin(&self, under_way: &UnderWay) {
         let now = self.clock.now();
-        while let Some(notice) = self.desk.take_due(now) {
+        while let Some(notice) = self.desk.take_due(now, self.settled()) {
             let poster = self.poster.clone();
             under_way.push(Box::pin(async move {
                 let ended = poster.send(&notice, now).await;
@@ -222,8 +248,16 @@ impl Teller {
     }
 }
 
+/// Whether it is the batch that cannot be read, or all that is kept.
+fn cause_of(error: &PartError) -> Cause {
+    match error {
+        PartError::Store(StoreError::Database(_) | StoreError::Busy) => Cause::Database,
+        PartError::Store(_) | PartError::File(_) | PartError::Unseal(_) => Cause::Files,
+    }
+}
+
 /// What is looked at, if something is; else it never ends.
-async fn of(looking: &mut Option<Looking>) -> (BatchNumber, Seen) {
+async fn of(looking: &mut Option<Looking>) -> (Look, Seen) {
     match looking {
         Some(looking) => looking.await,
         None => std::future::pending().await,

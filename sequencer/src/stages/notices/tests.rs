@@ -27,7 +27,7 @@ use crate::folder::parts::tests::{
 };
 use crate::folder::store::Store;
 use crate::guard::{Failures, Guard, GuardedTask, Stage};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, alerts};
 
 const HOST: &str = "app.example.org";
 const SLOW_HOST: &str = "slow.example.org";
@@ -104,6 +104,7 @@ impl Bench {
             view_key: Arc::new(|_| Some(VIEW_KEY)),
             is_erased: Arc::new(move |patient| erased.lock().unwrap().contains(&patient)),
             poster: Poster::of(builder, Judged::of(here, |_| true)).unwrap(),
+            lost_after_ms: PACE.give_up_after_ms,
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
         };
@@ -273,6 +274,62 @@ async fn a_batch_that_cannot_be_read_is_told_of_once_it_can_and_no_later_one_bef
     let got = bench.receiver.next().await;
     assert_eq!(got.header("webhook-id"), format!("{}-3", taken.kept.id));
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_is_gone_for_good_ends_no_subscription_and_is_passed_over_and_counted() {
+    let mut bench = Bench::new();
+    std::fs::remove_file(bench.folder.path().join("batches/000002/private.bin")).unwrap();
+    let running = bench.start();
+    let taken = bench.subscribe(&running.desk, HOST);
+    bench.settle(4);
+    let metrics = bench.metrics.clone();
+    for looks in 1..=PACE.give_up_after_ms / 60_000 {
+        until_counted(&metrics.notices_unread_total, looks).await;
+        assert_eq!(metrics.notices_batches_lost_total.get(), 0, "it may come back");
+        assert!(bench.receiver.has_no_more());
+        bench.clock.advance(60_000);
+    }
+    let got = bench.receiver.next().await;
+    assert_eq!(got.header("webhook-id"), format!("{}-3", taken.kept.id));
+    let kept = until(&running.desk, taken.kept.id, |kept| kept.told == BatchNumber(4)).await;
+    assert_eq!((kept.status(bench.clock.now()), kept.fault), ("active", None));
+    assert_eq!(metrics.notices_batches_lost_total.get(), 1);
+    let alert = alerts::named("VitalsNoticesBatchLost").unwrap();
+    assert!(alert.limit.is_passed(metrics.notices_batches_lost_total.get() as f64));
+    running.stop().await;
+    // Another start waits for it no more.
+    let running = bench.start();
+    assert_eq!(running.desk.get(taken.kept.id, anna()).unwrap().told, BatchNumber(4));
+    running.stop().await;
+    assert!(bench.receiver.has_no_more());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_is_settled_no_more_is_told_of_once_it_is_again() {
+    let mut bench = Bench::new();
+    bench.receiver.goes_away();
+    let running = bench.start();
+    let taken = bench.subscribe(&running.desk, HOST);
+    bench.settle(3);
+    let failed = |kept: &Kept| kept.fault == Some(Fault::Connection);
+    until(&running.desk, taken.kept.id, failed).await;
+    // Blocks are taken back before it is sent again.
+    bench.receiver.comes_back();
+    bench.store.mark_settled(&[(BatchNumber(3), None)]).unwrap();
+    bench.metrics.batch_settled.set(2);
+    bench.clock.advance(PACE.first_ms);
+    let other = bench.subscribe_of(patient(8), &running.desk, SLOW_HOST);
+    assert_eq!(other.kept.told, BatchNumber(2));
+    bench.settle(4);
+    let ids = [bench.receiver.next().await, bench.receiver.next().await];
+    let ids = ids.map(|got| got.header("webhook-id").to_owned());
+    for id in [format!("{}-3", taken.kept.id), format!("{}-4", other.kept.id)] {
+        assert!(ids.contains(&id), "{id} of {ids:?}");
+    }
+    until(&running.desk, taken.kept.id, |kept| kept.told == BatchNumber(4)).await;
+    running.stop().await;
+    assert!(bench.receiver.has_no_more());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,12 +7,18 @@ use model::Millis;
 
 use crate::{Fault, Header, Outcome, Own, Report, answers, read};
 
+mod components;
+
+/// The heading of the table of components.
+const PAGE_COMPONENTS: &str = "Components that are read";
+
 const PAGE: &str = include_str!("../../docs/profile.md");
 
 /// Every way to name a device leads to the same one.
 const MAP: &str = "version = 1\n[[patient]]\nauthority = \"HOSP\"\nidentifier = \"4711\"\npatient = 7\n\
     [[device]]\nauthority = \"PV1-3\"\nidentifier = \"ICU^201\"\ndevice = \"monitor\"\n\
-    [[device]]\nauthority = \"ACME\"\nidentifier = \"M1\"\ndevice = \"monitor\"\n";
+    [[device]]\nauthority = \"ACME\"\nidentifier = \"M1\"\ndevice = \"monitor\"\n\
+    [[device]]\nauthority = \"EUI-64\"\nidentifier = \"0003\"\ndevice = \"monitor\"\n";
 
 /// Every field that is read is filled.
 const MESSAGE: &str = "MSH|^~\\&|MON|ICU|VITALS|HOSP|20260501||ORU^R01|1001|P|2.6|||AL|AL||ASCII\r\
@@ -60,10 +66,31 @@ fn with(text: &str, (segment, number): Name<'_>, inside: &str) -> String {
 }
 
 fn take(text: &str) -> Result<Report, Vec<Fault>> {
+    take_bytes(text.as_bytes())
+}
+
+fn take_bytes(bytes: &[u8]) -> Result<Report, Vec<Fault>> {
     let map = Map::parse(MAP).expect("a map");
-    let header = Header::read(text.as_bytes());
+    let header = Header::read(bytes);
     header.check().map_err(|fault| vec![fault])?;
-    read(text.as_bytes(), &header, &map)
+    read(bytes, &header, &map)
+}
+
+/// What may stand in a field that nobody reads: all but what ends it, its segment or its frame.
+fn hostile() -> Vec<Vec<u8>> {
+    let all = (1..=255).filter(|byte| !b"|\r\n\x0b\x1c".contains(byte)).collect();
+    let texts = ["ZZZ^Z~Z&Z", "\"\"", "^^~~&&", "\\", "\\Q\\", "MSH", "\u{fc}"];
+    let mut hostile: Vec<Vec<u8>> = texts.map(Vec::from).into();
+    hostile.extend([all, vec![0xfc; 100_000], b"\\X".repeat(10_000)]);
+    hostile
+}
+
+/// The example with bytes in a field.
+fn with_bytes(field: Name<'_>, inside: &[u8]) -> Vec<u8> {
+    const MARK: &str = "<here>";
+    let text = with(MESSAGE, field, MARK);
+    let (before, after) = text.split_once(MARK).expect("the mark");
+    [before.as_bytes(), inside, after.as_bytes()].concat()
 }
 
 #[test]
@@ -89,8 +116,13 @@ fn every_field_is_needed_read_or_passed_over_as_the_profile_says() {
                 Some("RE" | "C") => assert!(without.is_ok(), "{field:?}: {without:?}"),
                 usage => {
                     assert_eq!(usage, None, "{field:?}");
-                    let other = take(&with(MESSAGE, field, "ZZZ^Z~Z&Z"));
-                    assert_eq!(other.as_ref(), Ok(&whole), "{field:?} is passed over");
+                    for inside in hostile() {
+                        let bytes = with_bytes(field, &inside);
+                        assert_eq!(take_bytes(&bytes).as_ref(), Ok(&whole), "{field:?}");
+                        // Whoever sent it waits for an answer to this very message.
+                        let header = Header::read(&bytes);
+                        assert_eq!(header.identity(), ["MON", "ICU", "1001"], "{field:?}");
+                    }
                 }
             }
         }

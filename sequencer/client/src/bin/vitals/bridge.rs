@@ -22,28 +22,34 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bridge::Cause;
-use client::{Connection, ConnectionConfig, Counts, Delay, InputMark, StateBounds, StreamError};
+use client::{Connection, ConnectionConfig, Counts, Delay, StateBounds, StreamError};
 use files::{Audience, LockedFile};
 use model::{Clock, RejectCode, SystemClock, escape, with_causes};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use wire::{SignedReceipt, StopReason, StreamKey};
+use wire::{SignedReceipt, StopReason};
 
 use self::ahead::Ahead;
-use self::message::{MemberPart, Part};
+use self::message::{MemberPart, Part, part_id};
 use self::receipts::Receipts;
-use self::streams::{PlaceError, Standing, Streams, Unopened};
-use self::taken::{PartId, RECEIPTS_MAX, Taken};
+use self::standing::{PlaceError, Standing};
+use self::streams::{Streams, Unopened};
+use self::taken::{Kept, RECEIPTS_MAX, Taken};
 use crate::node::Node;
 use crate::report::{UnknownHost, Usage};
 
 mod ahead;
 mod carried;
+mod content;
 #[cfg(test)]
 mod faults;
 mod known;
+#[cfg(test)]
+pub(crate) mod limits;
 mod message;
 mod receipts;
+mod refused;
+mod standing;
 mod streams;
 mod taken;
 mod telling;
@@ -79,15 +85,15 @@ struct UnderWay {
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
-/// What is known of messages.
-struct Messages {
-    taken: Taken,
-    under_way: BTreeMap<MessageId, UnderWay>,
-}
+/// Those that are under way.
+type AllUnderWay = BTreeMap<MessageId, UnderWay>;
 
 /// Where readings go.
 pub(crate) struct Delivery {
-    messages: Mutex<Messages>,
+    /// What is taken is looked at while this is held: a message is found there or here, whenever
+    /// it ends.
+    under_way: Mutex<AllUnderWay>,
+    taken: Taken,
     streams: Streams,
     receipts: Arc<Receipts>,
     ahead: Arc<Ahead>,
@@ -102,6 +108,8 @@ pub(crate) struct Standings {
     pub(crate) counts: Counts,
     pub(crate) is_connected: bool,
     pub(crate) under_way: usize,
+    /// The highest epoch of a stream that stood, of 65,535.
+    pub(crate) epochs_used_max: u16,
 }
 
 impl Standings {
@@ -136,9 +144,9 @@ impl Delivery {
         let lock = files::open_locked(&state.join("bridge.lock"), Audience::Owner)?;
         let held = || format!("expected {} for this program alone", state.display());
         let lock = lock.ok_or_else(|| Usage(held() + ", found another one that uses it"))?;
-        let messages = Messages { taken: Taken::open(&state)?, under_way: BTreeMap::new() };
         Ok(Arc::new(Delivery {
-            messages: Mutex::new(messages),
+            under_way: Mutex::default(),
+            taken: Taken::open(&state)?,
             streams: Streams::new(&state, StateBounds::default()),
             receipts: Arc::default(),
             ahead: Arc::default(),
@@ -148,8 +156,8 @@ impl Delivery {
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Messages> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, AllUnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a connection to the node, until that cannot be; `say` is told what happens to it.
@@ -238,14 +246,14 @@ impl Delivery {
     /// lasts; then it goes on by itself, and whoever sends it again waits for the same.
     pub(crate) async fn deliver(self: &Arc<Self>, message: Message) -> Outcome {
         let mut outcome = {
-            let mut messages = self.lock();
-            if let Some(done) = messages.find(&message) {
+            let mut all = self.lock();
+            if let Some(done) = self.find_done(&message) {
                 return done;
             }
-            match messages.under_way.get(&message.id) {
+            match all.get(&message.id) {
                 Some(one) if one.content != message.content => return Err(Cause::Reused),
                 Some(one) => one.outcome.clone(),
-                None => self.begin(&mut messages, message)?,
+                None => self.begin(&mut all, message)?,
             }
         };
         let waited = timeout(self.patience, outcome.wait_for(Option::is_some)).await;
@@ -258,15 +266,13 @@ impl Delivery {
 
     fn begin(
         self: &Arc<Self>,
-        messages: &mut Messages,
+        all: &mut AllUnderWay,
         message: Message,
     ) -> Result<watch::Receiver<Option<Outcome>>, Cause> {
         for member in message.named() {
-            messages.check_member(&member)?;
+            self.check_member(all, &member)?;
         }
-        let under_way = |count: fn(&UnderWay) -> usize| -> usize {
-            messages.under_way.values().map(count).sum()
-        };
+        let under_way = |count: fn(&UnderWay) -> usize| -> usize { all.values().map(count).sum() };
         let (names, readings) = (message.with_readings(), message.readings());
         let is_full = under_way(|one| one.readings) + readings > READINGS_MAX;
         if is_full || under_way(|one| one.names) + names > UNDER_WAY_MAX {
@@ -275,12 +281,12 @@ impl Delivery {
         let (sender, outcome) = watch::channel(None);
         let content = message.content;
         let one = UnderWay { content, names, readings, outcome: outcome.clone() };
-        messages.under_way.insert(message.id, one);
+        all.insert(message.id, one);
         // Whoever sends one of them by itself waits for the same.
         for (id, content) in message.named() {
             let outcome = outcome.clone();
             let member = UnderWay { content, names: 0, readings: 0, outcome };
-            messages.under_way.insert(id, member);
+            all.insert(id, member);
         }
         let delivery = self.clone();
         tokio::spawn(async move {
@@ -306,43 +312,40 @@ impl Delivery {
             let standing = self.open_stream(&connection, &part).await?;
             open.push((part, standing));
         }
+        // Asked once they are open: what was given up while they were waited for is noted by then.
+        let mut members = open.iter().flat_map(|(part, _)| &part.members);
+        if members.any(|member| self.taken.is_unsure(member.id)) {
+            return Err(Cause::Unsure);
+        }
         let mut placed = 0;
         let outcome = self.place_and_wait(&open, &mut placed).await;
         let kept = match &outcome {
             Ok(receipts) => {
                 let own = (message.id, message.content);
                 let all: Vec<_> = message.named().chain([own]).collect();
-                self.lock().taken.store(&all, receipts)
+                self.taken.store(&all, receipts).await
             }
             Err(_) => {
                 // What the node refuses of the other ones is noted too: else their streams stood
                 // in the way of the next patient of the device for ever.
                 open.iter().for_each(|(_, standing)| self.carry(standing.clone()));
-                self.keep_parts(&open[..placed])
+                self.keep_parts(&open[..placed]).await
             }
         };
-        kept.map_err(|_| Cause::NotKept).and(outcome)
+        kept.map_err(|error| self.streams.not_kept(&error)).and(outcome)
     }
 
     /// Keeps that these parts are in frames.
-    fn keep_parts(&self, placed: &[(Part, Arc<Standing>)]) -> io::Result<()> {
+    async fn keep_parts(&self, placed: &[(Part, Arc<Standing>)]) -> io::Result<()> {
         for (part, standing) in placed {
             // What is not synced yet a power cut may take back, and then it is to be placed again.
             if !standing.is_synced() {
                 continue;
             }
-            let id = part_id(&part.key);
-            let mut messages = self.lock();
-            // Of what is given up the marks say what there is. Asked within the lock: what is
-            // refused from here on is forgotten behind this.
-            if standing.is_refused() {
-                continue;
-            }
-            for member in &part.members {
-                if !messages.taken.has_part(member.id, id) {
-                    messages.taken.store_part(member.id, member.content, id)?;
-                }
-            }
+            let messages = part.members.iter().map(|member| (member.id, member.content));
+            // Of what is given up the marks say what there is.
+            let stands = || !standing.is_refused();
+            self.taken.store_part(part_id(&part.key), messages, stands).await?;
         }
         Ok(())
     }
@@ -373,19 +376,15 @@ impl Delivery {
 
     /// What a failure of a stream means.
     async fn note(&self, standing: &Standing, error: &StreamError) -> Cause {
-        let forget = |gone: &[InputMark]| {
-            let of = gone.iter().map(|mark| MessageId(mark.name));
-            self.lock().taken.forget_part(part_id(&standing.key), of)
-        };
         self.ahead.clear(&standing.name());
-        self.streams.note(standing, error, forget).await
+        self.streams.note(standing, error, &self.taken).await
     }
 
     async fn place_and_wait(&self, open: &[(Part, Arc<Standing>)], placed: &mut usize) -> Outcome {
         let mut waits = Vec::with_capacity(open.len());
         for (part, standing) in open {
             let id = part_id(&part.key);
-            let is_new = |one: &&MemberPart| !self.lock().taken.has_part(one.id, id);
+            let is_new = |one: &&MemberPart| !self.taken.has_part(one.id, id);
             let new: Vec<_> = part.members.iter().filter(is_new).collect();
             match standing.place(&new).await {
                 Ok(last) => waits.push(last),
@@ -414,6 +413,42 @@ impl Delivery {
         Ok(receipts)
     }
 
+    /// Whether a member may go with another message: not while it goes by itself or has gone, of
+    /// which whoever sends the same again hears.
+    fn check_member(
+        &self,
+        all: &AllUnderWay,
+        (id, content): &(MessageId, Content),
+    ) -> Result<(), Cause> {
+        let taken = self.taken.find(*id);
+        let before = all.get(id).map(|one| one.content);
+        match before.or(taken.as_ref().map(|entry| entry.content)) {
+            Some(other) if other != *content => return Err(Cause::Reused),
+            None => return Ok(()),
+            Some(_) if before.is_some() => return Err(Cause::Busy),
+            Some(_) => {}
+        }
+        match taken.map(|entry| entry.kept) {
+            Some(Kept::ByOne(_) | Kept::BySeveral(_)) => Err(Cause::Busy),
+            Some(Kept::Unsure) => Err(Cause::Unsure),
+            Some(Kept::InPart(_)) | None => Ok(()),
+        }
+    }
+
+    /// What became of a message before, if it is done or cannot be.
+    fn find_done(&self, message: &Message) -> Option<Outcome> {
+        let entry = self.taken.find(message.id)?;
+        if entry.content != message.content {
+            return Some(Err(Cause::Reused));
+        }
+        match entry.kept {
+            Kept::ByOne(receipt) => Some(Ok(vec![receipt])),
+            Kept::BySeveral(receipts) => Some(Ok(receipts.into())),
+            Kept::Unsure => Some(Err(Cause::Unsure)),
+            Kept::InPart(_) => None,
+        }
+    }
+
     /// The connection, once there is one.
     async fn standing_connection(&self) -> Result<Connection, Cause> {
         let mut link = self.link.subscribe();
@@ -426,48 +461,22 @@ impl Delivery {
     /// What is said of it now and then.
     pub(crate) fn standings(&self) -> Standings {
         let connection = self.link.borrow().clone();
-        let under_way = self.lock().under_way();
+        // Without the members of others.
+        let under_way = self.lock().values().filter(|one| one.names > 0).count();
+        let epochs_used_max = self.streams.epochs_used_max();
         let counts = connection.as_ref().map(Connection::counts).unwrap_or_default();
         let is_connected = connection.is_some_and(|connection| connection.is_connected());
-        Standings { counts, is_connected, under_way }
+        Standings { counts, is_connected, under_way, epochs_used_max }
     }
 
     /// Keeps what is known, and says goodbye.
     pub(crate) async fn close(&self) -> anyhow::Result<()> {
-        let synced = self.lock().taken.sync();
+        let synced = self.taken.sync().await;
         let connection = self.link.send_replace(None);
         if let Some(connection) = connection {
             connection.close().await;
         }
         synced.context("keeping which messages are stored")
-    }
-}
-
-impl Messages {
-    /// How many are under way, without their members.
-    fn under_way(&self) -> usize {
-        self.under_way.values().filter(|one| one.names > 0).count()
-    }
-
-    /// Whether a member may go with another message: not while it goes by itself or has gone, of
-    /// which whoever sends the same again hears.
-    fn check_member(&self, (id, content): &(MessageId, Content)) -> Result<(), Cause> {
-        let taken = self.taken.find(*id).map(|entry| (entry.content, entry.receipts.is_some()));
-        let under_way = self.under_way.get(id).map(|one| (one.content, true));
-        match under_way.or(taken) {
-            Some((other, _)) if other != *content => Err(Cause::Reused),
-            Some((_, true)) => Err(Cause::Busy),
-            Some((_, false)) | None => Ok(()),
-        }
-    }
-
-    /// What became of a message before, if it is done or cannot be.
-    fn find(&self, message: &Message) -> Option<Outcome> {
-        let entry = self.taken.find(message.id)?;
-        if entry.content != message.content {
-            return Some(Err(Cause::Reused));
-        }
-        entry.receipts.clone().map(Ok)
     }
 }
 
@@ -479,22 +488,12 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        let under_way = &mut self.delivery.lock().under_way;
-        under_way.remove(&self.message.id);
+        let mut all = self.delivery.lock();
+        all.remove(&self.message.id);
         for (id, _) in self.message.named() {
-            under_way.remove(&id);
+            all.remove(&id);
         }
     }
-}
-
-/// Which part of a message goes to a stream, in 16 bytes.
-fn part_id(key: &StreamKey) -> PartId {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(key.device.as_str().as_bytes());
-    hasher.update(&[0]);
-    hasher.update(&key.signal.to_be_bytes());
-    hasher.update(&key.patient.get().to_be_bytes());
-    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// One attempt. The node's name is looked up anew: where it leads may change until it is there.

@@ -18,6 +18,8 @@ mod double;
 #[path = "../../../../tokens/tests/tokens/issuer.rs"]
 mod issuer;
 mod keys;
+#[cfg(test)]
+mod limits;
 mod serve;
 mod store;
 mod tally;
@@ -53,6 +55,10 @@ use serve::{Entrance, Limits, serve};
 use store::Delivered;
 use tally::{Counts, Tally};
 
+/// Most connections that can be asked for.
+const CONNECTIONS_MAX: i64 = 1024;
+/// Longest body that can be asked for.
+const BODY_BYTES_MAX: i64 = 16 << 20;
 /// How long receipts are waited for: senders give up after 30 s at the earliest.
 const RECEIPTS_WAIT: Duration = Duration::from_secs(10);
 /// How long a whole request may take from its first byte on.
@@ -116,11 +122,11 @@ pub(crate) struct Fhir {
     period_at: Option<At>,
     /// Connections at once
     #[arg(long, value_name = "N", default_value = "64",
-          value_parser = clap::value_parser!(u16).range(1..=1024))]
+          value_parser = clap::value_parser!(u16).range(1..=CONNECTIONS_MAX))]
     connections: u16,
     /// Longest body; each connection holds one
     #[arg(long, value_name = "BYTES", default_value = "2097152",
-          value_parser = clap::value_parser!(u32).range(1024..=16_777_216))]
+          value_parser = clap::value_parser!(u32).range(1024..=BODY_BYTES_MAX))]
     body_bytes: u32,
     /// Say nothing on the way but what goes wrong
     #[arg(long)]
@@ -190,7 +196,7 @@ impl Fhir {
         delivery.close().await?;
         match why {
             Some(why) => Err(why.context(desk.tally.sentence())),
-            None => Ok(report(&desk.tally)),
+            None => Ok(report(&desk.tally, &delivery)),
         }
     }
 
@@ -226,7 +232,7 @@ impl Fhir {
 }
 
 /// What was done until somebody ended it.
-fn report(tally: &Tally) -> Report {
+fn report(tally: &Tally, delivery: &Delivery) -> Report {
     let Counts { connections, refused_connections, requests, turned_away, .. } = tally.counts();
     let Counts { accepted, taken_before, errors, rejected, readings, left_out, .. } =
         tally.counts();
@@ -235,6 +241,7 @@ fn report(tally: &Tally) -> Report {
         "connections_refused": refused_connections, "requests": requests,
         "turned_away": turned_away, "accepted": accepted, "taken_before": taken_before,
         "errors": errors, "rejected": rejected, "readings": readings, "left_out": left_out,
+        "epochs_used_max": delivery.standings().epochs_used_max,
     });
     Report { text: tally.sentence(), json, exit: ExitCode::Interrupted, after: None }
 }

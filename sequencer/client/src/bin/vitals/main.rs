@@ -16,6 +16,8 @@ mod identity;
 mod inspect;
 mod key;
 mod known;
+#[cfg(test)]
+mod limits;
 mod log;
 mod longitudinal;
 mod mllp;

@@ -21,8 +21,18 @@ use crate::report::{Outcome, Report, Usage};
 use crate::tls::TlsArgs;
 use crate::wallet::stopped;
 
+#[cfg(test)]
+mod limits;
 mod serve;
+mod share;
 
+/// Most connections that can be asked for.
+const CONNECTIONS_MAX: i64 = 512;
+/// Longest message that can be asked for, KiB.
+const MESSAGE_KIB_MAX: i64 = 16_384;
+/// Least buffers of all that can be asked for, MiB. A buffer that grows doubles, so that the
+/// longest message may need twice its length: one alone is never given up.
+const BUFFERED_MIB_MIN: i64 = (2 * MESSAGE_KIB_MAX) >> 10;
 /// How long what is being answered may take when the command is to end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
@@ -61,12 +71,16 @@ pub(crate) struct Mllp {
     answer_within: u64,
     /// Most connections at a time; each may hold one message
     #[arg(long, value_name = "N", default_value = "64",
-          value_parser = clap::value_parser!(u16).range(1..=512))]
+          value_parser = clap::value_parser!(u16).range(1..=CONNECTIONS_MAX))]
     max_connections: u16,
     /// Longest message, KiB
     #[arg(long, value_name = "KIB", default_value = "1024",
-          value_parser = clap::value_parser!(u16).range(1..=16_384))]
+          value_parser = clap::value_parser!(u16).range(1..=MESSAGE_KIB_MAX))]
     max_message: u16,
+    /// Most memory of all messages that come, MiB; one of more than 64 KiB beyond it is AE
+    #[arg(long, value_name = "MIB", default_value = "256",
+          value_parser = clap::value_parser!(u16).range(BUFFERED_MIB_MIN..))]
+    max_buffered: u16,
     /// How long a message may take to arrive, and an answer to be taken
     #[arg(long, value_name = "LENGTH", value_parser = parse_length, default_value = "30s")]
     message_within: u64,
@@ -97,6 +111,7 @@ impl Mllp {
         let limits = Limits {
             connections: self.max_connections.into(),
             message_bytes: usize::from(self.max_message) << 10,
+            buffered_bytes: usize::from(self.max_buffered) << 20,
             message: Duration::from_millis(self.message_within),
             idle: Duration::from_millis(self.idle),
         };
@@ -123,7 +138,7 @@ impl Mllp {
         runtime.shutdown_background();
         match ended {
             Some(error) => Err(error.context(server.sentence())),
-            None => Ok(tell_deployment(fingerprint, report(&server))),
+            None => Ok(tell_deployment(fingerprint, report(&server, &delivery))),
         }
     }
 
@@ -138,13 +153,14 @@ impl Mllp {
 }
 
 /// What was done until somebody ended it.
-fn report(server: &Server) -> Report {
+fn report(server: &Server, delivery: &Delivery) -> Report {
     let counts = server.counts();
     let json = json!({
         "schema": "vitals-mllp-1", "connections": counts.connections,
         "connections_refused": counts.refused_connections, "messages": counts.messages,
         "accepted": counts.accepted, "errors": counts.errors, "rejected": counts.rejected,
         "readings": counts.readings, "left_out": counts.left_out, "torn": counts.torn,
+        "epochs_used_max": delivery.standings().epochs_used_max,
     });
     Report { text: server.sentence(), json, exit: ExitCode::Interrupted, after: None }
 }

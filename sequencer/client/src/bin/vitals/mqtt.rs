@@ -12,16 +12,28 @@ use model::{ExitCode, escape, whole_number};
 use payloads::{TOPICS_BYTES_MAX, Topics};
 use serde_json::json;
 
+use self::refused::{Keeping, RefusedFile};
 use self::session::{Broker, Login, Session};
-use self::work::Worker;
+use self::work::{Limits, Worker};
 use crate::bridge::Delivery;
 use crate::node::{Node, runtime, tell_deployment};
 use crate::report::{Outcome, Report, Usage};
 use crate::wallet::stopped;
 
+mod ahead;
+#[cfg(test)]
+mod limits;
+mod refused;
 mod session;
 mod work;
 
+/// Longest message that can be asked for, KiB.
+const MESSAGE_KIB_MAX: i64 = 1024;
+/// Most messages that may wait, as can be asked for: below what may be under way.
+const WAITING_MAX: i64 = 960;
+/// Least file of what is refused that can be asked for, MiB: a line is little more than twice its
+/// message and its topic, so that each has room in an empty one.
+const REFUSED_MIB_MIN: i64 = 4;
 /// How long one attempt to deliver a message waits before it counts as another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest name or password of a login, bytes.
@@ -35,7 +47,8 @@ const PASSWORD_BYTES_MAX: u64 = 1024;
 /// A message of QoS 1 is acknowledged to the broker only after the node's verified receipt for
 /// every reading in it. While the node is away nothing is, so that the broker keeps it; one that
 /// comes again is stored once, also after a restart. What can never be taken, or what consent does
-/// not cover, is acknowledged and told, without its content, so that it does not hold up its topic.
+/// not cover, is acknowledged and told, without its content, so that it does not hold up its topic;
+/// with --refused it is kept before that, in a file that holds health data and is yours alone.
 /// The topics file (TOML) says what is subscribed to and where values and times stand, the map
 /// which patient, device, code, unit and zone is meant; nothing is guessed. Both must be yours
 /// alone (chmod 600). --client-id names the session that the broker keeps: one program has it.
@@ -73,12 +86,22 @@ pub(crate) struct Mqtt {
     password_file: Option<PathBuf>,
     /// Longest message, KiB
     #[arg(long, value_name = "KIB", default_value = "64",
-          value_parser = clap::value_parser!(u16).range(1..=1024))]
+          value_parser = clap::value_parser!(u16).range(1..=MESSAGE_KIB_MAX))]
     max_message: u16,
     /// Most messages that wait for their receipts; the broker keeps the others
     #[arg(long, value_name = "N", default_value = "256",
-          value_parser = clap::value_parser!(u16).range(1..=960))]
+          value_parser = clap::value_parser!(u16).range(1..=WAITING_MAX))]
     max_waiting: u16,
+    /// File that keeps what is refused, with its payload, a line of JSON each; yours alone
+    #[arg(long, value_name = "FILE")]
+    refused: Option<PathBuf>,
+    /// Longest file of --refused, MiB; what has no room in it is not acknowledged
+    #[arg(long, value_name = "MIB", default_value = "64", requires = "refused",
+          value_parser = clap::value_parser!(u16).range(REFUSED_MIB_MIN..))]
+    refused_max: u16,
+    /// Keep the payload of what consent refuses, too
+    #[arg(long, requires = "refused")]
+    refused_by_consent: bool,
     /// Say nothing on the way but what goes wrong
     #[arg(long)]
     quiet: bool,
@@ -100,7 +123,10 @@ impl Mqtt {
         }
         let delivery = Delivery::open(self.state.clone(), PATIENCE)?;
         let bytes_max = usize::from(self.max_message) << 10;
-        let worker = Arc::new(Worker::new(delivery.clone(), (map, topics), bytes_max));
+        let limits = Limits { bytes: bytes_max, waiting: broker.waiting_max };
+        let refused = self.refused_file()?;
+        let worker = Worker::new(delivery.clone(), (map, topics), limits, refused);
+        let worker = Arc::new(worker);
         let is_told = !self.quiet && !json;
         let runtime = runtime()?;
         let ended = runtime.block_on(async {
@@ -119,8 +145,15 @@ impl Mqtt {
         runtime.shutdown_background();
         match ended {
             Some(error) => Err(error.context(worker.sentence())),
-            None => Ok(tell_deployment(fingerprint, report(&worker))),
+            None => Ok(tell_deployment(fingerprint, report(&worker, &delivery))),
         }
+    }
+
+    fn refused_file(&self) -> anyhow::Result<Option<RefusedFile>> {
+        let Some(path) = self.refused.clone() else { return Ok(None) };
+        let bytes_max = u64::from(self.refused_max) << 20;
+        let keeping = Keeping { path, bytes_max, with_consent: self.refused_by_consent };
+        Ok(Some(RefusedFile::open(keeping)?))
     }
 
     fn broker(&self) -> anyhow::Result<Broker> {
@@ -159,12 +192,14 @@ fn wrong(path: &Path, why: impl std::fmt::Display) -> Usage {
 }
 
 /// What was done until somebody ended it.
-fn report(worker: &Worker) -> Report {
+fn report(worker: &Worker, delivery: &Delivery) -> Report {
     let counts = worker.counts();
     let json = json!({
         "schema": "vitals-mqtt-1", "messages": counts.messages, "stored": counts.stored,
         "refused": counts.refused, "refused_by_consent": counts.refused_by_consent,
+        "refused_kept": counts.refused_kept,
         "lost": counts.lost, "readings": counts.readings, "left_out": counts.left_out,
+        "epochs_used_max": delivery.standings().epochs_used_max,
     });
     Report { text: worker.sentence(), json, exit: ExitCode::Interrupted, after: None }
 }

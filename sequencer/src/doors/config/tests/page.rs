@@ -1,12 +1,12 @@
 //! The page of configuration, written from the declarations.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::defaults;
 use crate::doors::config::Config;
+use crate::pinned;
 use crate::setting::{Allowed, Applies, Setting};
 
 fn allowed(row: &Setting) -> String {
@@ -110,10 +110,5 @@ fn wrapped(text: &str) -> String {
 
 #[test]
 fn the_page_lists_every_key() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, page()).unwrap();
-    }
-    let found = std::fs::read_to_string(&path).expect("the page is committed");
-    assert!(found == page(), "{} differs; run with UPDATE=1", path.display());
+    pinned::check("docs/configuration.md", &page());
 }

@@ -1,4 +1,5 @@
 use accounting::notices::{Hosts, Limits, Pace};
+use axum::body::to_bytes;
 
 use super::super::audit_events::tests::{Bench, PER_MINUTE, bearer};
 use super::*;

@@ -44,6 +44,8 @@ pub(super) struct Receiver {
 struct Answers {
     /// Statuses of the next answers; 200 behind them.
     statuses: VecDeque<u16>,
+    /// Whoever connects is hung up on.
+    is_away: bool,
     /// A host in whose name nothing is answered.
     silent: Option<&'static str>,
     /// Connections of it.
@@ -91,6 +93,16 @@ impl Receiver {
         self.answers.lock().unwrap().statuses.extend(statuses);
     }
 
+    /// From now on nobody reaches it.
+    pub(super) fn goes_away(&self) {
+        self.answers.lock().unwrap().is_away = true;
+    }
+
+    /// From now on it is reached again.
+    pub(super) fn comes_back(&self) {
+        self.answers.lock().unwrap().is_away = false;
+    }
+
     /// From now on it says nothing in the name of this host.
     pub(super) fn hang_for(&self, host: &'static str) {
         self.answers.lock().unwrap().silent = Some(host);
@@ -113,6 +125,9 @@ fn serve(
     answers: &Mutex<Answers>,
     told: &UnboundedSender<Got>,
 ) -> std::io::Result<()> {
+    if answers.lock().unwrap().is_away {
+        return Ok(());
+    }
     let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
     let mut stream = StreamOwned::new(connection, stream);
     let mut request = Vec::new();

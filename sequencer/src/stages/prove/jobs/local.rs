@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use prover::Priority;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -20,23 +21,27 @@ use crate::guard::{self, Guard, GuardedThread, Stage};
 use crate::metrics::ProvingStep;
 
 /// Starts a thread for each local worker of the service. They end once it stops, each with the
-/// proof that it is making. `seed` gives fresh bytes of the operating system: they blind proofs.
+/// proof that it is making. Proofs are made in threads of that priority, which do nothing else:
+/// a lock of the service is never held in the background. `seed` gives fresh bytes of the operating
+/// system: they blind proofs.
 ///
 /// # Errors
 /// If the system starts no further thread, or has no random bytes.
 pub fn start_workers(
     service: &Arc<ProvingService>,
     guard: &Guard,
+    priority: Priority,
     mut seed: impl FnMut() -> io::Result<[u8; 32]>,
 ) -> io::Result<Vec<GuardedThread>> {
     let mut threads = Vec::new();
+    let all_cores = Arc::new(pool(ThreadPoolBuilder::new(), "proofs".into(), priority)?);
     for (number, name) in service.workers().iter().enumerate() {
-        let pool = ThreadPoolBuilder::new().num_threads(1);
-        let pool = pool.thread_name(move |_| format!("proof-{number}"));
+        let one_core = ThreadPoolBuilder::new().num_threads(1);
         let mut worker = LocalWorker {
             service: service.clone(),
             name: name.clone(),
-            pool: pool.build().map_err(io::Error::other)?,
+            one_core: pool(one_core, format!("proof-{number}"), priority)?,
+            all_cores: all_cores.clone(),
             // A generator fit for keys: no two proofs share their blinding.
             entropy: StdRng::from_seed(seed()?),
         };
@@ -51,11 +56,23 @@ pub fn start_workers(
     Ok(threads)
 }
 
+/// Threads for proofs. Where the system does not let them be in the background they prove as well.
+fn pool(threads: ThreadPoolBuilder, name: String, priority: Priority) -> io::Result<ThreadPool> {
+    let named = threads.thread_name(move |number| format!("{name}.{number}"));
+    let pool = named.build().map_err(io::Error::other)?;
+    if let Err(error) = priority.give(&pool) {
+        tracing::warn!(%error, "proofs compete with receipts for the cores");
+    }
+    Ok(pool)
+}
+
 struct LocalWorker {
     service: Arc<ProvingService>,
     name: WorkerName,
     /// One thread: for proofs that have a core each.
-    pool: ThreadPool,
+    one_core: ThreadPool,
+    /// Shared by all of them: for proofs that are alone.
+    all_cores: Arc<ThreadPool>,
     entropy: StdRng,
 }
 
@@ -64,12 +81,11 @@ impl LocalWorker {
         let Taken { job, cores } = taken;
         let chunk = &job.work;
         self.service.metrics().count_cores(cores == Cores::All);
-        let LocalWorker { service, pool, entropy, .. } = &mut *self;
+        let LocalWorker { service, one_core, all_cores, entropy, .. } = &mut *self;
         // A panic is this job's: the thread goes on with the next one.
         let proven = guard::caught(|| match cores {
-            Cores::One => pool.install(|| prove(service, chunk, entropy)),
-            // Not from a pool: it runs on the one of all cores.
-            Cores::All => prove(service, chunk, entropy),
+            Cores::One => one_core.install(|| prove(service, chunk, entropy)),
+            Cores::All => all_cores.install(|| prove(service, chunk, entropy)),
         });
         let proven = proven.map_err(JobError::from).and_then(|proven| proven);
         let worker = self.name.clone();

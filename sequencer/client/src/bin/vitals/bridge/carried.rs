@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use wire::StreamKey;
 
 use super::Delivery;
-use super::streams::{Standing, Unopened};
+use super::standing::Standing;
+use super::streams::Unopened;
 
 /// Streams of them that stand at once, below those that may: messages that come find room.
 const CARRIED_MAX: usize = 256;

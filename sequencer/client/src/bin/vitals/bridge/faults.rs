@@ -1,6 +1,6 @@
 //! A bridge that is killed, whose node is away, whose patients end their consent and give it again,
-//! while senders repeat themselves in any order: each reading is stored once, and nobody waits for
-//! ever.
+//! whose devices are another patient's for a while, while senders repeat themselves in any order:
+//! each reading is stored once, and nobody waits for ever.
 //!
 //! A seed decides what happens and in which order; sockets and threads decide the rest, and what is
 //! checked holds however they do.
@@ -131,7 +131,7 @@ impl Ward {
         let state = self.folder.path().join("state");
         let mut delivery = Delivery::open(state.clone(), PATIENCE).unwrap();
         let own = Arc::get_mut(&mut delivery).expect("nobody else has it yet");
-        own.streams.refused_for = Duration::ZERO;
+        own.streams.refusals.repeated_for = Duration::ZERO;
         if let Some(ahead) = Arc::get_mut(&mut own.ahead) {
             ahead.waited_for = self.waited_for;
         }
@@ -207,7 +207,7 @@ impl Ward {
     }
 
     fn step(&mut self, all: &[Sent], dice: &mut Dice, seed: u64) {
-        match dice.below(10) {
+        match dice.below(13) {
             0 => self.kill(),
             1 => self.node.hang_up(),
             2 => {
@@ -225,6 +225,11 @@ impl Ward {
                 let limit = stored + 1 + dice.below(3) as usize;
                 self.behave(|one| (one.drop_after_frames, one.silent) = (Some(limit), true));
             }
+            6 => {
+                let patient = PatientIndex::new(7 + dice.below(2) as u32).unwrap();
+                self.behave(|one| one.not_theirs.push(patient));
+            }
+            7 | 8 => self.behave(|one| one.not_theirs.clear()),
             _ => self.send_some(all, dice, seed),
         }
     }
@@ -261,6 +266,8 @@ impl Ward {
             let outcome = self.send(std::slice::from_ref(&next), LAST_WAIT).remove(0);
             match outcome.expect("an answer") {
                 Ok(_) => stored.push(next),
+                // It is stored or not, and nobody stores it twice.
+                Err(Cause::Unsure) => {}
                 Err(_) => rest.push(next),
             }
         }
@@ -350,6 +357,51 @@ fn a_refused_message_of_two_signals_leaves_nothing_in_the_next_patients_way() {
     let next = two_signals(2, 8);
     assert!(ward.send_until_settled(&next).is_ok());
     ward.check(&next, 0);
+    ward.end();
+}
+
+#[test]
+fn a_message_whose_receipt_was_lost_as_its_device_changed_patients_is_not_stored_twice() {
+    let mut ward = Ward::new();
+    // It stores the message without a word, and then the device is another patient's.
+    ward.behave(|one| one.silent = true);
+    let message = heart_rate(1, "2026-05-01T08:30:00Z");
+    let again = || std::slice::from_ref(&message);
+    let begin = std::time::Instant::now();
+    while ward.node.log().stored == 0 {
+        assert!(begin.elapsed() < LAST_WAIT, "it is never stored");
+        assert_eq!(ward.send(again(), LAST_WAIT), [Some(Err(Cause::Away))]);
+    }
+    let patient = PatientIndex::new(7).unwrap();
+    ward.behave(|one| (one.silent, one.not_theirs) = (false, vec![patient]));
+    ward.node.hang_up();
+    assert_eq!(ward.send_until_settled(&message), Err(Cause::Unsure));
+    // The next one is taken, and then it is the first one's again.
+    let next = two_signals(2, 8);
+    assert!(ward.send_until_settled(&next).is_ok());
+    ward.behave(|one| one.not_theirs.clear());
+    for _ in 0..2 {
+        assert_eq!(ward.send_until_settled(&message), Err(Cause::Unsure));
+        ward.kill();
+    }
+    // As it is told: under another identifier what is not there; and others are taken.
+    let other = heart_rate(3, "2026-05-01T08:30:00Z");
+    assert!(ward.send_until_settled(&other).is_ok());
+    [message, next, other].iter().for_each(|one| ward.check(one, 0));
+    ward.end();
+}
+
+#[test]
+fn a_message_that_was_never_sent_is_decided_anew_when_its_device_is_its_patients_again() {
+    let ward = Ward::new();
+    let patient = PatientIndex::new(7).unwrap();
+    ward.behave(|one| one.not_theirs.push(patient));
+    let message = heart_rate(1, "2026-05-01T08:30:00Z");
+    let refused = ward.send_until_settled(&message);
+    assert_eq!(refused, Err(Cause::Node(RejectCode::Stream)));
+    ward.behave(|one| one.not_theirs.clear());
+    assert!(ward.send_until_settled(&message).is_ok());
+    ward.check(&message, 0);
     ward.end();
 }
 

@@ -6,8 +6,7 @@ use super::taken::{Content, MessageId, ReceiptName};
 impl Delivery {
     /// What of a message was stored, and by which receipts.
     pub(crate) fn stored(&self, id: MessageId) -> Option<(Content, Vec<ReceiptName>)> {
-        let messages = self.lock();
-        let entry = messages.taken.find(id)?;
-        entry.receipts.clone().map(|receipts| (entry.content, receipts))
+        let entry = self.taken.find(id)?;
+        entry.receipts().map(|receipts| (entry.content, receipts.to_vec()))
     }
 }

@@ -7,12 +7,15 @@ use model::Millis;
 use wire::{DeviceTime, Reading, StreamKey};
 
 use super::receipts::Slot;
-use super::taken::{Content, MessageId};
+use super::taken::{Content, MessageId, PartId};
 
 /// How far ahead of this bridge's clock or the node's, whichever is later, a time may be: less than
 /// the node allows (300 s), which takes the frame of a later one only when its own clock is there,
 /// and nothing behind it before.
 const AHEAD_S_MAX: u64 = 240;
+/// How far ahead one may be that is waited for. Clocks of computers are wrong by a time zone or by
+/// what they drifted; those of devices begin anew in another year.
+const AHEAD_HOURS_MAX: u64 = 24;
 
 /// What a message says.
 pub(crate) struct Message {
@@ -46,11 +49,14 @@ impl Message {
     /// Whether no time is ahead of now, but for what clocks disagree. Asked before anything of it
     /// is placed.
     pub(super) fn check_times(&self, now: Millis) -> Result<(), Cause> {
-        let latest = now.plus(AHEAD_S_MAX * 1000);
-        let mut readings = self.members.iter().flat_map(|member| &member.readings);
-        match readings.any(|one| one.at.millis() > latest) {
-            true => Err(Cause::TimeAhead { seconds: AHEAD_S_MAX }),
-            false => Ok(()),
+        let readings = self.members.iter().flat_map(|member| &member.readings);
+        let latest = readings.map(|one| one.at.millis()).max().unwrap_or_default();
+        if latest > now.plus(AHEAD_HOURS_MAX * 3_600_000) {
+            Err(Cause::TimeFar { hours: AHEAD_HOURS_MAX })
+        } else if latest > now.plus(AHEAD_S_MAX * 1000) {
+            Err(Cause::TimeAhead { seconds: AHEAD_S_MAX })
+        } else {
+            Ok(())
         }
     }
 
@@ -110,6 +116,16 @@ impl Part {
     }
 }
 
+/// Which part of a message goes to a stream, in 16 bytes.
+pub(super) fn part_id(key: &StreamKey) -> PartId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key.device.as_str().as_bytes());
+    hasher.update(&[0]);
+    hasher.update(&key.signal.to_be_bytes());
+    hasher.update(&key.patient.get().to_be_bytes());
+    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
 fn read(one: &Measurement) -> Result<Reading, Cause> {
     let at = DeviceTime::from_micros(one.at.micros());
     let at = at.map_err(|_| Cause::TimeMalformed { expected: "a time before 2457" })?;
@@ -150,7 +166,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_message_with_a_time_that_is_yet_to_come_is_never_taken() {
+    fn a_message_with_a_time_that_is_yet_to_come_is_taken_then_but_one_of_another_day_never() {
         let begin = parse_instant("2026-05-01T08:30:00Z").unwrap();
         let at = |seconds| Instant::from_micros(begin.micros() + seconds * 1_000_000).unwrap();
         let readings = |seconds: u64| {
@@ -158,8 +174,15 @@ pub(super) mod tests {
             Message::single(MessageId([1; 16]), Content([1; 16]), vec![heart_rate(7, 720), late])
         };
         assert_eq!(readings(AHEAD_S_MAX).check_times(begin.millis()), Ok(()));
-        let refused = readings(AHEAD_S_MAX + 1).check_times(begin.millis()).unwrap_err();
-        assert_eq!((refused.code().as_str(), refused.fate()), ("time-ahead", Fate::Never));
+        let day = AHEAD_HOURS_MAX * 3600;
+        for (seconds, code, fate) in [
+            (AHEAD_S_MAX + 1, "time-ahead", Fate::Again),
+            (day, "time-ahead", Fate::Again),
+            (day + 1, "time-far", Fate::Never),
+        ] {
+            let refused = readings(seconds).check_times(begin.millis()).unwrap_err();
+            assert_eq!((refused.code().as_str(), refused.fate()), (code, fate), "{seconds}");
+        }
     }
 
     #[test]

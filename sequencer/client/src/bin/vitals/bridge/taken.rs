@@ -1,412 +1,278 @@
 //! Which messages are stored: kept over a restart, so that one that is sent again is answered as it
 //! was and stored once.
 //!
-//! `messages.log` in the state folder has a record of 96 bytes for each message that was stored,
-//! and for each part of one that was not stored whole. What a power cut takes off its end, at most
-//! [`UNSYNCED_MAX`] records, the marks of the frames in the same folder still say
+//! `messages.log` in the state folder has a record for each message that was stored, for each part
+//! of one that was not stored whole, and where such a part is given up. What a power cut takes off
+//! its end, at most 256 records, the marks of the frames in the same folder still say
 //! ([`client::InputMark`], 1,024 of each stream).
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::path::Path;
+use std::slice;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use files::Audience;
-use thiserror::Error;
+mod log;
+mod record;
 
-/// Bytes of a record.
-const RECORD_BYTES: usize = 96;
-/// Of them, the hash of the others.
-const CHECK_BYTES: usize = 8;
-/// Receipts of a message that are kept: the last ones.
-pub(super) const RECEIPTS_MAX: usize = 3;
-/// Records that may be unsynced. Below the marks of a stream, which say the same.
-const UNSYNCED_MAX: usize = 256;
-/// Messages that are remembered: some 20 MiB.
+use log::{Enough, Log};
+pub(crate) use record::{Content, MessageId, ReceiptName};
+pub(super) use record::{PartId, RECEIPTS_MAX};
+use record::{Record, What};
+
+/// Messages that are remembered: some 10 MiB.
 pub(super) const MESSAGES_MAX: usize = 100_000;
-/// So many records at most, before the file is written anew.
+/// So many records of a file at most: each may hold three for a message.
 const RECORDS_MAX: usize = 3 * MESSAGES_MAX;
-
-/// A message: the hash of who sent it and of the identifier it has there.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct MessageId(pub(crate) [u8; 16]);
-
-/// The hash of what it says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Content(pub(crate) [u8; 16]);
-
-/// A receipt as an answer names it: group and journal hash, cut.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct ReceiptName {
-    pub(crate) group: u64,
-    pub(crate) journal: [u8; 8],
-}
-
-impl std::fmt::Display for ReceiptName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.group, hex::encode(self.journal))
-    }
-}
-
-/// One part of a message: what goes to one stream.
-pub(super) type PartId = [u8; 16];
 
 /// What is known of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
     pub(super) content: Content,
-    /// If all of it is stored.
-    pub(super) receipts: Option<Vec<ReceiptName>>,
-    /// Otherwise, the parts whose frames are kept.
-    pub(super) parts: Vec<PartId>,
+    pub(super) kept: Kept,
 }
 
-/// The file does not say what was stored.
-#[derive(Debug, Error)]
-#[error(
-    "expected record {record} of {path} as it was written, found another: move the file away; what \
-     is sent again of before is then stored once more"
-)]
-pub(crate) struct Damaged {
-    path: String,
-    record: usize,
+/// What of it is kept. As small as most are: there are many of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Kept {
+    /// All of it, by one receipt.
+    ByOne(ReceiptName),
+    /// All of it, by none that is at hand or by several.
+    BySeveral(Box<[ReceiptName]>),
+    /// The parts whose frames are kept, and others are not.
+    InPart(Vec<PartId>),
+    /// Perhaps: the node may have what was given up of it.
+    Unsure,
 }
 
-enum Record {
-    Stored { id: MessageId, content: Content, receipts: Vec<ReceiptName> },
-    Part { id: MessageId, content: Content, part: PartId },
+impl Entry {
+    /// By which receipts all of it is stored, if it is.
+    pub(super) fn receipts(&self) -> Option<&[ReceiptName]> {
+        match &self.kept {
+            Kept::ByOne(receipt) => Some(slice::from_ref(receipt)),
+            Kept::BySeveral(receipts) => Some(receipts),
+            Kept::InPart(_) | Kept::Unsure => None,
+        }
+    }
+
+    fn parts(&self) -> &[PartId] {
+        match &self.kept {
+            Kept::InPart(parts) => parts,
+            Kept::ByOne(_) | Kept::BySeveral(_) | Kept::Unsure => &[],
+        }
+    }
 }
 
 /// The messages that are remembered.
 pub(super) struct Taken {
-    path: PathBuf,
-    file: File,
-    entries: BTreeMap<MessageId, Entry>,
-    /// The oldest first.
-    order: VecDeque<MessageId>,
-    records: usize,
-    unsynced: usize,
-    /// Whether a part of a record may stand behind them: what followed it would not be read.
-    is_torn: bool,
+    known: Mutex<Known>,
+    /// Held by whoever changes what is known, so that the file says it in the same order.
+    log: tokio::sync::Mutex<Log>,
 }
 
 impl Taken {
-    /// What the folder's file says; makes it if there is none.
+    /// What the folder's files say; makes them if there are none.
     pub(super) fn open(folder: &Path) -> anyhow::Result<Taken> {
-        let path = folder.join("messages.log");
-        let most = (2 * RECORDS_MAX * RECORD_BYTES) as u64;
-        let bytes = match files::read(&path, most, Audience::Owner) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let (entries, order) = (BTreeMap::new(), VecDeque::new());
-        let file = files::append(&path)?;
-        let mut taken =
-            Taken { path, file, entries, order, records: 0, unsynced: 0, is_torn: false };
-        let records: Vec<_> = bytes.chunks(RECORD_BYTES).map(Record::read).collect();
-        let good = records.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        for (index, record) in records.into_iter().take(good).enumerate() {
-            // Before a record that reads, one that does not is no torn end.
-            let path = || taken.path.display().to_string();
-            let record = record.ok_or_else(|| Damaged { path: path(), record: index + 1 })?;
-            taken.remember(record);
-        }
-        // Whatever is behind was never answered for.
-        taken.file.set_len((good * RECORD_BYTES) as u64)?;
-        taken.records = good;
-        Ok(taken)
+        Taken::of_at_most(folder, MESSAGES_MAX, RECORDS_MAX)
     }
 
-    pub(super) fn find(&self, id: MessageId) -> Option<&Entry> {
-        self.entries.get(&id)
+    fn of_at_most(folder: &Path, messages: usize, records: usize) -> anyhow::Result<Taken> {
+        let mut known = Known { most: messages, ..Known::default() };
+        let log = Log::open(folder, Enough { messages, records }, |record| known.remember(record))?;
+        known.tidy();
+        Ok(Taken { known: Mutex::new(known), log: tokio::sync::Mutex::new(log) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, id: MessageId) -> Option<Entry> {
+        self.lock().entries.get(&id).cloned()
     }
 
     /// Whether a part of a message is in frames, of one that is not stored as a whole.
     pub(super) fn has_part(&self, id: MessageId, part: PartId) -> bool {
-        self.find(id).is_some_and(|entry| entry.parts.contains(&part))
+        self.lock().has_part(id, part)
+    }
+
+    /// Whether the node may have what was given up of a message.
+    pub(super) fn is_unsure(&self, id: MessageId) -> bool {
+        self.lock().entries.get(&id).is_some_and(|entry| entry.kept == Kept::Unsure)
     }
 
     /// All of these messages is stored, by the same receipts: one write says it of all.
-    pub(super) fn store(
-        &mut self,
+    pub(super) async fn store(
+        &self,
         messages: &[(MessageId, Content)],
         receipts: &[ReceiptName],
     ) -> io::Result<()> {
-        let record = |(id, content): &(MessageId, Content)| Record::Stored {
+        let what = What::Stored(receipts.to_vec());
+        let record = |(id, content): &(MessageId, Content)| Record {
             id: *id,
             content: *content,
-            receipts: receipts.to_vec(),
+            what: what.clone(),
         };
-        self.write(messages.iter().map(record).collect())
+        let mut log = self.log.lock().await;
+        self.write(&mut log, messages.iter().map(record).collect()).await
     }
 
-    /// A part of a message is kept, and others are not.
-    pub(super) fn store_part(
-        &mut self,
-        id: MessageId,
-        content: Content,
+    /// A part of these messages is kept, and others are not: if it still `stands` once nobody else
+    /// changes what is known, so that what is given up from then on is forgotten behind this.
+    pub(super) async fn store_part(
+        &self,
         part: PartId,
+        messages: impl Iterator<Item = (MessageId, Content)>,
+        stands: impl Fn() -> bool,
     ) -> io::Result<()> {
-        self.write(vec![Record::Part { id, content, part }])
+        let mut log = self.log.lock().await;
+        if !stands() {
+            return Ok(());
+        }
+        let new = messages.filter(|(id, _)| !self.has_part(*id, part));
+        let record = |(id, content)| Record { id, content, what: What::Part(part) };
+        let records = new.map(record).collect();
+        self.write(&mut log, records).await
     }
 
-    /// A part of these messages is no longer in frames: what the node refused is given up.
-    pub(super) fn forget_part(
-        &mut self,
+    /// A part of these messages is no longer in frames: what the node refused is given up. The disk
+    /// has it when this returns: else a message could be answered by a part that is nowhere.
+    pub(super) async fn forget_part(
+        &self,
         part: PartId,
-        of: impl IntoIterator<Item = MessageId>,
+        messages: impl Iterator<Item = MessageId>,
     ) -> io::Result<()> {
-        let mut is_found = false;
-        for id in of {
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            let before = entry.parts.len();
-            entry.parts.retain(|one| *one != part);
-            is_found |= entry.parts.len() < before;
-            // Of what nothing is left the content may be another one when it comes again.
-            if entry.parts.is_empty() && entry.receipts.is_none() {
-                self.entries.remove(&id);
-            }
-        }
-        if is_found {
-            self.order.retain(|id| self.entries.contains_key(id));
-        }
+        let mut log = self.log.lock().await;
+        let records: Vec<_> = {
+            let known = self.lock();
+            let found = messages.filter(|id| known.has_part(*id, part));
+            let record = |id| {
+                let content = known.entries.get(&id)?.content;
+                Some(Record { id, content, what: What::Forgotten(part) })
+            };
+            found.filter_map(record).collect()
+        };
+        self.write_synced(&mut log, records).await
+    }
+
+    /// The node may have a part of these messages that is given up: they are not decided anew. The
+    /// disk has it when this returns.
+    pub(super) async fn doubt(
+        &self,
+        messages: impl Iterator<Item = (MessageId, Content)>,
+    ) -> io::Result<()> {
+        let mut log = self.log.lock().await;
+        let is_stored =
+            |id| self.lock().entries.get(&id).is_some_and(|entry| entry.receipts().is_some());
+        let records = messages.filter(|(id, _)| !is_stored(*id));
+        let records = records.map(|(id, content)| Record { id, content, what: What::Unsure });
+        let records = records.collect();
+        self.write_synced(&mut log, records).await
+    }
+
+    /// Waits until the disk has all of it.
+    pub(super) async fn sync(&self) -> io::Result<()> {
+        self.log.lock().await.sync().await
+    }
+
+    async fn write_synced(&self, log: &mut Log, records: Vec<Record>) -> io::Result<()> {
         // Most refusals come before anything is placed.
-        if is_found { self.rewrite() } else { Ok(()) }
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.write(log, records).await?;
+        log.sync().await
     }
 
-    /// Waits until the disk has it.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.unsynced = 0;
-        self.file.sync_data()
-    }
-
-    fn write(&mut self, records: Vec<Record>) -> io::Result<()> {
-        self.cut()?;
-        let bytes: Vec<_> = records.iter().flat_map(Record::to_bytes).collect();
-        if let Err(error) = self.file.write_all(&bytes) {
-            self.is_torn = true;
-            // Where this fails, too, nothing is written until it does not.
-            drop(self.cut());
-            return Err(error);
-        }
-        (self.records, self.unsynced) =
-            (self.records + records.len(), self.unsynced + records.len());
-        records.into_iter().for_each(|record| self.remember(record));
-        if self.records > RECORDS_MAX {
-            self.rewrite()?;
-        }
-        if self.unsynced >= UNSYNCED_MAX { self.sync() } else { Ok(()) }
-    }
-
-    /// Cuts off what a write left that failed.
-    fn cut(&mut self) -> io::Result<()> {
-        if self.is_torn {
-            self.file.set_len((self.records * RECORD_BYTES) as u64)?;
-            self.is_torn = false;
-        }
-        Ok(())
-    }
-
-    fn remember(&mut self, record: Record) {
-        let (id, content) = record.whose();
-        if !self.entries.contains_key(&id) {
-            self.order.push_back(id);
-        }
-        let empty = Entry { content, receipts: None, parts: Vec::new() };
-        let entry = self.entries.entry(id).or_insert(empty);
-        match record {
-            Record::Stored { receipts, .. } => {
-                *entry = Entry { content, receipts: Some(receipts), parts: Vec::new() };
-            }
-            Record::Part { part, .. } => entry.parts.push(part),
-        }
-        if self.order.len() > MESSAGES_MAX
-            && let Some(oldest) = self.order.pop_front()
+    async fn write(&self, log: &mut Log, records: Vec<Record>) -> io::Result<()> {
+        let new = {
+            let known = self.lock();
+            records.iter().filter(|record| !known.entries.contains_key(&record.id)).count()
+        };
+        log.append(&records, new).await?;
         {
-            self.entries.remove(&oldest);
-        }
-    }
-
-    /// Leaves what is no longer remembered behind.
-    fn rewrite(&mut self) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(self.order.len() * RECORD_BYTES);
-        let mut records = 0;
-        for id in &self.order {
-            let Some(entry) = self.entries.get(id) else { continue };
-            let (id, content) = (*id, entry.content);
-            if let Some(receipts) = entry.receipts.clone() {
-                bytes.extend(Record::Stored { id, content, receipts }.to_bytes());
-                records += 1;
+            let mut known = self.lock();
+            for record in records {
+                known.remember(record);
             }
-            for part in &entry.parts {
-                bytes.extend(Record::Part { id, content, part: *part }.to_bytes());
-                records += 1;
-            }
+            known.tidy();
         }
-        files::replace(&self.path, &[&bytes], Audience::Owner)?;
-        self.file = files::append(&self.path)?;
-        (self.records, self.unsynced, self.is_torn) = (records, 0, false);
-        Ok(())
+        log.keep_up().await
     }
 }
 
-const STORED: u8 = 1;
-const PART: u8 = 2;
+/// What is known of the last messages.
+#[derive(Default)]
+struct Known {
+    entries: BTreeMap<MessageId, Entry>,
+    /// The oldest first.
+    order: VecDeque<MessageId>,
+    /// Of that order, those that are not known any more.
+    gone: BTreeSet<MessageId>,
+    most: usize,
+}
 
-impl Record {
-    fn whose(&self) -> (MessageId, Content) {
-        match self {
-            Record::Stored { id, content, .. } | Record::Part { id, content, .. } => {
-                (*id, *content)
+impl Known {
+    fn has_part(&self, id: MessageId, part: PartId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.parts().contains(&part))
+    }
+
+    /// Takes a record in; says whether its message is new.
+    fn remember(&mut self, record: Record) -> bool {
+        let Record { id, content, what } = record;
+        let is_new = !self.entries.contains_key(&id);
+        match (what, self.entries.get_mut(&id).map(|entry| &mut entry.kept)) {
+            (What::Part(part), Some(Kept::InPart(parts))) => parts.push(part),
+            // What is known of all of it says more.
+            (What::Part(_), Some(_)) => {}
+            (What::Part(part), None) => self.set(id, content, Kept::InPart(vec![part])),
+            (What::Forgotten(part), _) => self.forget(id, part),
+            (What::Unsure, _) => self.set(id, content, Kept::Unsure),
+            (What::Stored(receipts), _) => {
+                let kept = match receipts[..] {
+                    [receipt] => Kept::ByOne(receipt),
+                    _ => Kept::BySeveral(receipts.into()),
+                };
+                self.set(id, content, kept);
             }
+        }
+        is_new
+    }
+
+    fn set(&mut self, id: MessageId, content: Content, kept: Kept) {
+        let before = self.entries.insert(id, Entry { content, kept });
+        if before.is_some() || self.gone.remove(&id) {
+            return;
+        }
+        self.order.push_back(id);
+        if self.order.len() > self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.entries.remove(&oldest);
+            self.gone.remove(&oldest);
         }
     }
 
-    fn to_bytes(&self) -> [u8; RECORD_BYTES] {
-        let (id, content) = self.whose();
-        let mut bytes = Vec::with_capacity(RECORD_BYTES);
-        match self {
-            Record::Stored { receipts, .. } => {
-                let last = &receipts[receipts.len().saturating_sub(RECEIPTS_MAX)..];
-                bytes.extend([STORED, last.len() as u8]);
-                bytes.extend([&id.0[..], &content.0].concat());
-                for ReceiptName { group, journal } in last {
-                    bytes.extend([&group.to_be_bytes()[..], journal].concat());
-                }
-            }
-            Record::Part { part, .. } => {
-                bytes.extend([PART, 0]);
-                bytes.extend([&id.0[..], &content.0, part].concat());
-            }
+    fn forget(&mut self, id: MessageId, part: PartId) {
+        let Some(Kept::InPart(parts)) = self.entries.get_mut(&id).map(|one| &mut one.kept) else {
+            return;
+        };
+        parts.retain(|one| *one != part);
+        // Of what nothing is left the content may be another one when it comes again.
+        if parts.is_empty() {
+            self.entries.remove(&id);
+            self.gone.insert(id);
         }
-        bytes.resize(RECORD_BYTES - CHECK_BYTES, 0);
-        let check = blake3::hash(&bytes);
-        bytes.extend(&check.as_bytes()[..CHECK_BYTES]);
-        let mut record = [0; RECORD_BYTES];
-        record.copy_from_slice(&bytes);
-        record
     }
 
-    fn read(bytes: &[u8]) -> Option<Record> {
-        let (body, check) = bytes.split_last_chunk::<CHECK_BYTES>()?;
-        let is_whole = bytes.len() == RECORD_BYTES
-            && blake3::hash(body).as_bytes().first_chunk::<CHECK_BYTES>() == Some(check);
-        let ([kind, count], rest) = body.split_first_chunk().filter(|_| is_whole)?;
-        let (id, rest) = rest.split_first_chunk()?;
-        let (content, rest) = rest.split_first_chunk()?;
-        let (id, content) = (MessageId(*id), Content(*content));
-        match *kind {
-            STORED => {
-                let names = rest.chunks_exact(16).take(usize::from(*count).min(RECEIPTS_MAX));
-                let receipts = names.map(|name| {
-                    let (group, journal) = name.split_first_chunk()?;
-                    let group = u64::from_be_bytes(*group);
-                    Some(ReceiptName { group, journal: *journal.first_chunk()? })
-                });
-                Some(Record::Stored { id, content, receipts: receipts.collect::<Option<_>>()? })
-            }
-            PART => Some(Record::Part { id, content, part: *rest.first_chunk()? }),
-            _ => None,
+    /// Takes what is gone out of the order, all of it at once.
+    fn tidy(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        if !gone.is_empty() {
+            self.order.retain(|id| !gone.contains(id));
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONTENT: Content = Content([9; 16]);
-
-    fn id(number: u8) -> MessageId {
-        MessageId([number; 16])
-    }
-
-    fn receipt(group: u64) -> ReceiptName {
-        ReceiptName { group, journal: [7; 8] }
-    }
-
-    #[test]
-    fn what_is_stored_is_known_after_a_restart_and_a_torn_end_is_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut taken = Taken::open(folder.path()).unwrap();
-        taken.store_part(id(1), CONTENT, [5; 16]).unwrap();
-        let receipts: Vec<_> = (1..=4).map(receipt).collect();
-        taken.store(&[(id(2), CONTENT)], &receipts).unwrap();
-        taken.store(&[(id(3), CONTENT)], &[receipt(8)]).unwrap();
-        drop(taken);
-        let path = folder.path().join("messages.log");
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes.truncate(bytes.len() - 1);
-        files::replace(&path, &[&bytes], Audience::Owner).unwrap();
-        let taken = Taken::open(folder.path()).unwrap();
-        let receipts = Some((2..=4).map(receipt).collect());
-        let stored = Entry { content: CONTENT, receipts, parts: Vec::new() };
-        assert_eq!(taken.find(id(2)), Some(&stored));
-        assert_eq!(taken.find(id(1)).map(|one| &one.parts[..]), Some(&[[5; 16]][..]));
-        assert_eq!((taken.find(id(3)), taken.records), (None, 2));
-        drop(taken);
-        // A record that does not read before one that does is no torn end.
-        bytes[4] ^= 1;
-        files::replace(&path, &[&bytes], Audience::Owner).unwrap();
-        let error = Taken::open(folder.path()).err().expect("damage");
-        assert!(error.to_string().contains("record 1 of"), "{error}");
-    }
-
-    #[test]
-    fn what_follows_a_write_that_failed_in_the_middle_of_a_record_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("messages.log");
-        let mut taken = Taken::open(folder.path()).unwrap();
-        taken.store(&[(id(1), CONTENT)], &[receipt(1)]).unwrap();
-        // A disk that is full, on which nothing can be cut either.
-        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let file = std::mem::replace(&mut taken.file, full);
-        for _ in 0..2 {
-            assert!(taken.store(&[(id(2), CONTENT)], &[receipt(2)]).is_err());
-        }
-        // Some of the record went, and then there is room again.
-        taken.file = file;
-        files::append(&path).unwrap().write_all(&[STORED; 40]).unwrap();
-        taken.store(&[(id(3), CONTENT), (id(4), CONTENT)], &[receipt(3)]).unwrap();
-        drop(taken);
-        let taken = Taken::open(folder.path()).unwrap();
-        let found = [1, 2, 3, 4].map(|number| taken.find(id(number)).is_some());
-        assert_eq!((found, taken.records), ([true, false, true, true], 3));
-    }
-
-    #[test]
-    fn a_part_that_is_given_up_is_forgotten_of_its_messages_and_stays_that_of_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut taken = Taken::open(folder.path()).unwrap();
-        for part in [5, 6] {
-            taken.store_part(id(1), CONTENT, [part; 16]).unwrap();
-        }
-        for number in [2, 3] {
-            taken.store_part(id(number), CONTENT, [5; 16]).unwrap();
-        }
-        taken.forget_part([5; 16], [1, 2, 4].map(id)).unwrap();
-        // What was refused as a whole may be corrected.
-        assert_eq!(taken.find(id(2)), None);
-        drop(taken);
-        let taken = Taken::open(folder.path()).unwrap();
-        let parts = |number| taken.find(id(number)).map(|one| one.parts.clone());
-        assert_eq!(parts(1), Some(vec![[6; 16]]));
-        assert_eq!((parts(2), parts(3)), (None, Some(vec![[5; 16]])));
-    }
-
-    #[test]
-    fn the_file_and_the_memory_are_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut taken = Taken::open(folder.path()).unwrap();
-        for part in 0..10u8 {
-            taken.store_part(id(part), CONTENT, [part; 16]).unwrap();
-            taken.store(&[(id(part), CONTENT)], &[receipt(part.into())]).unwrap();
-        }
-        taken.rewrite().unwrap();
-        assert_eq!(taken.records, 10, "a part of what is stored whole is needed no more");
-        drop(taken);
-        let taken = Taken::open(folder.path()).unwrap();
-        assert_eq!((taken.entries.len(), taken.records), (10, 10));
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ use super::store::Store;
 use crate::node::now;
 
 /// For the next request of a connection.
-const IDLE_WAIT: Duration = Duration::from_secs(60);
+pub(super) const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// Of a whole answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 /// Pause after a failed accept: descriptors may have run out.

@@ -73,19 +73,7 @@ impl Posted {
     /// Of the names that its sender gave it. Without one its readings are its name: the same value
     /// of the same device at the same instant is the same reading.
     pub(crate) fn new(names: &Names, measurements: Vec<Measurement>) -> Posted {
-        let mut hasher =
-            blake3::Hasher::new_derive_key("vitals 2026-11 readings of an Observation");
-        for one in &measurements {
-            let device = one.device.as_str();
-            hasher.update(&(device.len() as u64).to_le_bytes());
-            hasher.update(device.as_bytes());
-            hasher.update(&one.patient.get().to_le_bytes());
-            hasher.update(&one.signal.code.to_le_bytes());
-            hasher.update(&one.at.micros().to_le_bytes());
-            let [a, b, c, d] = one.value.unwrap_or_default().to_le_bytes();
-            hasher.update(&[u8::from(one.value.is_some()), a, b, c, d]);
-        }
-        let content = cut(hasher.finalize().as_bytes());
+        let Content(content) = Content::of(&measurements);
         let id = names.own.map_or(content, |name| cut(&name));
         let by_each = names.all.iter().map(cut).collect();
         let also = names.all.iter().map(|name| with_content(name, &content)).collect();

@@ -5,27 +5,30 @@ use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bridge::{Cause, Map};
 use hl7::{Answer, Decoder, Fault, Framed, Header, Outcome, Own, answers, frame, read};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::share::Share;
 use crate::bridge::{Content, Delivery, Message, MessageId, ReceiptName, Telling};
 use crate::node::now;
 
 /// Bytes that are read at once.
-const READ_BYTES: usize = 16 << 10;
+pub(super) const READ_BYTES: usize = 16 << 10;
 
 /// What a sender may ask of this machine.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub(super) connections: usize,
     pub(super) message_bytes: usize,
+    /// What all connections buffer together, beyond a small part of each one's own.
+    pub(super) buffered_bytes: usize,
     /// From the first byte of a message to its last, and for an answer.
     pub(super) message: Duration,
     /// Between messages.
@@ -56,6 +59,8 @@ pub(super) struct Server {
     map: Arc<Map>,
     limits: Limits,
     places: Arc<Semaphore>,
+    /// One permit a byte.
+    buffered: Semaphore,
     counts: Mutex<Counts>,
     telling: Telling,
     /// Whether it is to end.
@@ -78,6 +83,7 @@ impl Server {
             map,
             limits,
             places: Arc::new(Semaphore::new(limits.connections)),
+            buffered: Semaphore::new(limits.buffered_bytes),
             counts: Mutex::default(),
             telling: Telling::default(),
             ends: watch::Sender::new(false),
@@ -143,6 +149,7 @@ impl Server {
     /// One connection, until the sender closes it, breaks a limit, or all ends.
     async fn connection(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let mut decoder = Decoder::new(self.limits.message_bytes);
+        let mut share = Share::of(&self.buffered);
         let mut buffer = vec![0; READ_BYTES];
         let mut ends = self.ends.subscribe();
         let mut to_end = pin!(async move { drop(ends.wait_for(|ends| *ends).await) });
@@ -152,14 +159,20 @@ impl Server {
                 None => self.limits.idle,
                 Some(began) => self.limits.message.saturating_sub(began.elapsed()),
             };
-            let count = tokio::select! {
-                read = timeout(wait, stream.read(&mut buffer)) => read.map_err(io::Error::from)??,
+            let read = tokio::select! {
+                read = timeout(wait, stream.read(&mut buffer)) => read,
                 // Between two messages: one that is being answered is answered first.
                 () = &mut to_end => return stream.shutdown().await,
             };
-            if count == 0 {
-                self.count(|counts| counts.torn += u64::from(decoder.is_inside()));
-                return Ok(());
+            let count = match read.map_err(io::Error::from).flatten() {
+                Ok(count) if count > 0 => count,
+                ended => {
+                    self.count(|counts| counts.torn += u64::from(decoder.is_inside()));
+                    return ended.map(|_| ());
+                }
+            };
+            if !share.grow(decoder.memory_with(count)) {
+                decoder.give_up();
             }
             let (mut rest, torn) = (&buffer[..count], decoder.torn());
             let mut is_whole = false;
@@ -173,6 +186,7 @@ impl Server {
                 }
                 timeout(self.limits.message, stream.flush()).await.map_err(io::Error::from)??;
             }
+            share.shrink(decoder.memory_with(0));
             self.count(|counts| counts.torn += decoder.torn() - torn);
             // A message that comes drop by drop has its time from its first byte on.
             began = match decoder.is_inside() {
@@ -185,21 +199,24 @@ impl Server {
 
     /// What a frame is answered with.
     async fn answer(&self, framed: Framed<'_>) -> io::Result<Vec<Answer>> {
-        let (bytes, limit) = match framed {
+        let (bytes, refused) = match framed {
             Framed::Message(bytes) => (bytes, None),
-            Framed::TooLong(bytes) => (bytes, Some(self.limits.message_bytes)),
+            Framed::TooLong(bytes) => {
+                let (what, limit) =
+                    ("bytes in a message (--max-message)", self.limits.message_bytes);
+                (bytes, Some(Cause::TooMany { what, limit }))
+            }
+            // There is room later: nothing is wrong with it.
+            Framed::GivenUp(bytes) => (bytes, Some(Cause::Busy)),
             Framed::Junk => {
                 let why = "expected frames of MLLP, found something else";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
         };
         let header = Header::read(bytes);
-        let decided = match limit {
+        let decided = match refused {
             None => self.decide(bytes, &header).await,
-            Some(limit) => {
-                let what = "bytes in a message (--max-message)";
-                Decided::refused(vec![Fault::of_message(Cause::TooMany { what, limit })])
-            }
+            Some(cause) => Decided::refused(vec![Fault::of_message(cause)]),
         };
         let number = self.answered.fetch_add(1, Ordering::Relaxed);
         // Two answers have two names, also after a restart.
@@ -219,7 +236,7 @@ impl Server {
             Err(faults) => return Decided::refused(faults),
         };
         let (readings, left_out) = (report.readings.len() as u64, report.left_out_count);
-        let (id, content) = (MessageId(hash(&header.identity())), Content(hash(&[bytes])));
+        let (id, content) = (MessageId(hash(&header.identity())), Content::of(&report.readings));
         let message = Message::single(id, content, report.readings);
         match self.delivery.deliver(message).await {
             Ok(receipts) => {
@@ -295,3 +312,6 @@ fn hash(parts: &[impl AsRef<[u8]>]) -> [u8; 16] {
     }
     hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet,
-    Publish, QoS, StateError, SubAck, SubscribeFilter, SubscribeReasonCode,
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Outgoing,
+    Packet, Publish, QoS, StateError, SubAck, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -29,7 +29,7 @@ const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 const ROOM_AFTER: Duration = Duration::from_millis(10);
 /// Longest packet, bytes. Far above the longest message that is taken: what is too long has to be
 /// read to be acknowledged, or it would come for ever.
-const PACKET_BYTES_MAX: usize = 16 << 20;
+pub(super) const PACKET_BYTES_MAX: usize = 16 << 20;
 /// How long a goodbye may take.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
@@ -69,25 +69,48 @@ impl Broker {
 /// The way of acknowledgements, each in its own connection.
 struct Acks {
     client: AsyncClient,
+    connection: Mutex<Connection>,
+}
+
+/// The one that stands, or stood last.
+#[derive(Default)]
+struct Connection {
     /// Counts connections.
-    connection: Mutex<u64>,
+    number: u64,
+    /// Acknowledgements of it that are not written yet.
+    unsent: usize,
+}
+
+/// What an acknowledgement says, and where.
+#[derive(Clone, Copy)]
+struct Ack {
+    connection: u64,
+    packet: u16,
 }
 
 impl Acks {
-    fn lock(&self) -> MutexGuard<'_, u64> {
+    fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends one, unless its connection has ended.
-    async fn send(&self, connection: u64, publish: &Publish) {
-        while !self.try_send(connection, publish) {
+    async fn send(&self, ack: Ack) {
+        while !self.try_send(ack) {
             tokio::time::sleep(ROOM_AFTER).await;
         }
     }
 
-    fn try_send(&self, connection: u64, publish: &Publish) -> bool {
-        let now = self.lock();
-        *now != connection || self.client.try_ack(publish).is_ok()
+    fn try_send(&self, ack: Ack) -> bool {
+        let mut now = self.lock();
+        if now.number != ack.connection {
+            return true;
+        }
+        // Of a message the library reads its packet identifier alone.
+        let mut publish = Publish::new(String::new(), QoS::AtLeastOnce, Vec::new());
+        publish.pkid = ack.packet;
+        let is_sent = self.client.try_ack(&publish).is_ok();
+        now.unsent += usize::from(is_sent);
+        is_sent
     }
 }
 
@@ -110,7 +133,7 @@ impl Session {
         let (client, events) = AsyncClient::new(broker.options(), broker.waiting_max);
         Session {
             events,
-            acks: Arc::new(Acks { client, connection: Mutex::new(0) }),
+            acks: Arc::new(Acks { client, connection: Mutex::default() }),
             worker,
             waiting: JoinSet::new(),
             waiting_max: broker.waiting_max,
@@ -134,6 +157,10 @@ impl Session {
                         return error;
                     }
                 }
+                Ok(Event::Outgoing(Outgoing::PubAck(_))) => {
+                    let mut connection = self.acks.lock();
+                    connection.unsent = connection.unsent.saturating_sub(1);
+                }
                 Ok(Event::Outgoing(_)) => {}
                 Err(error) => {
                     self.drop_connection();
@@ -148,7 +175,11 @@ impl Session {
                 }
             }
             while self.waiting.try_join_next().is_some() {}
-            if self.has_let_go && self.waiting.is_empty() {
+            // Not before everything is acknowledged that can be: else it would come again, and take
+            // the room of what was let go. Those that wait for their time may do so for hours: they
+            // come again, too.
+            let is_done = self.waiting.len() <= self.worker.count_ahead();
+            if self.has_let_go && is_done && self.acks.lock().unsent == 0 {
                 self.drop_connection();
             }
         }
@@ -203,11 +234,12 @@ impl Session {
             return;
         }
         let (worker, acks) = (self.worker.clone(), self.acks.clone());
-        let connection = *acks.lock();
+        let ack = Ack { connection: acks.lock().number, packet: publish.pkid };
+        let is_acked = publish.qos != QoS::AtMostOnce;
         self.waiting.spawn(async move {
-            worker.settle(&publish).await;
-            if publish.qos != QoS::AtMostOnce {
-                acks.send(connection, &publish).await;
+            worker.settle(publish).await;
+            if is_acked {
+                acks.send(ack).await;
             }
         });
     }
@@ -215,9 +247,12 @@ impl Session {
     /// Ends the connection, and with it what was to be acknowledged in it.
     fn drop_connection(&mut self) {
         let mut connection = self.acks.lock();
-        *connection += 1;
+        *connection = Connection { number: connection.number + 1, unsent: 0 };
         // Under the lock: what was put there for the one before goes, and nothing more comes.
         self.events.clean();
+        // What was read of it and not looked at is of it, too: behind the next connection's begin
+        // it would be acknowledged there, by a packet identifier that is another message's.
+        self.events.state.events.clear();
         self.waiting = JoinSet::new();
         self.is_connected = false;
         self.has_let_go = false;

@@ -4,14 +4,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridge::{Cause, Fate, Map, Refusal};
+use model::with_causes;
 use payloads::{Published, Taken, Topics};
 use rumqttc::{Publish, QoS};
 
-use crate::bridge::{Content, Delivery, Message, MessageId, Telling};
+use super::ahead::{Ahead, Waits};
+use super::refused::{Refused, RefusedFile};
+use crate::bridge::{Content, Delivery, Message, MessageId, ReceiptName, Telling};
+use crate::node::now;
 
 /// Between two attempts to deliver a message, at first and at most.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
+/// How old a reading of now is at most.
+const NOW_MS: u64 = 300_000;
+
+/// What a session may ask of this machine.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Of a message.
+    pub(super) bytes: usize,
+    /// Messages that wait.
+    pub(super) waiting: usize,
+}
 
 /// What was done so far.
 #[derive(Clone, Copy, Default)]
@@ -22,6 +37,8 @@ pub(super) struct Counts {
     /// As they are, never taken.
     pub(super) refused: u64,
     pub(super) refused_by_consent: u64,
+    /// Of both, those that stand in a file.
+    pub(super) refused_kept: u64,
     /// Of QoS 0, and not stored.
     pub(super) lost: u64,
     /// In stored messages.
@@ -36,6 +53,9 @@ pub(super) struct Worker {
     map: Map,
     topics: Topics,
     bytes_max: usize,
+    ahead: Ahead,
+    /// Where what is refused is kept.
+    refused: Option<Arc<RefusedFile>>,
     counts: Mutex<Counts>,
     telling: Telling,
 }
@@ -44,10 +64,13 @@ impl Worker {
     pub(super) fn new(
         delivery: Arc<Delivery>,
         (map, topics): (Map, Topics),
-        bytes_max: usize,
+        limits: Limits,
+        refused: Option<RefusedFile>,
     ) -> Worker {
         let (counts, telling) = Default::default();
-        Worker { delivery, map, topics, bytes_max, counts, telling }
+        let (bytes_max, ahead) = (limits.bytes, Ahead::new(limits.waiting));
+        let refused = refused.map(Arc::new);
+        Worker { delivery, map, topics, bytes_max, ahead, refused, counts, telling }
     }
 
     pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
@@ -62,25 +85,39 @@ impl Worker {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Until a message is stored or never can be: then, and not before, it may be acknowledged. One
-    /// of QoS 0 is tried once, since nobody would hear how it ended.
-    pub(super) async fn settle(&self, publish: &Publish) {
+    /// Until a message is stored, or never can be and is kept where somebody wants that: then, and
+    /// not before, it may be acknowledged. One of QoS 0 is tried once, since nobody would hear how
+    /// it ended.
+    pub(super) async fn settle(&self, publish: Publish) {
+        self.settle_by(publish, |message| self.delivery.deliver(message)).await;
+    }
+
+    async fn settle_by<F>(&self, publish: Publish, deliver: impl Fn(Message) -> F)
+    where
+        F: Future<Output = Result<Vec<ReceiptName>, Cause>>,
+    {
         self.count(|counts| counts.messages += 1);
-        let taken = match self.read(publish) {
+        let taken = match self.read(&publish) {
             Ok(taken) => taken,
-            Err(refusal) => return self.refuse(&refusal),
+            Err(refusal) => return self.refuse(publish, refusal).await,
         };
-        let mut pause = AGAIN_AFTER;
+        let (mut pause, mut waits): (_, Option<Waits>) = (AGAIN_AFTER, None);
         loop {
-            let outcome = self.delivery.deliver(message(publish, &taken)).await;
+            let outcome = deliver(message(&publish, &taken)).await;
             let Err(cause) = outcome else { return self.store(&taken) };
-            let fate = cause.fate();
+            let (fate, is_ahead) = (cause.fate(), matches!(cause, Cause::TimeAhead { .. }));
             let refusal = Refusal::at("message", cause);
             if fate != Fate::Again {
-                return self.refuse(&refusal);
+                return self.refuse(publish, refusal).await;
             }
             if publish.qos == QoS::AtMostOnce {
                 return self.lose(&refusal.to_string());
+            }
+            if is_ahead {
+                waits = self.ahead.admit(waits);
+                if waits.is_none() {
+                    return self.refuse(publish, refusal).await;
+                }
             }
             self.say(&refusal.cause.code(), &format!("waits: {refusal}"));
             tokio::time::sleep(pause).await;
@@ -103,18 +140,55 @@ impl Worker {
             counts.readings += taken.readings.len() as u64;
             counts.left_out += taken.left_out_count as u64;
         });
+        // What comes late, or once more, says nothing of the clock.
+        let begin = now().get().saturating_sub(NOW_MS);
+        if taken.readings.iter().any(|one| one.at.millis().get() >= begin) {
+            self.ahead.note_stored();
+        }
         for refusal in &taken.left_out {
             self.say(&refusal.cause.code(), &format!("left out: {refusal}"));
         }
     }
 
-    fn refuse(&self, refusal: &Refusal) {
+    /// How many messages wait for their time, for hours perhaps.
+    pub(super) fn count_ahead(&self) -> usize {
+        self.ahead.count()
+    }
+
+    async fn refuse(&self, publish: Publish, refusal: Refusal) {
+        if let Some(file) = &self.refused {
+            let is_sent_once = publish.qos == QoS::AtMostOnce;
+            let refused = Refused::of(publish, refusal.clone(), self.bytes_max, now());
+            self.keep(file, Arc::new(refused), is_sent_once).await;
+        }
         let is_consent = refusal.fate() == Fate::Consent;
         self.count(|counts| match is_consent {
             true => counts.refused_by_consent += 1,
             false => counts.refused += 1,
         });
         self.say(&refusal.cause.code(), &format!("not taken: {refusal}"));
+    }
+
+    /// Keeps what is refused, however long it takes until that can be: what is neither stored nor
+    /// kept is not acknowledged. One that is sent once is tried once.
+    async fn keep(&self, file: &Arc<RefusedFile>, refused: Arc<Refused>, is_sent_once: bool) {
+        let mut pause = AGAIN_AFTER;
+        loop {
+            let (file, refused) = (file.clone(), refused.clone());
+            // A sync takes as long as the disk does, and one thread serves all.
+            let kept = tokio::task::spawn_blocking(move || file.keep(&refused)).await;
+            let why = match kept {
+                Ok(Ok(())) => return self.count(|counts| counts.refused_kept += 1),
+                Ok(Err(why)) => with_causes(&why),
+                Err(why) => with_causes(&why),
+            };
+            if is_sent_once {
+                return self.say("not-kept", &format!("refused, and not kept: {why}"));
+            }
+            self.say("not-kept", &format!("refused, not kept and so not acknowledged: {why}"));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_AFTER_MAX);
+        }
     }
 
     /// A message of QoS 0 that is not stored.
@@ -132,9 +206,13 @@ impl Worker {
     pub(super) fn sentence(&self) -> String {
         let Counts { messages, stored, refused, refused_by_consent, lost, left_out, .. } =
             self.counts();
+        let kept = match &self.refused {
+            Some(_) => format!(" ({} of these kept)", self.counts().refused_kept),
+            None => String::new(),
+        };
         format!(
             "{messages} messages: {stored} stored, {refused} refused, {refused_by_consent} refused \
-             by consent, {lost} lost; {left_out} values left out"
+             by consent{kept}, {lost} lost; {left_out} values left out"
         )
     }
 }
@@ -147,7 +225,7 @@ fn message(publish: &Publish, taken: &Taken) -> Message {
         Some(identity) => hash(&[topic, b"called", identity.as_bytes()]),
         None => hash(&[topic, b"content", payload]),
     };
-    let content = Content(hash(&[payload]));
+    let content = Content::of(&taken.readings);
     Message::single(MessageId(id), content, taken.readings.clone())
 }
 
@@ -163,6 +241,11 @@ fn hash(parts: &[&[u8]]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     fn id(topic: &str, payload: &str, identity: Option<&str>) -> MessageId {
@@ -180,5 +263,77 @@ mod tests {
         assert_eq!(id("a", "{}", Some("1")), id("a", "{ }", Some("1")));
         assert_ne!(id("a", "{}", Some("1")), id("a", "{}", Some("2")));
         assert_ne!(id("a", "1", None), id("a", "1", Some("1")));
+    }
+
+    const MAP: &str = "version = 1\npatient = [{ identifier = \"p\", patient = 7 }]\n\
+        device = [{ identifier = \"d\", device = \"m-1\" }]\n";
+    const TOPICS: &str = "version = 1\n[[topic]]\ntopic = \"{patient}/{device}\"\n\
+        payload = \"json\"\ntime = \"/t\"\ntime-format = \"unix-ms\"\n[[topic.value]]\n\
+        at = \"/hr\"\nsystem = \"LN\"\ncode = \"8867-4\"\nunit = \"/min\"\n";
+
+    /// A bridge whose node takes nothing yet, since it is ahead, and messages of now for it.
+    struct Early {
+        worker: Arc<Worker>,
+        is_taken: Arc<AtomicBool>,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Early {
+        fn new() -> Early {
+            let folder = tempfile::tempdir().unwrap();
+            let delivery = Delivery::open(folder.path().to_owned(), Duration::ZERO).unwrap();
+            let read = (Map::parse(MAP).unwrap(), Topics::parse(TOPICS).unwrap());
+            let limits = Limits { bytes: 1000, waiting: 256 };
+            let worker = Arc::new(Worker::new(delivery, read, limits, None));
+            Early { worker, is_taken: Arc::default(), _folder: folder }
+        }
+
+        /// Sends some; each task ends where its message is acknowledged.
+        fn send(&self, count: usize) -> Vec<JoinHandle<()>> {
+            let payload = format!("{{\"t\": {}, \"hr\": 72}}", now().unix_ms());
+            let publish = Publish::new("p/d", QoS::AtLeastOnce, payload);
+            let send = |_| {
+                let (worker, is_taken) = (self.worker.clone(), self.is_taken.clone());
+                let publish = publish.clone();
+                let deliver = move |_| {
+                    ready(match is_taken.load(Ordering::Relaxed) {
+                        true => Ok(Vec::new()),
+                        false => Err(Cause::TimeAhead { seconds: 240 }),
+                    })
+                };
+                tokio::spawn(async move { worker.settle_by(publish, deliver).await })
+            };
+            (0..count).map(send).collect()
+        }
+    }
+
+    fn acknowledged(sent: &[JoinHandle<()>]) -> usize {
+        sent.iter().filter(|one| one.is_finished()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_this_machines_clock_is_behind_nothing_is_acknowledged_before_it_is_stored() {
+        let early = Early::new();
+        let sent = early.send(20);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(acknowledged(&sent), 0);
+        early.is_taken.store(true, Ordering::Relaxed);
+        tokio::time::sleep(2 * AGAIN_AFTER_MAX).await;
+        assert_eq!(acknowledged(&sent), 20);
+        let Counts { stored, refused, .. } = early.worker.counts();
+        assert_eq!((stored, refused), (20, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_is_ahead_leaves_room_for_those_whose_messages_are_stored() {
+        let early = Early::new();
+        early.is_taken.store(true, Ordering::Relaxed);
+        early.send(1).remove(0).await.unwrap();
+        early.is_taken.store(false, Ordering::Relaxed);
+        let sent = early.send(20);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let waiting = early.worker.count_ahead();
+        assert_eq!((acknowledged(&sent), waiting), (12, 8), "of a window of 20");
+        assert_eq!(early.worker.counts().refused, 12);
     }
 }

@@ -163,6 +163,45 @@ async fn half_a_request_gives_its_place_back_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_body_that_comes_drop_by_drop_has_its_time_from_the_first_byte_of_the_head_on() {
+    let served = Served::waiting(desk(), Duration::from_millis(50)).await;
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    let head = post("/fhir/Observation", "", "").replace("Length: 0", "Length: 4096");
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let metadata = format!("GET /fhir/metadata HTTP/1.1\r\nHost: a\r\n{CLOSE}\r\n");
+    let mut answer = Vec::new();
+    // A drop for each answer to somebody else, until it has one itself.
+    while answer.is_empty() {
+        assert_eq!(statuses(&served.exchange(metadata.as_bytes()).await), ["200"]);
+        drop(slow.write_all(b" ").await);
+        drop(slow.try_read_buf(&mut answer));
+    }
+    drop(slow.read_to_end(&mut answer).await);
+    assert_eq!(statuses(&String::from_utf8(answer).unwrap()), ["408"]);
+}
+
+#[tokio::test]
+async fn slow_senders_give_their_places_back_to_who_waits_for_one() {
+    let served = Served::waiting(desk(), Duration::from_millis(50)).await;
+    let mut slow = Vec::new();
+    // As many as there are places.
+    for _ in 0..4 {
+        let mut one = TcpStream::connect(served.address).await.unwrap();
+        one.write_all(b"POST /fhir HTTP/1.1\r\nHost: a\r\nContent-Le").await.unwrap();
+        slow.push(one);
+    }
+    let metadata = format!("GET /fhir/metadata HTTP/1.1\r\nHost: a\r\n{CLOSE}\r\n");
+    assert_eq!(statuses(&served.exchange(metadata.as_bytes()).await), ["200"]);
+    let mut slow_answers = 0;
+    for mut one in slow {
+        let mut answer = String::new();
+        drop(one.read_to_string(&mut answer).await);
+        slow_answers += statuses(&answer).iter().filter(|status| **status == "408").count();
+    }
+    assert_eq!((slow_answers, served.desk.tally.counts().turned_away), (4, 4));
+}
+
+#[tokio::test]
 async fn when_it_ends_idle_connections_end_and_what_is_asked_is_answered() {
     let served = Served::new(desk()).await;
     let mut idle = TcpStream::connect(served.address).await.unwrap();
