@@ -14,7 +14,7 @@ use wire::{ErasureOf, ErasureRequest, KeyChecks, SignedErasure};
 /// Hosts that an operator lets be told.
 static HOSTS: LazyLock<Hosts> = LazyLock::new(|| {
     let list = ["app.example.org", "hook.example.net:8443"].map(str::to_owned);
-    Hosts::parse(&list).expect("hosts")
+    Hosts::parse(&list).expect("a list of hosts")
 });
 const SECRET: &str = "whsec_of-the-one-answer";
 
@@ -48,7 +48,7 @@ fn is_one_address(text: &str) {
     assert!(Endpoint::parse(&written).as_ref() == Some(&endpoint), "{written}");
     assert!(written.bytes().all(|byte| byte.is_ascii_graphic()), "{written}");
     let rest = written.strip_prefix("https://").expect("nothing else is told");
-    let (place, path) = rest.split_at(rest.find('/').expect("a path"));
+    let (place, path) = rest.split_at(rest.find('/').expect("every endpoint has a path"));
     let port = if endpoint.port() == 443 { String::new() } else { format!(":{}", endpoint.port()) };
     assert_eq!(place, format!("{}{port}", endpoint.host()));
     assert!(!path.contains(['\\', '#']) && !endpoint.host().contains(['@', '[', '%']));
@@ -87,7 +87,7 @@ static SIGNED: LazyLock<SignedErasure> = LazyLock::new(|| {
     let requested_at = Millis::from_unix_ms(1_777_624_200_000);
     let request = ErasureRequest {
         scope: ChainScope { chain_id: 31_337, contract: [9; 20] },
-        patient: PatientIndex::new(7).expect("small"),
+        patient: PatientIndex::new(7).expect("below 2^24"),
         nonce: 4,
         requested_at,
         valid_until: requested_at.plus(ERASURE_VALIDITY_MS_MAX),
@@ -117,7 +117,7 @@ pub fn erasure_request(bytes: &[u8]) {
     assert!((1..=ERASURE_VALIDITY_MS_MAX).contains(&valid_ms), "not for ever");
     assert!(signed.digest().is_ok() && request.signing_hash().is_ok(), "what is read has a name");
     let ErasureRequest { scope, patient, nonce, .. } = SIGNED.request;
-    let key_hash = eddsa::hash_bytes(&SIGNED.public_key).expect("a key");
+    let key_hash = eddsa::hash_bytes(&SIGNED.public_key).expect("the key of a patient");
     let of = ErasureOf { scope, patient, key_hash, nonce };
     let is_own = signed.first_difference(&of, CHECKS).is_none();
     assert_eq!(is_own, bytes == signed_erasure(), "what its patient signed");

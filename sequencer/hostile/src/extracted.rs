@@ -1,18 +1,17 @@
 //! Files that left the rollup with their proofs: a patient's record, as lines and as a FHIR Bundle,
 //! and what of it somebody without the patient's key can change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use extract::{CheckedRecord, Expected, Fault, HexText, UsedHeader};
-use extract::{bundle_text, check_bundle, check_record};
-use model::ChainScope;
+use extract::{CheckedRecord, HexText, bundle_text, check_bundle, check_record};
 use statement::eddsa::{self, SecretKey};
 use statement::field;
 
 use crate::changed_text::changed;
 use crate::source::Source;
 use crate::studied;
+use crate::vectors::{EXPECTED, are_known, says_nothing};
 
 /// A record with a line of every kind, in the deployment of the auditor's tests.
 const RECORD: &str = include_str!("../../extract/vectors/record.jsonl");
@@ -22,14 +21,6 @@ static BUNDLE: LazyLock<String> =
 /// What it holds.
 static CHECKED: LazyLock<CheckedRecord> =
     LazyLock::new(|| check_record(RECORD, &EXPECTED).expect("the vector holds"));
-/// The deployment that the vectors are of.
-pub(crate) static EXPECTED: LazyLock<Expected> = LazyLock::new(|| Expected {
-    scope: ChainScope { chain_id: 31_337, contract: [0x5e; 20] },
-    fingerprint: "the fingerprint of the tests".to_owned(),
-});
-
-/// Names and reasons of the vectors, which no fault repeats.
-const NAMED: [&str; 5] = ["dr-001", "dr-002", "dr-study", "monitor", "found on the floor"];
 
 /// A file that left the rollup: any bytes, or one that holds with some changes. The first byte says
 /// which.
@@ -121,12 +112,6 @@ impl<'a> Opened<'a> {
     }
 }
 
-/// Whether the headers are such as settled.
-pub(crate) fn are_known(used: &[UsedHeader], settled: &[UsedHeader]) -> bool {
-    let settled: BTreeMap<_, _> = settled.iter().map(|one| (one.batch, one.hash)).collect();
-    used.iter().all(|one| settled.get(&one.batch) == Some(&one.hash))
-}
-
 /// Lines with the end that the patient's key makes, here without the writer: a second hand at it.
 fn signed(lines: &str) -> String {
     let mut root = blake3::Hasher::new_derive_key("vitals rollup 2026 record lines v1");
@@ -147,12 +132,6 @@ fn signed(lines: &str) -> String {
     );
     let gap = if lines.is_empty() || lines.ends_with('\n') { "" } else { "\n" };
     format!("{lines}{gap}{end}\n")
-}
-
-/// A fault is shown to whoever is handed the file, and kept in their logs.
-pub(crate) fn says_nothing(fault: &Fault) {
-    let said = fault.to_string();
-    assert!(!NAMED.iter().any(|name| said.contains(name)), "repeated: {said}");
 }
 
 #[cfg(test)]

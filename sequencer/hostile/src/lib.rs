@@ -29,6 +29,7 @@ mod server;
 mod source;
 mod stub;
 mod studied;
+mod vectors;
 
 pub use batches::{opening, operation, private_file, public_file, released_frames};
 pub use client::client_session;

@@ -11,8 +11,8 @@ use model::calendar::Utc;
 use model::{Category, Millis, PatientIndex, Purpose, signal_by_name};
 
 use crate::changed_text::changed;
-use crate::extracted::{EXPECTED, are_known, says_nothing};
 use crate::source::Source;
+use crate::vectors::{EXPECTED, are_known, says_nothing};
 
 const DATA: &str = include_str!("../../extract/vectors/data.csv");
 const PROOFS: &str = include_str!("../../extract/vectors/proofs.jsonl");
@@ -122,7 +122,7 @@ pub(crate) fn of_readings(source: &mut Source<'_>) {
 
 /// Around the times of the claim, and of somebody else at times.
 fn reading(source: &mut Source<'_>) -> StudyReading {
-    let patient = PatientIndex::new(12 + u32::from(source.below(8) == 7)).expect("small");
+    let patient = PatientIndex::new(12 + u32::from(source.below(8) == 7)).expect("below 2^24");
     let device = if source.below(8) == 7 { "other" } else { "monitor" };
     let signal = if source.below(8) == 7 { "spo2" } else { "ecg" };
     let from = SOUND.claims[0].claim.measured.from.get();
@@ -132,7 +132,7 @@ fn reading(source: &mut Source<'_>) -> StudyReading {
     StudyReading {
         patient,
         device: device.to_owned(),
-        signal: signal_by_name(signal).expect("known"),
+        signal: signal_by_name(signal).expect("a known signal"),
         at,
         value: value.to_owned(),
     }
@@ -141,7 +141,7 @@ fn reading(source: &mut Source<'_>) -> StudyReading {
 /// Rows of the file that a reader was released readings in.
 pub(crate) fn readings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let patient = PatientIndex::new(12).expect("small");
+    let patient = PatientIndex::new(12).expect("below 2^24");
     for row in text.lines() {
         let Ok(read) = StudyReading::from_row(patient, row) else { continue };
         let StudyReading { device, signal, at, value, .. } = &read;
