@@ -43,6 +43,11 @@ pub enum LeftOut {
         /// Where it stands.
         expression: String,
     },
+    /// That stands there before as it is.
+    Repeated {
+        /// Where it stands again.
+        expression: String,
+    },
 }
 
 /// What becomes of an Observation.
@@ -72,8 +77,11 @@ pub fn map_observation(
         mapping.add(valued, &mut mapped)?;
         let code = valued.codings.first().map_or("", |coding| &coding.code);
         for one in mapped.measurements {
-            let added = readings.add(code, one);
-            added.map_err(refuse(&format!("{}.code", valued.expression)))?;
+            let expression = format!("{}.code", valued.expression);
+            match readings.add(code, one) {
+                Err(Cause::Repeated { .. }) => left_out.push(LeftOut::Repeated { expression }),
+                added => added.map_err(refuse(&expression))?,
+            }
         }
         left_out.append(&mut mapped.left_out);
     }

@@ -79,6 +79,9 @@ impl Told {
             LeftOut::Missing { expression } => {
                 ("left-out-absent", "nothing is stored of it: it has no value", expression)
             }
+            LeftOut::Repeated { expression } => {
+                ("left-out-repeated", "it is stored once: it stands there before", expression)
+            }
         };
         Told {
             severity: Severity::Warning,

@@ -22,7 +22,8 @@ pub enum Charset {
 /// Signs of Unicode's private use, one for each byte that ASCII does not have.
 const FOREIGN: u32 = 0xf700;
 
-/// Whether a sign of a decoded text stands for a byte of which nobody said what it means.
+/// Whether a sign of a text that was decoded as ASCII stands for a byte of which nobody said what
+/// it means. In another set it is what its sender wrote.
 pub fn is_foreign(sign: char) -> bool {
     (FOREIGN + 0x80..=FOREIGN + 0xff).contains(&u32::from(sign))
 }

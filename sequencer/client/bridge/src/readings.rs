@@ -1,6 +1,7 @@
 //! The readings of one message, each of which can be told from all others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use model::calendar::Instant;
 use model::{DeviceId, PatientIndex};
@@ -10,7 +11,7 @@ use crate::refusal::Cause;
 
 /// Readings of one message in its order. What is stored of a reading is its device, signal and
 /// instant: of two of them that are the same, as of a probe before the duct and one behind it,
-/// nobody could tell which was which. Each takes some 40 bytes besides until they are handed on.
+/// nobody could tell which was which. Each takes some 48 bytes besides until they are handed on.
 #[derive(Default)]
 pub struct Readings {
     all: Vec<Measurement>,
@@ -21,7 +22,8 @@ pub struct Readings {
 struct Stream {
     /// The code under which its values came.
     code: String,
-    met: BTreeSet<Met>,
+    /// With its value: the same one again says nothing new.
+    met: BTreeMap<Met, Option<i32>>,
 }
 
 /// A patient's instant: of two patients the delivery says that they meet.
@@ -36,20 +38,29 @@ impl Readings {
     ///
     /// # Errors
     /// [`Cause::CodesMeet`] if its signal came from its device under another code, or at the same
-    /// instant.
+    /// instant with another value; [`Cause::Repeated`] if it came as it is: then it is there.
     pub fn add(&mut self, code: &str, one: Measurement) -> Result<(), Cause> {
         let meet = Cause::CodesMeet { signal: one.signal.name };
         let signals = match self.streams.get_mut(&one.device) {
             Some(signals) => signals,
             None => self.streams.entry(one.device.clone()).or_default(),
         };
-        let begin = || Stream { code: code.to_owned(), met: BTreeSet::new() };
+        let begin = || Stream { code: code.to_owned(), met: BTreeMap::new() };
         let stream = signals.entry(one.signal.code).or_insert_with(begin);
-        if stream.code != code || !stream.met.insert(Met { patient: one.patient, at: one.at }) {
+        if stream.code != code {
             return Err(meet);
         }
-        self.all.push(one);
-        Ok(())
+        match stream.met.entry(Met { patient: one.patient, at: one.at }) {
+            Entry::Occupied(met) if *met.get() == one.value => {
+                Err(Cause::Repeated { signal: one.signal.name })
+            }
+            Entry::Occupied(_) => Err(meet),
+            Entry::Vacant(place) => {
+                place.insert(one.value);
+                self.all.push(one);
+                Ok(())
+            }
+        }
     }
 
     /// How many there are.
@@ -95,11 +106,26 @@ mod tests {
             assert_eq!(readings.into_measurements().len(), 1 + usize::from(added.is_ok()));
             added == Err(Cause::CodesMeet { signal: "spo2" })
         };
-        assert!(meets("150456", reading("m-1", "spo2", at)), "two probes of one code");
+        let other = |value| Measurement { value, ..reading("m-1", "spo2", at) };
+        assert!(meets("150456", other(Some(8500))), "two probes of one code");
+        assert!(meets("150456", other(None)));
         assert!(meets("2708-6", reading("m-1", "spo2", at)));
         assert!(meets("2708-6", reading("m-1", "spo2", later)));
         assert!(!meets("150456", reading("m-1", "spo2", later)));
         assert!(!meets("150456", reading("m-2", "spo2", at)));
         assert!(!meets("149530", reading("m-1", "pulse-rate", at)));
+    }
+
+    #[test]
+    fn a_reading_that_comes_again_as_it_is_is_there_once() {
+        let at = "2026-05-01T08:30:00Z";
+        for value in [Some(9700), None] {
+            let one = || Measurement { value, ..reading("m-1", "spo2", at) };
+            let mut readings = Readings::default();
+            readings.add("150456", one()).unwrap();
+            let again = readings.add("150456", one());
+            assert_eq!(again, Err(Cause::Repeated { signal: "spo2" }));
+            assert!(readings.into_measurements() == [one()]);
+        }
     }
 }

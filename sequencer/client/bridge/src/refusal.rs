@@ -79,6 +79,15 @@ pub enum Cause {
         /// Of which signal.
         signal: &'static str,
     },
+    /// A reading that stands in the message before as it is. Whoever meets it leaves it out.
+    #[error(
+        "expected {signal} of a device once at an instant, found the same value again: it is taken \
+         once"
+    )]
+    Repeated {
+        /// Of which signal.
+        signal: &'static str,
+    },
     /// Readings of several patients of one message that would be one stream.
     #[error(
         "expected {signal} of one patient from a device, found several in one message: give each \
@@ -267,6 +276,7 @@ impl Cause {
             Cause::CodeUnknown => "code-unknown",
             Cause::CodeAmbiguous => "code-ambiguous",
             Cause::CodesMeet { .. } => "codes-meet",
+            Cause::Repeated { .. } => "repeated",
             Cause::PatientsMeet { .. } => "patients-meet",
             Cause::UnitMissing { .. } => "unit-missing",
             Cause::UnitUnknown { .. } => "unit-unknown",

@@ -8,7 +8,7 @@ use model::{DeviceId, PatientIndex, signal_by_name};
 
 use crate::fault::{Fault, Place};
 use crate::header::Header;
-use crate::segment::{Field, SEGMENTS_MAX, Segment, segments};
+use crate::segment::{Field, SEGMENTS_MAX, Segment, Separators, segments};
 use crate::time::read_time;
 use crate::value::{
     self, At, CODE, Codes, Condition, EQUIPMENT, Skip, Structured, TIME, TYPE, VALUE,
@@ -38,16 +38,18 @@ pub struct Report {
 /// and nothing that stands there.
 pub fn read(bytes: &[u8], header: &Header, map: &Map) -> Result<Report, Vec<Fault>> {
     let whole = |cause| vec![Fault::of_message(cause)];
-    let text = header.charset(map).decode(bytes).map_err(whole)?;
-    let count = segments(&text, header.separators).take(SEGMENTS_MAX + 1).count();
+    let charset = header.charset(map);
+    let text = charset.decode(bytes).map_err(whole)?;
+    let separators = Separators { charset, ..header.separators };
+    let count = segments(&text, separators).take(SEGMENTS_MAX + 1).count();
     if count > SEGMENTS_MAX {
         return Err(whole(Cause::TooMany { what: "segments", limit: SEGMENTS_MAX }));
     }
     // What follows a second header is another message's, of another patient perhaps.
-    if segments(&text, header.separators).filter(|one| one.name() == "MSH").count() > 1 {
+    if segments(&text, separators).filter(|one| one.name() == "MSH").count() > 1 {
         return Err(whole(Cause::Malformed { expected: "one message in a frame" }));
     }
-    let rates = Rates::read(&text, header.separators);
+    let rates = Rates::read(&text, separators);
     let mut walk = Walk {
         map,
         rates,
@@ -60,7 +62,7 @@ pub fn read(bytes: &[u8], header: &Header, map: &Map) -> Result<Report, Vec<Faul
         report: Report::default(),
         refused: Vec::new(),
     };
-    for segment in segments(&text, header.separators) {
+    for segment in segments(&text, separators) {
         walk.take(segment);
     }
     walk.end()
@@ -347,7 +349,12 @@ impl Walk<'_> {
         let (device, patient) = (one.device.clone(), one.patient);
         let (signal, Sample { at, value }) = (measure.signal, sample);
         let reading = Measurement { device, patient, signal, at, value };
-        self.readings.add(one.code, reading).map_err(|cause| Skip::refused(CODE, cause))
+        match self.readings.add(one.code, reading) {
+            // Told at once: further samples of its waveform may be new ones.
+            Err(cause @ Cause::Repeated { .. }) => self.skip(Skip::left_out(CODE, cause)),
+            added => added.map_err(|cause| Skip::refused(CODE, cause))?,
+        }
+        Ok(())
     }
 }
 

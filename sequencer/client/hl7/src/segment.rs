@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use bridge::{Cause, is_foreign};
+use bridge::{Cause, Charset, is_foreign};
 
 /// Most segments that are read.
 pub const SEGMENTS_MAX: usize = 10_000;
 
-/// The characters that divide a message, as its header says.
+/// The characters that divide a message, as its header says, and in which set it came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Separators {
     /// Between fields: MSH-1.
@@ -20,6 +20,9 @@ pub struct Separators {
     pub escape: Option<char>,
     /// Between subcomponents; none where the header has none.
     pub subcomponent: Option<char>,
+    /// As it was decoded: of ASCII alone some signs [stand for no text](is_foreign), which are a
+    /// sender's own in UTF-8.
+    pub charset: Charset,
 }
 
 impl Default for Separators {
@@ -30,6 +33,7 @@ impl Default for Separators {
             repetition: '~',
             escape: Some('\\'),
             subcomponent: Some('&'),
+            charset: Charset::Ascii,
         }
     }
 }
@@ -59,6 +63,7 @@ impl Separators {
             repetition: signs[1],
             escape: signs.get(2).copied(),
             subcomponent: signs.get(3).copied(),
+            charset: Charset::Ascii,
         })
     }
 
@@ -183,7 +188,7 @@ impl<'m> Field<'m> {
     /// which nobody said what it means.
     pub fn text(&self) -> Result<Cow<'m, str>, Cause> {
         let text = if self.is_empty() { "" } else { self.text.trim_matches(' ') };
-        if text.contains(is_foreign) {
+        if self.separators.charset == Charset::Ascii && text.contains(is_foreign) {
             let expected = "ASCII, where neither MSH-18 nor `charset` of the map names another set";
             return Err(Cause::Malformed { expected });
         }

@@ -320,6 +320,35 @@ fn names_are_read_in_the_character_set_that_the_header_names_and_in_no_other() {
 }
 
 #[test]
+fn a_sign_of_private_use_is_a_name_like_another_in_a_message_of_utf_8() {
+    let map = MAP.replace("ICU^201^A", "ICU^\u{f7fc}^A");
+    let text = of("OBX|1|NM|8867-4^^LN||72|/min|||||F").replace("201^A", "\u{f7fc}^A");
+    let named = text.replacen("|P|2.5", "|P|2.5||||||UNICODE UTF-8", 1);
+    assert_eq!(take_bytes(&named, Charset::Utf8, &map).unwrap().readings.len(), 1);
+    // Where no set is named its bytes mean nothing.
+    let faults = take_bytes(&text, Charset::Utf8, &map).unwrap_err();
+    assert_eq!(faults[0].refusal().element, "PV1[1]-3");
+}
+
+#[test]
+fn an_observation_that_stands_there_twice_is_taken_once_and_told() {
+    for (obx, readings) in [
+        ("OBX|1|NM|8867-4^^LN||72|/min|||||F", 1),
+        ("OBX|1|NM|8867-4^^LN|||/min|||||F", 1),
+        ("OBX|1|SN|85354-9^^LN||^120^/^80|mm[Hg]|||||F", 2),
+        ("OBX|1|NA|131329^^MDC||100^200^300|uV|||||F", 3),
+    ] {
+        let once = take(&of(obx)).unwrap();
+        let twice = take(&of(&format!("{obx}\n{obx}"))).unwrap();
+        assert!(twice.readings == once.readings, "{obx}");
+        assert_eq!((twice.readings.len(), twice.left_out_count), (readings, readings as u64));
+        let told: Vec<_> = twice.left_out.iter().map(Fault::refusal).collect();
+        assert!(told.iter().all(|one| one.element == "OBX[2]-3"), "{told:?}");
+        assert!(told.iter().all(|one| one.cause.code() == "repeated"), "{told:?}");
+    }
+}
+
+#[test]
 fn a_byte_of_an_unknown_set_is_refused_where_it_is_read_and_nowhere_else() {
     let read = "OBX|1|NM|8867-4^^LN||72|/min|||||F|||20260501103000+0200";
     let text = of(read).replace("4711^^^HOSP", "4711^^^HOSP||M\u{fc}ller^J\u{fc}rgen");

@@ -27,6 +27,9 @@ pub struct Taken {
     pub left_out_count: usize,
     /// How its sender calls it; without one its content stands for it.
     pub identity: Option<String>,
+    /// How its sender calls the device whose clock it has, with who calls it so. Of channels, which
+    /// are devices of their own here, there is one.
+    pub device: String,
 }
 
 /// Hides whose it is and what was measured.
@@ -73,7 +76,9 @@ pub(crate) struct Taker<'a> {
 impl<'a> Taker<'a> {
     pub(crate) fn new(map: &'a Map, subject: Subject<'a>, identity: Option<String>) -> Taker<'a> {
         let (readings, left_out) = (Vec::new(), Vec::new());
-        let taken = Taken { readings, left_out, left_out_count: 0, identity };
+        // No authority holds the sign between: of two devices no two names are one.
+        let device = format!("{}\0{}", subject.authority, subject.device.text);
+        let taken = Taken { readings, left_out, left_out_count: 0, identity, device };
         Taker { map, subject, taken, readings: Readings::default() }
     }
 
@@ -110,7 +115,11 @@ impl<'a> Taker<'a> {
         let device = found.map_err(|cause| Refusal::at(&device.element, cause))?.clone();
         let (signal, at) = (measure.signal, valued.at);
         let reading = Measurement { device, patient: *patient, signal, at, value };
-        self.readings.add(code, reading).map_err(refuse)
+        match self.readings.add(code, reading) {
+            Err(cause @ Cause::Repeated { .. }) => self.leave_out(refuse(cause)),
+            added => added.map_err(refuse)?,
+        }
+        Ok(())
     }
 
     fn leave_out(&mut self, refusal: Refusal) {

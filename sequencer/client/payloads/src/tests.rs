@@ -116,6 +116,13 @@ fn items_of_a_list_have_times_of_their_own() {
             "wearable-0003 8 heart-rate 62.0 2026-05-01T08:30:01.250Z",
         ],
     );
+    let again = r#"{"who": "anna", "samples": [
+        {"at": "2026-05-01T08:30Z", "kind": "HR", "value": 61},
+        {"at": "2026-05-01T10:30:00+02:00", "kind": "HR", "value": 61.0}]}"#;
+    let taken = read("wearables/watch-3", again).unwrap();
+    assert_eq!((taken.readings.len(), taken.left_out_count), (1, 1));
+    assert_eq!(taken.left_out[0].to_string().split(':').next(), Some("payload/samples/1/value"));
+    assert_eq!(taken.left_out[0].cause.code(), "repeated");
     let unknown = r#"{"who": "anna", "samples": [
         {"at": "2026-05-01T08:30Z", "kind": "HR", "value": 61},
         {"at": "2026-05-01T08:30Z", "kind": "steps", "value": 9}]}"#;

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ::files::Audience;
-use model::calendar::parse_instant;
-use model::{PatientIndex, RejectCode};
+use model::calendar::{Utc, parse_instant};
+use model::{Clock as _, PatientIndex, RejectCode, SystemClock};
 use wire::DeviceTime;
 
 use self::broker::{Answer, Broker, Client, Message};
@@ -220,6 +220,31 @@ async fn what_was_read_of_a_connection_that_broke_is_not_acknowledged_in_the_nex
 }
 
 #[tokio::test]
+async fn what_comes_twice_in_a_connection_is_worked_on_and_acknowledged_once() {
+    let (node, folder) = ward(silent());
+    let broker = Broker::start().await;
+    let bridge = Bridge::start(folder.path(), &node, &broker, "");
+    let mut connection = broker.accept_anew().await;
+    let stored = beat(72);
+    connection.publish(&[message(1, &stored)]).await;
+    node.stored(1).await;
+    connection.publish(&[again(1, &stored), message(1, &stored), refused(2)]).await;
+    assert_eq!(connection.acked().await, Some(2));
+    speak(&node);
+    assert_eq!(connection.acked().await, Some(1));
+    // From here on the identifier is another message's, which a second one would acknowledge.
+    node.log().behaviour.silent = true;
+    let other = beat(73);
+    connection.publish(&[message(1, &other), refused(3)]).await;
+    assert_eq!(connection.acked().await, Some(3));
+    node.stored(2).await;
+    speak(&node);
+    assert_eq!(connection.acked().await, Some(1));
+    let said = bridge.end().await;
+    assert_eq!([&said["messages"], &said["stored"]], [4, 2], "{said}");
+}
+
+#[tokio::test]
 async fn a_broker_that_restarts_is_subscribed_to_again_and_nothing_is_lost() {
     let (node, folder) = ward(silent());
     let broker = Broker::start().await;
@@ -258,6 +283,39 @@ async fn what_is_beyond_max_waiting_is_let_go_and_comes_again_in_another_connect
     let rest: Vec<_> = all[4..].iter().map(|one| Message { is_again: true, ..*one }).collect();
     connection.publish(&rest).await;
     assert_eq!(connection.all_acked(4).await, [5, 6, 7, 8]);
+    bridge.end().await;
+}
+
+/// A heart rate whose time comes in ten minutes.
+fn early(value: u32) -> String {
+    let at = Utc(SystemClock.now().plus(600_000));
+    format!(r#"{{"ts": "{at}", "hr": {value}}}"#)
+}
+
+#[tokio::test]
+async fn what_is_let_go_comes_again_while_others_wait_for_their_time_beyond_the_places_too() {
+    let (node, folder) = ward(Behaviour::default());
+    let broker = Broker::start().await;
+    let bridge = Bridge::start(folder.path(), &node, &broker, "--max-waiting 4");
+    let mut connection = broker.accept_anew().await;
+    let (first, second) = (beat(72), beat(73));
+    connection.publish(&[message(1, &first)]).await;
+    assert_eq!(connection.acked().await, Some(1), "the node and its clock are there");
+    node.log().behaviour.silent = true;
+    // Two places, and another device beyond them.
+    let early: Vec<_> = (72..75).map(early).collect();
+    let other = Message { topic: "ward/4711/bed8", ..message(4, &early[2]) };
+    let waiting = [message(2, &early[0]), message(3, &early[1]), other, message(5, &second)];
+    connection.publish(&waiting).await;
+    node.stored(2).await;
+    connection.publish(&[refused(6)]).await;
+    speak(&node);
+    assert_eq!(connection.acked().await, Some(5));
+    assert_eq!(connection.acked().await, None, "all that can be is acknowledged before");
+    let mut connection = broker.accept(Answer::Again).await;
+    let rest = [waiting[0], waiting[1], waiting[2], refused(6)];
+    connection.publish(&rest.map(|one| Message { is_again: true, ..one })).await;
+    assert_eq!(connection.acked().await, Some(6));
     bridge.end().await;
 }
 

@@ -229,3 +229,16 @@ fn a_refusal_has_the_status_that_says_what_the_sender_can_do() {
         assert_eq!((fault.status(), fault.issue_type().code()), (status, kind), "{fault}");
     }
 }
+
+#[test]
+fn a_component_that_stands_there_twice_is_taken_once_and_told() {
+    let quantity = json!({ "value": 72, "unit": "/min" });
+    let one = json!({ "code": coded(&["8867-4"]), "valueQuantity": quantity });
+    let panel = json!({
+        "code": coded(&["85353-1"]), "valueQuantity": null, "component": [one, one],
+    });
+    let mapped = map_with("", panel, &Defaults::default()).unwrap();
+    let expression = "Observation.component[1].code".to_owned();
+    assert_eq!(mapped.measurements.len(), 1);
+    assert_eq!(mapped.left_out, [LeftOut::Repeated { expression }]);
+}

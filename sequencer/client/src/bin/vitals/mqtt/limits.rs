@@ -6,6 +6,7 @@ use payloads::{
     TOPICS_BYTES_MAX, VALUES_MAX,
 };
 
+use super::ahead::PLACES_MAX;
 use super::session::PACKET_BYTES_MAX;
 use super::{MESSAGE_KIB_MAX, Mqtt, REFUSED_MIB_MIN, WAITING_MAX};
 use crate::bridge::limits::rows;
@@ -56,6 +57,11 @@ fn the_page_of_mqtt_says_its_limits() {
             "what is refused is not acknowledged until the file is moved away",
         )
         .with_memory("on disk; one line at a time in memory"),
+        Limit::fixed(
+            "messages that wait for their time where it is a device's clock",
+            format!("{PLACES_MAX}, at most half of `--max-waiting`"),
+            "refused (`time-ahead`)",
+        ),
         Limit::fixed(
             "bytes of a packet",
             bytes(PACKET_BYTES_MAX),

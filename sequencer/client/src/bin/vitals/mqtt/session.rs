@@ -6,6 +6,7 @@
 //! everything ends that was to be acknowledged in it; the broker sends it again, and the delivery
 //! knows what of it is stored or under way.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -79,6 +80,8 @@ struct Connection {
     number: u64,
     /// Acknowledgements of it that are not written yet.
     unsent: usize,
+    /// Packet identifiers of what came in it and is not acknowledged yet.
+    under_way: BTreeSet<u16>,
 }
 
 /// What an acknowledgement says, and where.
@@ -91,6 +94,13 @@ struct Ack {
 impl Acks {
     fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// That a message has come.
+    fn begin(&self, packet: u16) -> Ack {
+        let mut now = self.lock();
+        now.under_way.insert(packet);
+        Ack { connection: now.number, packet }
     }
 
     /// Sends one, unless its connection has ended.
@@ -157,9 +167,11 @@ impl Session {
                         return error;
                     }
                 }
-                Ok(Event::Outgoing(Outgoing::PubAck(_))) => {
+                Ok(Event::Outgoing(Outgoing::PubAck(packet))) => {
                     let mut connection = self.acks.lock();
                     connection.unsent = connection.unsent.saturating_sub(1);
+                    // From here on the broker may give it to another message.
+                    connection.under_way.remove(&packet);
                 }
                 Ok(Event::Outgoing(_)) => {}
                 Err(error) => {
@@ -177,8 +189,9 @@ impl Session {
             while self.waiting.try_join_next().is_some() {}
             // Not before everything is acknowledged that can be: else it would come again, and take
             // the room of what was let go. Those that wait for their time may do so for hours: they
-            // come again, too.
-            let is_done = self.waiting.len() <= self.worker.count_ahead();
+            // come again, too. Where as many of these wait as may, what was let go had no room.
+            let waiting = self.waiting.len();
+            let is_done = waiting <= self.worker.count_ahead() && waiting < self.waiting_max;
             if self.has_let_go && is_done && self.acks.lock().unsent == 0 {
                 self.drop_connection();
             }
@@ -225,20 +238,25 @@ impl Session {
     }
 
     fn begin(&mut self, publish: Publish) {
+        let is_acked = publish.qos != QoS::AtMostOnce;
+        // Some brokers send again what they hear nothing of for a while. It is acknowledged once: a
+        // second time its packet identifier could be another message's.
+        if is_acked && self.acks.lock().under_way.contains(&publish.pkid) {
+            return;
+        }
         if self.waiting.len() >= self.waiting_max {
-            if publish.qos == QoS::AtMostOnce {
-                self.worker.lose("as many messages wait as --max-waiting");
-            } else {
+            if is_acked {
                 self.has_let_go = true;
+            } else {
+                self.worker.lose("as many messages wait as --max-waiting");
             }
             return;
         }
         let (worker, acks) = (self.worker.clone(), self.acks.clone());
-        let ack = Ack { connection: acks.lock().number, packet: publish.pkid };
-        let is_acked = publish.qos != QoS::AtMostOnce;
+        let ack = is_acked.then(|| acks.begin(publish.pkid));
         self.waiting.spawn(async move {
             worker.settle(publish).await;
-            if is_acked {
+            if let Some(ack) = ack {
                 acks.send(ack).await;
             }
         });
@@ -247,7 +265,7 @@ impl Session {
     /// Ends the connection, and with it what was to be acknowledged in it.
     fn drop_connection(&mut self) {
         let mut connection = self.acks.lock();
-        *connection = Connection { number: connection.number + 1, unsent: 0 };
+        *connection = Connection { number: connection.number + 1, ..Connection::default() };
         // Under the lock: what was put there for the one before goes, and nothing more comes.
         self.events.clean();
         // What was read of it and not looked at is of it, too: behind the next connection's begin

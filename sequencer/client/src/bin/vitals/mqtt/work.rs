@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bridge::{Cause, Fate, Map, Refusal};
-use model::with_causes;
+use model::{Millis, with_causes};
 use payloads::{Published, Taken, Topics};
 use rumqttc::{Publish, QoS};
 
@@ -18,6 +18,8 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
 /// How old a reading of now is at most.
 const NOW_MS: u64 = 300_000;
+/// How far two clocks are apart that are right: a reading of now may be ahead by that.
+const APART_MS: u64 = 5_000;
 
 /// What a session may ask of this machine.
 #[derive(Clone, Copy)]
@@ -101,10 +103,13 @@ impl Worker {
             Ok(taken) => taken,
             Err(refusal) => return self.refuse(publish, refusal).await,
         };
+        // What had waited, here or at the broker, says nothing of the clock: its time came.
+        let mut is_new = !publish.dup && !publish.retain;
         let (mut pause, mut waits): (_, Option<Waits>) = (AGAIN_AFTER, None);
         loop {
             let outcome = deliver(message(&publish, &taken)).await;
-            let Err(cause) = outcome else { return self.store(&taken) };
+            let Err(cause) = outcome else { return self.store(&taken, is_new) };
+            is_new = false;
             let (fate, is_ahead) = (cause.fate(), matches!(cause, Cause::TimeAhead { .. }));
             let refusal = Refusal::at("message", cause);
             if fate != Fate::Again {
@@ -114,7 +119,8 @@ impl Worker {
                 return self.lose(&refusal.to_string());
             }
             if is_ahead {
-                waits = self.ahead.admit(waits);
+                waits = self.ahead.admit(waits, &taken.device);
+                self.tell_of_clocks(waits.as_ref());
                 if waits.is_none() {
                     return self.refuse(publish, refusal).await;
                 }
@@ -134,15 +140,32 @@ impl Worker {
         self.topics.read(Published { topic, payload }, &self.map)
     }
 
-    fn store(&self, taken: &Taken) {
+    /// Says which clock is taken to be wrong, of a message that is ahead and may wait or not.
+    fn tell_of_clocks(&self, waits: Option<&Waits>) {
+        match waits {
+            None => self.say(
+                "device-ahead",
+                "WRONG CLOCK OF A DEVICE: messages of now are stored, or one device alone is \
+                 ahead: what comes beyond those that wait for their time is refused. Set its clock",
+            ),
+            Some(waits) if waits.is_in_doubt() => self.say(
+                "clock-in-doubt",
+                "WRONG CLOCKS: messages of several devices are ahead, and none of now is stored. \
+                 It may be the clocks of this machine and of the node, so nothing is acknowledged \
+                 before its time has come, and the broker stops at its window. Set them, or those \
+                 of the devices",
+            ),
+            Some(_) => {}
+        }
+    }
+
+    fn store(&self, taken: &Taken, is_new: bool) {
         self.count(|counts| {
             counts.stored += 1;
             counts.readings += taken.readings.len() as u64;
             counts.left_out += taken.left_out_count as u64;
         });
-        // What comes late, or once more, says nothing of the clock.
-        let begin = now().get().saturating_sub(NOW_MS);
-        if taken.readings.iter().any(|one| one.at.millis().get() >= begin) {
+        if is_new && is_about_now(taken, now()) {
             self.ahead.note_stored();
         }
         for refusal in &taken.left_out {
@@ -150,7 +173,7 @@ impl Worker {
         }
     }
 
-    /// How many messages wait for their time, for hours perhaps.
+    /// How many messages wait for their time, with a place or without: for hours perhaps.
     pub(super) fn count_ahead(&self) -> usize {
         self.ahead.count()
     }
@@ -217,6 +240,14 @@ impl Worker {
     }
 }
 
+/// Whether a message holds what was measured about now: what comes late says nothing of the clock,
+/// and neither does what is ahead, as all would be where this machine is behind.
+fn is_about_now(taken: &Taken, now: Millis) -> bool {
+    let now = now.get();
+    let about_now = now.saturating_sub(NOW_MS)..=now.saturating_add(APART_MS);
+    taken.readings.iter().any(|one| about_now.contains(&one.at.millis().get()))
+}
+
 /// What a message is to the delivery. A packet identifier means something within one connection
 /// only; so it is what its sender calls it, else its content, with its topic.
 fn message(publish: &Publish, taken: &Taken) -> Message {
@@ -242,17 +273,18 @@ fn hash(parts: &[&[u8]]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use std::future::ready;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::task::JoinHandle;
+    use tokio::time::Instant;
 
     use super::*;
 
     fn id(topic: &str, payload: &str, identity: Option<&str>) -> MessageId {
         let publish = Publish::new(topic, QoS::AtLeastOnce, payload);
         let identity = identity.map(str::to_owned);
-        let (readings, left_out) = (Vec::new(), Vec::new());
-        message(&publish, &Taken { readings, left_out, left_out_count: 0, identity }).id
+        let (readings, left_out, device) = (Vec::new(), Vec::new(), String::new());
+        let taken = Taken { readings, left_out, left_out_count: 0, identity, device };
+        message(&publish, &taken).id
     }
 
     #[test]
@@ -266,16 +298,24 @@ mod tests {
     }
 
     const MAP: &str = "version = 1\npatient = [{ identifier = \"p\", patient = 7 }]\n\
-        device = [{ identifier = \"d\", device = \"m-1\" }]\n";
+        device = [{ identifier = \"d\", device = \"m-1\" },\n\
+        { identifier = \"e\", device = \"m-2\" }]\n";
     const TOPICS: &str = "version = 1\n[[topic]]\ntopic = \"{patient}/{device}\"\n\
         payload = \"json\"\ntime = \"/t\"\ntime-format = \"unix-ms\"\n[[topic.value]]\n\
         at = \"/hr\"\nsystem = \"LN\"\ncode = \"8867-4\"\nunit = \"/min\"\n";
 
-    /// A bridge whose node takes nothing yet, since it is ahead, and messages of now for it.
+    /// A bridge whose node takes a message after a while alone, since it is ahead until then.
     struct Early {
         worker: Arc<Worker>,
-        is_taken: Arc<AtomicBool>,
         _folder: tempfile::TempDir,
+    }
+
+    const NEVER: Duration = Duration::from_secs(1 << 30);
+
+    /// A message of now of a device.
+    fn of_now(device: &str) -> Publish {
+        let payload = format!("{{\"t\": {}, \"hr\": 72}}", now().unix_ms());
+        Publish::new(format!("p/{device}"), QoS::AtLeastOnce, payload)
     }
 
     impl Early {
@@ -285,25 +325,33 @@ mod tests {
             let read = (Map::parse(MAP).unwrap(), Topics::parse(TOPICS).unwrap());
             let limits = Limits { bytes: 1000, waiting: 256 };
             let worker = Arc::new(Worker::new(delivery, read, limits, None));
-            Early { worker, is_taken: Arc::default(), _folder: folder }
+            Early { worker, _folder: folder }
         }
 
-        /// Sends some; each task ends where its message is acknowledged.
-        fn send(&self, count: usize) -> Vec<JoinHandle<()>> {
-            let payload = format!("{{\"t\": {}, \"hr\": 72}}", now().unix_ms());
-            let publish = Publish::new("p/d", QoS::AtLeastOnce, payload);
-            let send = |_| {
-                let (worker, is_taken) = (self.worker.clone(), self.is_taken.clone());
-                let publish = publish.clone();
-                let deliver = move |_| {
-                    ready(match is_taken.load(Ordering::Relaxed) {
-                        true => Ok(Vec::new()),
-                        false => Err(Cause::TimeAhead { seconds: 240 }),
-                    })
-                };
-                tokio::spawn(async move { worker.settle_by(publish, deliver).await })
+        /// Sends one that is taken after a while; the task ends where it is acknowledged.
+        fn send(&self, publish: Publish, after: Duration) -> JoinHandle<()> {
+            let (worker, begin) = (self.worker.clone(), Instant::now());
+            let deliver = move |_| {
+                ready(match begin.elapsed() >= after {
+                    true => Ok(Vec::new()),
+                    false => Err(Cause::TimeAhead { seconds: 240 }),
+                })
             };
-            (0..count).map(send).collect()
+            tokio::spawn(async move { worker.settle_by(publish, deliver).await })
+        }
+
+        /// Sends some of devices by turns, each taken later than the one before.
+        fn send_all(&self, count: u32, devices: &[&str], after: Duration) -> Vec<JoinHandle<()>> {
+            let by_turns = devices.iter().cycle().zip(0..count);
+            let send = |(device, n): (&&str, u32)| {
+                self.send(of_now(device), after + Duration::from_secs(60) * n)
+            };
+            by_turns.map(send).collect()
+        }
+
+        /// After the first attempts.
+        async fn tried(&self) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -314,12 +362,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_this_machines_clock_is_behind_nothing_is_acknowledged_before_it_is_stored() {
         let early = Early::new();
-        let sent = early.send(20);
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-        assert_eq!(acknowledged(&sent), 0);
-        early.is_taken.store(true, Ordering::Relaxed);
-        tokio::time::sleep(2 * AGAIN_AFTER_MAX).await;
-        assert_eq!(acknowledged(&sent), 20);
+        // By its clock the first is taken after a while, when its time has come: that proves
+        // nothing of the others, which wait on.
+        let sent = early.send_all(20, &["d", "e"], Duration::from_secs(3600));
+        for stored in 0..=20_usize {
+            tokio::time::sleep(Duration::from_secs(if stored == 0 { 3599 } else { 60 })).await;
+            assert_eq!(acknowledged(&sent), stored);
+        }
         let Counts { stored, refused, .. } = early.worker.counts();
         assert_eq!((stored, refused), (20, 0));
     }
@@ -327,13 +376,55 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_device_that_is_ahead_leaves_room_for_those_whose_messages_are_stored() {
         let early = Early::new();
-        early.is_taken.store(true, Ordering::Relaxed);
-        early.send(1).remove(0).await.unwrap();
-        early.is_taken.store(false, Ordering::Relaxed);
-        let sent = early.send(20);
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        early.send(of_now("d"), Duration::ZERO).await.unwrap();
+        let sent = early.send_all(20, &["d", "e"], NEVER);
+        early.tried().await;
         let waiting = early.worker.count_ahead();
         assert_eq!((acknowledged(&sent), waiting), (12, 8), "of a window of 20");
         assert_eq!(early.worker.counts().refused, 12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_device_that_is_ahead_leaves_room_where_nothing_of_now_is_stored_either() {
+        let early = Early::new();
+        let of_one = early.send_all(20, &["d"], NEVER);
+        early.tried().await;
+        assert_eq!((acknowledged(&of_one), early.worker.count_ahead()), (12, 8));
+        // While another one is ahead as well it may be this machine.
+        let other = early.send(of_now("e"), Duration::from_secs(60));
+        let beyond = early.send_all(3, &["d"], NEVER);
+        early.tried().await;
+        assert_eq!((acknowledged(&beyond), early.worker.count_ahead()), (0, 12));
+        other.await.unwrap();
+        tokio::time::sleep(2 * AGAIN_AFTER_MAX).await;
+        assert_eq!((acknowledged(&beyond), early.worker.count_ahead()), (3, 8));
+        let Counts { stored, refused, .. } = early.worker.counts();
+        assert_eq!((stored, refused), (1, 15));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_had_waited_here_or_at_the_broker_does_not_say_that_the_clock_is_right() {
+        let (mut again, mut retained) = (of_now("d"), of_now("d"));
+        (again.dup, retained.retain) = (true, true);
+        let waited = Duration::from_millis(1);
+        for (first, after) in
+            [(again, Duration::ZERO), (retained, Duration::ZERO), (of_now("d"), waited)]
+        {
+            let early = Early::new();
+            early.send(first, after).await.unwrap();
+            let sent = early.send_all(20, &["d", "e"], NEVER);
+            early.tried().await;
+            assert_eq!((acknowledged(&sent), early.worker.counts().stored), (0, 1));
+        }
+    }
+
+    #[test]
+    fn a_reading_of_now_is_minutes_old_at_most_and_ahead_by_what_clocks_are_apart() {
+        let early = Early::new();
+        let taken = early.worker.read(&of_now("d")).unwrap();
+        let at = taken.readings[0].at.millis();
+        let is_of = |now: u64| is_about_now(&taken, Millis::new(now).unwrap());
+        assert!(is_of(at.get()) && is_of(at.get() + NOW_MS) && is_of(at.get() - APART_MS));
+        assert!(!is_of(at.get() + NOW_MS + 1) && !is_of(at.get() - APART_MS - 1));
     }
 }
