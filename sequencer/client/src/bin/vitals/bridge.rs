@@ -30,6 +30,7 @@ use tokio::time::timeout;
 use wire::{SignedReceipt, StopReason};
 
 use self::ahead::Ahead;
+use self::content::Said;
 use self::message::{MemberPart, Part, part_id};
 use self::receipts::Receipts;
 use self::standing::{PlaceError, Standing};
@@ -53,6 +54,7 @@ mod standing;
 mod streams;
 mod taken;
 mod telling;
+mod turn;
 
 pub(crate) use self::message::{Member, Message};
 pub(crate) use self::taken::{Content, MessageId, ReceiptName};
@@ -77,7 +79,7 @@ type Outcome = Result<Vec<ReceiptName>, Cause>;
 
 /// One that is under way, by itself or as a member of another one.
 struct UnderWay {
-    content: Content,
+    said: Said,
     /// It or its members with readings, which count with it; none of a member.
     names: usize,
     /// Those of its members are counted with it.
@@ -160,8 +162,29 @@ impl Delivery {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a connection to the node, until that cannot be; `say` is told what happens to it.
+    /// Keeps a connection to the node, until that cannot be, or the disk keeps no more what became
+    /// of messages; `say` is told what happens to it.
     pub(crate) async fn link(
+        self: &Arc<Self>,
+        node: &Node,
+        state: PathBuf,
+        say: impl Fn(&str),
+    ) -> anyhow::Error {
+        self.unless_disk_fails(self.keep_linked(node, state, say)).await
+    }
+
+    /// Whatever ends first says why: without its disk a bridge would refuse all messages until
+    /// somebody looked, and whoever supervises it begins it anew once it has ended.
+    async fn unless_disk_fails(&self, ended: impl Future<Output = anyhow::Error>) -> anyhow::Error {
+        tokio::select! {
+            error = ended => error,
+            Some(failed) = self.taken.disk_failed() => {
+                anyhow::Error::new(failed).context("keeping which messages are stored")
+            }
+        }
+    }
+
+    async fn keep_linked(
         self: &Arc<Self>,
         node: &Node,
         state: PathBuf,
@@ -245,15 +268,16 @@ impl Delivery {
     /// Delivers a message, or says what became of it before. It is waited for as long as patience
     /// lasts; then it goes on by itself, and whoever sends it again waits for the same.
     pub(crate) async fn deliver(self: &Arc<Self>, message: Message) -> Outcome {
+        let said = message.said();
         let mut outcome = {
             let mut all = self.lock();
-            if let Some(done) = self.find_done(&message) {
+            if let Some(done) = self.find_done(message.id, &said) {
                 return done;
             }
             match all.get(&message.id) {
-                Some(one) if one.content != message.content => return Err(Cause::Reused),
+                Some(one) if !one.said.is_same(&said) => return Err(Cause::Reused),
                 Some(one) => one.outcome.clone(),
-                None => self.begin(&mut all, message)?,
+                None => self.begin(&mut all, message, said)?,
             }
         };
         let waited = timeout(self.patience, outcome.wait_for(Option::is_some)).await;
@@ -268,6 +292,7 @@ impl Delivery {
         self: &Arc<Self>,
         all: &mut AllUnderWay,
         message: Message,
+        said: Said,
     ) -> Result<watch::Receiver<Option<Outcome>>, Cause> {
         for member in message.named() {
             self.check_member(all, &member)?;
@@ -279,27 +304,26 @@ impl Delivery {
             return Err(Cause::Busy);
         }
         let (sender, outcome) = watch::channel(None);
-        let content = message.content;
-        let one = UnderWay { content, names, readings, outcome: outcome.clone() };
+        let one = UnderWay { said, names, readings, outcome: outcome.clone() };
         all.insert(message.id, one);
         // Whoever sends one of them by itself waits for the same.
-        for (id, content) in message.named() {
+        for (id, said) in message.named() {
             let outcome = outcome.clone();
-            let member = UnderWay { content, names: 0, readings: 0, outcome };
+            let member = UnderWay { said, names: 0, readings: 0, outcome };
             all.insert(id, member);
         }
         let delivery = self.clone();
         tokio::spawn(async move {
             // Also where it panics: else a message would be under way for ever.
             let forget = Forget { delivery: &delivery, message: &message };
-            let outcome = delivery.run(&message).await;
+            let outcome = delivery.run(&message, said).await;
             drop(forget);
             sender.send_replace(Some(outcome));
         });
         Ok(outcome)
     }
 
-    async fn run(self: &Arc<Self>, message: &Message) -> Outcome {
+    async fn run(self: &Arc<Self>, message: &Message, said: Said) -> Outcome {
         let parts = Part::of(message)?;
         let connection = self.standing_connection().await?;
         // The node decides by its own clock: where this bridge's is behind, good readings pass.
@@ -321,7 +345,7 @@ impl Delivery {
         let outcome = self.place_and_wait(&open, &mut placed).await;
         let kept = match &outcome {
             Ok(receipts) => {
-                let own = (message.id, message.content);
+                let own = (message.id, said);
                 let all: Vec<_> = message.named().chain([own]).collect();
                 self.taken.store(&all, receipts).await
             }
@@ -342,7 +366,7 @@ impl Delivery {
             if !standing.is_synced() {
                 continue;
             }
-            let messages = part.members.iter().map(|member| (member.id, member.content));
+            let messages = part.members.iter().map(|member| (member.id, member.said));
             // Of what is given up the marks say what there is.
             let stands = || !standing.is_refused();
             self.taken.store_part(part_id(&part.key), messages, stands).await?;
@@ -415,15 +439,11 @@ impl Delivery {
 
     /// Whether a member may go with another message: not while it goes by itself or has gone, of
     /// which whoever sends the same again hears.
-    fn check_member(
-        &self,
-        all: &AllUnderWay,
-        (id, content): &(MessageId, Content),
-    ) -> Result<(), Cause> {
+    fn check_member(&self, all: &AllUnderWay, (id, said): &(MessageId, Said)) -> Result<(), Cause> {
         let taken = self.taken.find(*id);
-        let before = all.get(id).map(|one| one.content);
-        match before.or(taken.as_ref().map(|entry| entry.content)) {
-            Some(other) if other != *content => return Err(Cause::Reused),
+        let before = all.get(id).map(|one| one.said);
+        match before.or(taken.as_ref().map(|entry| entry.said)) {
+            Some(other) if !other.is_same(said) => return Err(Cause::Reused),
             None => return Ok(()),
             Some(_) if before.is_some() => return Err(Cause::Busy),
             Some(_) => {}
@@ -436,9 +456,9 @@ impl Delivery {
     }
 
     /// What became of a message before, if it is done or cannot be.
-    fn find_done(&self, message: &Message) -> Option<Outcome> {
-        let entry = self.taken.find(message.id)?;
-        if entry.content != message.content {
+    fn find_done(&self, id: MessageId, said: &Said) -> Option<Outcome> {
+        let entry = self.taken.find(id)?;
+        if !entry.said.is_same(said) {
             return Some(Err(Cause::Reused));
         }
         match entry.kept {
@@ -540,13 +560,31 @@ mod tests {
             Message { id: MessageId([id; 16]), content: Content([id; 16]), members: member }
         };
         // Nothing runs between: the message waits for the node.
-        let under_way = delivery.begin(&mut delivery.lock(), of_member(1)).unwrap();
+        let begin = |message: Message| {
+            let said = message.said();
+            delivery.begin(&mut delivery.lock(), message, said)
+        };
+        let under_way = begin(of_member(1)).unwrap();
         assert_eq!(delivery.deliver(message(2, 9)).await, Err(Cause::Reused));
-        let other = delivery.begin(&mut delivery.lock(), of_member(3));
+        let other = begin(of_member(3));
         assert_eq!(other.err(), Some(Cause::Busy));
         assert_eq!(delivery.standings().under_way, 1);
         // It goes no further than its message.
         assert_eq!(delivery.deliver(message(2, 2)).await, Err(Cause::Away));
         drop(under_way);
+    }
+
+    #[tokio::test]
+    async fn a_bridge_whose_disk_keeps_nothing_any_more_ends_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let delivery = Delivery::open(folder.path().to_owned(), Duration::ZERO).unwrap();
+        let mut linked = std::pin::pin!(delivery.unless_disk_fails(std::future::pending()));
+        let asked = timeout(Duration::ZERO, &mut linked).await;
+        assert!(asked.is_err(), "it goes on");
+        delivery.taken.break_disk().await;
+        let error = linked.await;
+        assert!(!is_away(&error), "it is not looked for");
+        assert!(error.to_string().contains("keeping which messages"), "{error}");
+        assert!(error.root_cause().is::<Arc<io::Error>>(), "{error:?}");
     }
 }

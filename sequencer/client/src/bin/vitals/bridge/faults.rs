@@ -23,6 +23,7 @@ use wire::DeviceTime;
 use self::node::{Behaviour, Node};
 use super::{Content, Delivery, Member, Message, MessageId, Outcome};
 
+mod folders;
 #[allow(dead_code, reason = "the client's own tests need more of it")]
 #[path = "../../../../tests/client/node.rs"]
 mod node;
@@ -147,11 +148,16 @@ impl Ward {
         (self.bridges, self.delivery) = (Some(bridges), Some(delivery));
     }
 
-    /// Whatever it is doing, it does no more; another one begins with the folder.
-    fn kill(&mut self) {
+    /// Whatever it is doing, it does no more.
+    fn stop(&mut self) {
         let (bridges, delivery) = (self.bridges.take(), self.delivery.take());
         bridges.expect("one lives").shutdown_timeout(LAST_WAIT);
         drop(delivery);
+    }
+
+    /// Another one begins with the folder.
+    fn kill(&mut self) {
+        self.stop();
         self.start();
     }
 

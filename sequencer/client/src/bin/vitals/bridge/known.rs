@@ -7,6 +7,6 @@ impl Delivery {
     /// What of a message was stored, and by which receipts.
     pub(crate) fn stored(&self, id: MessageId) -> Option<(Content, Vec<ReceiptName>)> {
         let entry = self.taken.find(id)?;
-        entry.receipts().map(|receipts| (entry.content, receipts.to_vec()))
+        entry.receipts().map(|receipts| (entry.said.content, receipts.to_vec()))
     }
 }

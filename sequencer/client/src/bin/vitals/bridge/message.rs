@@ -6,6 +6,7 @@ use bridge::{Cause, Measurement};
 use model::Millis;
 use wire::{DeviceTime, Reading, StreamKey};
 
+use super::content::Said;
 use super::receipts::Slot;
 use super::taken::{Content, MessageId, PartId};
 
@@ -40,10 +41,16 @@ impl Message {
         Message { id, content, members: vec![Member { id, content, readings }] }
     }
 
+    /// What it says. As a whole it has no readings but where one member is all of it.
+    pub(super) fn said(&self) -> Said {
+        let own = self.members.iter().find(|member| member.id == self.id);
+        own.map_or(Said::without_readings(self.content), Member::said)
+    }
+
     /// Its members with names of their own.
-    pub(super) fn named(&self) -> impl Iterator<Item = (MessageId, Content)> {
+    pub(super) fn named(&self) -> impl Iterator<Item = (MessageId, Said)> {
         let named = self.members.iter().filter(|member| member.id != self.id);
-        named.map(|member| (member.id, member.content))
+        named.map(|member| (member.id, member.said()))
     }
 
     /// Whether no time is ahead of now, but for what clocks disagree. Asked before anything of it
@@ -70,6 +77,12 @@ impl Message {
     }
 }
 
+impl Member {
+    fn said(&self) -> Said {
+        Said::of(self.content, &self.readings)
+    }
+}
+
 /// The readings of a message that go to one stream.
 pub(super) struct Part {
     pub(super) key: StreamKey,
@@ -79,7 +92,7 @@ pub(super) struct Part {
 /// Those of one member, in the order of their times.
 pub(super) struct MemberPart {
     pub(super) id: MessageId,
-    pub(super) content: Content,
+    pub(super) said: Said,
     pub(super) readings: Vec<Reading>,
 }
 
@@ -89,6 +102,7 @@ impl Part {
     pub(super) fn of(message: &Message) -> Result<Vec<Part>, Cause> {
         let mut parts = BTreeMap::<_, Part>::new();
         for member in &message.members {
+            let said = member.said();
             for one in &member.readings {
                 let (device, signal) = (one.device.clone(), one.signal.code);
                 let key = StreamKey { device, patient: one.patient, signal };
@@ -98,7 +112,7 @@ impl Part {
                 if part.key.patient != one.patient {
                     return Err(Cause::PatientsMeet { signal: one.signal.name });
                 }
-                part.push(member, read(one)?);
+                part.push((member.id, said), read(one)?);
             }
         }
         let mut parts: Vec<_> = parts.into_values().collect();
@@ -107,11 +121,10 @@ impl Part {
         Ok(parts)
     }
 
-    fn push(&mut self, member: &Member, reading: Reading) {
-        let Member { id, content, .. } = *member;
+    fn push(&mut self, (id, said): (MessageId, Said), reading: Reading) {
         match self.members.last_mut().filter(|last| last.id == id) {
             Some(last) => last.readings.push(reading),
-            None => self.members.push(MemberPart { id, content, readings: vec![reading] }),
+            None => self.members.push(MemberPart { id, said, readings: vec![reading] }),
         }
     }
 }

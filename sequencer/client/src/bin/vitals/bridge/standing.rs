@@ -12,8 +12,10 @@ use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 use tokio::time::timeout;
 use wire::{StopReason, StreamKey, StreamName};
 
+use super::content::Said;
 use super::message::{MemberPart, Part};
 use super::taken::MessageId;
+use super::turn::Turn;
 
 /// Most readings of a frame.
 const FRAME_READINGS_MAX: usize = 1024;
@@ -27,8 +29,8 @@ pub(super) struct Standing {
     stream: Stream,
     /// Whether the node takes nothing more of it.
     is_over: AtomicBool,
-    /// Whether the node refused it for good; said before what is in its frames is forgotten.
-    is_refused: AtomicBool,
+    /// Which of its device and signal it is, and whether the node refused it or a later one.
+    turn: Turn,
     /// Held by the task that carries it.
     carried: Arc<Mutex<()>>,
     /// Held while it is being settled: until then nobody begins another one in its folder.
@@ -66,7 +68,7 @@ impl Standing {
     pub(super) fn new(
         connection: &Connection,
         stream: Stream,
-        key: &StreamKey,
+        (key, turn): (&StreamKey, Turn),
         marks: Vec<InputMark>,
     ) -> Standing {
         Standing {
@@ -74,7 +76,7 @@ impl Standing {
             connection: connection.clone(),
             stream,
             is_over: AtomicBool::new(false),
-            is_refused: AtomicBool::new(false),
+            turn,
             carried: Arc::default(),
             settled: Mutex::new(Settled::Open),
             wanted: AtomicU64::new(0),
@@ -114,14 +116,16 @@ impl Standing {
         drop(self.stream.close());
     }
 
-    /// The node refused it: from here on nobody keeps that something is in its frames.
+    /// The node refused it: from here on nobody keeps that something is in its frames. Said before
+    /// it is forgotten what is.
     pub(super) fn refuse(&self) {
-        self.is_refused.store(true, Ordering::Relaxed);
+        self.turn.refuse();
     }
 
-    /// Whether the node refused it: what of its frames is kept the marks of its folder say.
+    /// Whether the node refused it, or one that went on with its frames over a later connection:
+    /// what of its frames is kept the marks of its folder say.
     pub(super) fn is_refused(&self) -> bool {
-        self.is_refused.load(Ordering::Relaxed)
+        self.turn.is_refused()
     }
 
     /// What became of its frames, to be changed by whoever settles it.
@@ -212,16 +216,19 @@ impl Standing {
         member: &MemberPart,
         marks: &mut VecDeque<InputMark>,
     ) -> Result<(), PlaceError> {
-        let name = member.id.0;
-        let mut digest = [0; 32];
-        digest[..16].copy_from_slice(&member.content.0);
+        let (name, digest) = (member.id.0, to_digest(member.said));
         // What was given up as a whole leaves a mark at its begin: it is decided anew, and may say
         // something else.
         let before = marks.iter().rev().find(|mark| mark.name == name && mark.lines > 0);
-        if before.is_some_and(|mark| mark.digest != digest) {
-            return Err(PlaceError::Reused);
-        }
         let mut lines = before.map_or(0, |mark| mark.lines);
+        if let Some(said) = before.and_then(|mark| said_of(&mark.digest)) {
+            // Where the map reads the same bytes otherwise by now, which of them stand in frames
+            // is known only if all do.
+            let is_begun = lines < member.readings.len() as u64;
+            if !said.is_same(&member.said) || is_begun && said.has_other_readings(&member.said) {
+                return Err(PlaceError::Reused);
+            }
+        }
         let rest = member.readings.get(lines as usize..).unwrap_or_default();
         for readings in rest.chunks(FRAME_READINGS_MAX) {
             lines += readings.len() as u64;
@@ -241,6 +248,18 @@ impl Standing {
     pub(super) async fn wait(&self, sequence: Sequence) -> Result<(), StreamError> {
         self.stream.wait_for_receipt(sequence).await
     }
+}
+
+/// What a message says, as its marks have it: versions before this one have its content alone.
+pub(super) fn to_digest(said: Said) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest[..Said::BYTES].copy_from_slice(&said.to_bytes());
+    digest
+}
+
+/// What a mark says that its message says.
+pub(super) fn said_of(digest: &[u8; 32]) -> Option<Said> {
+    digest.first_chunk().map(Said::from_bytes)
 }
 
 /// One of each message, as the folder keeps them: one of many frames takes no other's place.

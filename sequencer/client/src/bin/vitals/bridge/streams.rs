@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bridge::Cause;
@@ -15,12 +15,14 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 use wire::{Lane, StreamKey};
 
+use super::content::Said;
 use super::message::{Part, part_id};
 use super::receipts::Slot;
 use super::refused::Refusals;
-use super::standing::{GivenUp, Settled, Standing, cause, is_beyond, is_refused};
-use super::taken::{Content, MessageId, Taken};
+use super::standing::{GivenUp, Settled, Standing, cause, is_beyond, is_refused, said_of};
+use super::taken::{MessageId, Taken};
 use super::telling::Telling;
+use super::turn::{Turn, Turns};
 
 /// Most streams that stand at once, of 512 that a session may have.
 pub(super) const STREAMS_MAX: usize = 480;
@@ -39,6 +41,8 @@ pub(super) struct Streams {
     pub(super) refusals: Refusals,
     telling: Telling,
     wants: AtomicU64,
+    /// Those of each device and signal, over all connections. One entry for each slot of the map.
+    turns: std::sync::Mutex<BTreeMap<Slot, Arc<Turns>>>,
     /// Of the streams that stood.
     epochs_used_max: AtomicU16,
 }
@@ -69,6 +73,7 @@ impl Streams {
             refusals: Refusals::default(),
             telling: Telling::default(),
             wants: AtomicU64::new(0),
+            turns: std::sync::Mutex::default(),
             epochs_used_max: AtomicU16::new(0),
         }
     }
@@ -181,7 +186,12 @@ impl Streams {
         if kept.is_some_and(|kept| kept != stream.epoch()) {
             self.say_beyond(key);
         }
-        Ok(Standing::new(connection, stream, key, marks))
+        Ok(Standing::new(connection, stream, (key, self.next_turn(key)), marks))
+    }
+
+    fn next_turn(&self, key: &StreamKey) -> Turn {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Turn::next(turns.entry(Slot::of(key)).or_default())
     }
 
     /// Says in time that a device needs another name: behind the last epoch nothing of it is taken.
@@ -255,11 +265,18 @@ impl Streams {
                 Err(error) => return Err(self.told(&error)),
             }
         }
-        self.give_up_unsure(&standing.key, taken).await
+        let told = |error: StreamError| self.told(&error);
+        let first = self.backlog(&standing.key).map_err(told)?.first_sent_mark().map_err(told)?;
+        match first {
+            Some(_) => self.give_up_unsure(&standing.key, taken).await,
+            // Nothing of it was ever sent.
+            None => self.give_up(&standing.key, taken).await,
+        }
     }
 
     /// The node has frames of a stream that this folder does not know of. Nothing can follow them
-    /// in its epoch, nor can what has no receipt, of which the node may have some.
+    /// in its epoch, nor can what has no receipt. Of that the node may have some, also of what this
+    /// folder did not send: it may be an old copy of one that did.
     async fn leave_behind(&self, key: &StreamKey, taken: &Taken) -> Result<GivenUp, Cause> {
         self.say_beyond(key);
         self.give_up_unsure(key, taken).await
@@ -284,10 +301,6 @@ impl Streams {
     async fn give_up_unsure(&self, key: &StreamKey, taken: &Taken) -> Result<GivenUp, Cause> {
         let told = |error: StreamError| self.told(&error);
         let mut backlog = self.backlog(key).map_err(told)?;
-        if backlog.first_sent_mark().map_err(told)?.is_none() {
-            drop(backlog);
-            return self.give_up(key, taken).await;
-        }
         let gone = backlog.marks_without_receipt().map_err(told)?;
         let messages = gone.iter().filter_map(named);
         taken.doubt(messages).await.map_err(|error| self.not_kept(&error))?;
@@ -355,7 +368,7 @@ fn close_idle(all: &mut BTreeMap<Slot, Arc<Standing>>) -> bool {
     true
 }
 
-/// A message and its content, as a mark names them.
-fn named(mark: &InputMark) -> Option<(MessageId, Content)> {
-    Some((MessageId(mark.name), Content(*mark.digest.first_chunk()?)))
+/// A message and what it says, as a mark names them.
+fn named(mark: &InputMark) -> Option<(MessageId, Said)> {
+    Some((MessageId(mark.name), said_of(&mark.digest)?))
 }

@@ -12,9 +12,14 @@ use std::path::Path;
 use std::slice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
+use super::content::Said;
+
 mod log;
 mod record;
 
+pub(super) use log::DiskFailed;
 use log::{Enough, Log};
 pub(crate) use record::{Content, MessageId, ReceiptName};
 pub(super) use record::{PartId, RECEIPTS_MAX};
@@ -28,7 +33,7 @@ const RECORDS_MAX: usize = 3 * MESSAGES_MAX;
 /// What is known of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
-    pub(super) content: Content,
+    pub(super) said: Said,
     pub(super) kept: Kept,
 }
 
@@ -68,6 +73,7 @@ pub(super) struct Taken {
     known: Mutex<Known>,
     /// Held by whoever changes what is known, so that the file says it in the same order.
     log: tokio::sync::Mutex<Log>,
+    failure: watch::Receiver<Option<DiskFailed>>,
 }
 
 impl Taken {
@@ -80,7 +86,14 @@ impl Taken {
         let mut known = Known { most: messages, ..Known::default() };
         let log = Log::open(folder, Enough { messages, records }, |record| known.remember(record))?;
         known.tidy();
-        Ok(Taken { known: Mutex::new(known), log: tokio::sync::Mutex::new(log) })
+        let failure = log.failure();
+        Ok(Taken { known: Mutex::new(known), log: tokio::sync::Mutex::new(log), failure })
+    }
+
+    /// Until the disk has failed, and nothing is kept any more: whoever answers messages is to end
+    /// then, since only the next start reads what the disk has. None if nobody writes any more.
+    pub(super) async fn disk_failed(&self) -> Option<DiskFailed> {
+        self.failure.clone().wait_for(Option::is_some).await.ok()?.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -104,15 +117,12 @@ impl Taken {
     /// All of these messages is stored, by the same receipts: one write says it of all.
     pub(super) async fn store(
         &self,
-        messages: &[(MessageId, Content)],
+        messages: &[(MessageId, Said)],
         receipts: &[ReceiptName],
     ) -> io::Result<()> {
         let what = What::Stored(receipts.to_vec());
-        let record = |(id, content): &(MessageId, Content)| Record {
-            id: *id,
-            content: *content,
-            what: what.clone(),
-        };
+        let record =
+            |(id, said): &(MessageId, Said)| Record { id: *id, said: *said, what: what.clone() };
         let mut log = self.log.lock().await;
         self.write(&mut log, messages.iter().map(record).collect()).await
     }
@@ -122,7 +132,7 @@ impl Taken {
     pub(super) async fn store_part(
         &self,
         part: PartId,
-        messages: impl Iterator<Item = (MessageId, Content)>,
+        messages: impl Iterator<Item = (MessageId, Said)>,
         stands: impl Fn() -> bool,
     ) -> io::Result<()> {
         let mut log = self.log.lock().await;
@@ -130,7 +140,7 @@ impl Taken {
             return Ok(());
         }
         let new = messages.filter(|(id, _)| !self.has_part(*id, part));
-        let record = |(id, content)| Record { id, content, what: What::Part(part) };
+        let record = |(id, said)| Record { id, said, what: What::Part(part) };
         let records = new.map(record).collect();
         self.write(&mut log, records).await
     }
@@ -147,8 +157,8 @@ impl Taken {
             let known = self.lock();
             let found = messages.filter(|id| known.has_part(*id, part));
             let record = |id| {
-                let content = known.entries.get(&id)?.content;
-                Some(Record { id, content, what: What::Forgotten(part) })
+                let said = known.entries.get(&id)?.said;
+                Some(Record { id, said, what: What::Forgotten(part) })
             };
             found.filter_map(record).collect()
         };
@@ -159,13 +169,13 @@ impl Taken {
     /// disk has it when this returns.
     pub(super) async fn doubt(
         &self,
-        messages: impl Iterator<Item = (MessageId, Content)>,
+        messages: impl Iterator<Item = (MessageId, Said)>,
     ) -> io::Result<()> {
         let mut log = self.log.lock().await;
         let is_stored =
             |id| self.lock().entries.get(&id).is_some_and(|entry| entry.receipts().is_some());
         let records = messages.filter(|(id, _)| !is_stored(*id));
-        let records = records.map(|(id, content)| Record { id, content, what: What::Unsure });
+        let records = records.map(|(id, said)| Record { id, said, what: What::Unsure });
         let records = records.collect();
         self.write_synced(&mut log, records).await
     }
@@ -219,28 +229,28 @@ impl Known {
 
     /// Takes a record in; says whether its message is new.
     fn remember(&mut self, record: Record) -> bool {
-        let Record { id, content, what } = record;
+        let Record { id, said, what } = record;
         let is_new = !self.entries.contains_key(&id);
         match (what, self.entries.get_mut(&id).map(|entry| &mut entry.kept)) {
             (What::Part(part), Some(Kept::InPart(parts))) => parts.push(part),
             // What is known of all of it says more.
             (What::Part(_), Some(_)) => {}
-            (What::Part(part), None) => self.set(id, content, Kept::InPart(vec![part])),
+            (What::Part(part), None) => self.set(id, said, Kept::InPart(vec![part])),
             (What::Forgotten(part), _) => self.forget(id, part),
-            (What::Unsure, _) => self.set(id, content, Kept::Unsure),
+            (What::Unsure, _) => self.set(id, said, Kept::Unsure),
             (What::Stored(receipts), _) => {
                 let kept = match receipts[..] {
                     [receipt] => Kept::ByOne(receipt),
                     _ => Kept::BySeveral(receipts.into()),
                 };
-                self.set(id, content, kept);
+                self.set(id, said, kept);
             }
         }
         is_new
     }
 
-    fn set(&mut self, id: MessageId, content: Content, kept: Kept) {
-        let before = self.entries.insert(id, Entry { content, kept });
+    fn set(&mut self, id: MessageId, said: Said, kept: Kept) {
+        let before = self.entries.insert(id, Entry { said, kept });
         if before.is_some() || self.gone.remove(&id) {
             return;
         }
@@ -275,4 +285,4 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

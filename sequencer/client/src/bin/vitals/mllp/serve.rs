@@ -236,7 +236,7 @@ impl Server {
             Err(faults) => return Decided::refused(faults),
         };
         let (readings, left_out) = (report.readings.len() as u64, report.left_out_count);
-        let (id, content) = (MessageId(hash(&header.identity())), Content::of(&report.readings));
+        let (id, content) = (MessageId(hash(&header.identity())), Content(hash(&[bytes])));
         let message = Message::single(id, content, report.readings);
         match self.delivery.deliver(message).await {
             Ok(receipts) => {

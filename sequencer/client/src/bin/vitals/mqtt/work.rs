@@ -256,7 +256,7 @@ fn message(publish: &Publish, taken: &Taken) -> Message {
         Some(identity) => hash(&[topic, b"called", identity.as_bytes()]),
         None => hash(&[topic, b"content", payload]),
     };
-    let content = Content::of(&taken.readings);
+    let content = Content(hash(&[payload]));
     Message::single(MessageId(id), content, taken.readings.clone())
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use files::Audience;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::record::{RECORD_BYTES, Record};
@@ -51,6 +52,18 @@ pub(crate) struct Damaged {
     record: usize,
 }
 
+/// What the disk has of a file is not known: it did not take in what was written.
+#[derive(Clone, Debug, Error)]
+#[error(
+    "expected {path} on the disk, found that the disk failed: what it has is not known before the \
+     next start"
+)]
+pub(in crate::bridge) struct DiskFailed {
+    path: String,
+    #[source]
+    why: Arc<io::Error>,
+}
+
 /// The file that is written.
 pub(super) struct Log {
     folder: PathBuf,
@@ -71,7 +84,7 @@ pub(super) struct Log {
     /// Whether a part of a record may stand behind them: what followed it would not be read.
     is_torn: bool,
     /// Whether a sync failed: what the disk has is not known, and nothing more is written.
-    has_failed: bool,
+    failure: watch::Sender<Option<DiskFailed>>,
 }
 
 /// What a thread has done.
@@ -124,7 +137,7 @@ impl Log {
             begins_next: false,
             again_at: 0,
             is_torn: false,
-            has_failed: false,
+            failure: watch::Sender::new(None),
         })
     }
 
@@ -203,7 +216,7 @@ impl Log {
         let Some(work) = &mut self.work else { return Ok(()) };
         let done = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         (self.work, self.begins_next) = (None, false);
-        match done.inspect_err(|_| self.has_failed = true)? {
+        match done.map_err(|error| self.fail(error))? {
             Done::Synced(count) => self.unsynced -= count,
             Done::NotBegun(count) => {
                 self.unsynced -= count;
@@ -217,16 +230,20 @@ impl Log {
         Ok(())
     }
 
+    fn fail(&self, error: io::Error) -> io::Error {
+        let (path, why) = (self.folder.join(NAME).display().to_string(), Arc::new(error));
+        let failed = DiskFailed { path, why };
+        self.failure.send_replace(Some(failed.clone()));
+        io::Error::other(failed)
+    }
+
+    /// Whether the disk failed, once it has.
+    pub(super) fn failure(&self) -> watch::Receiver<Option<DiskFailed>> {
+        self.failure.subscribe()
+    }
+
     fn check(&self) -> io::Result<()> {
-        if self.has_failed {
-            let path = self.folder.join(NAME);
-            return Err(io::Error::other(format!(
-                "expected {} on the disk, found that the disk failed: what it has is not known \
-                 before the next start",
-                path.display()
-            )));
-        }
-        Ok(())
+        self.failure.borrow().clone().map_or(Ok(()), |failed| Err(io::Error::other(failed)))
     }
 
     /// Cuts off what a write left that failed.

@@ -1,9 +1,18 @@
 //! A record of `messages.log`: one thing that became known of a message, in 96 bytes.
+//!
+//! ```text
+//! kind 1 | count 1 | id 16 | content 16 | receipts or part 48 | hash of readings 6 | check 8
+//! ```
+//!
+//! Versions before this one left zeros where the hash is, and had the first two kinds alone.
+
+use crate::bridge::content::Said;
 
 /// Bytes of a record.
 pub(super) const RECORD_BYTES: usize = 96;
 /// Of them, the hash of the others.
 const CHECK_BYTES: usize = 8;
+const CONTENT_BYTES: usize = 16;
 /// Receipts of a message that are kept: the last ones.
 pub(in crate::bridge) const RECEIPTS_MAX: usize = 3;
 
@@ -11,7 +20,7 @@ pub(in crate::bridge) const RECEIPTS_MAX: usize = 3;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct MessageId(pub(crate) [u8; 16]);
 
-/// The hash of what it says.
+/// The hash of what it says, as its protocol tells messages apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Content(pub(crate) [u8; 16]);
 
@@ -35,7 +44,7 @@ pub(in crate::bridge) type PartId = [u8; 16];
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Record {
     pub(super) id: MessageId,
-    pub(super) content: Content,
+    pub(super) said: Said,
     pub(super) what: What,
 }
 
@@ -59,7 +68,7 @@ const UNSURE: u8 = 4;
 
 impl Record {
     pub(super) fn to_bytes(&self) -> [u8; RECORD_BYTES] {
-        let Record { id, content, what } = self;
+        let Record { id, said, what } = self;
         let (kind, count, rest) = match what {
             What::Stored(receipts) => {
                 let last = &receipts[receipts.len().saturating_sub(RECEIPTS_MAX)..];
@@ -70,8 +79,11 @@ impl Record {
             What::Forgotten(part) => (FORGOTTEN, 0, part.to_vec()),
             What::Unsure => (UNSURE, 0, Vec::new()),
         };
-        let mut body = [&[kind, count][..], &id.0, &content.0, &rest].concat();
-        body.resize(RECORD_BYTES - CHECK_BYTES, 0);
+        let said = said.to_bytes();
+        let (content, readings) = said.split_at(CONTENT_BYTES);
+        let mut body = [&[kind, count][..], &id.0, content, &rest].concat();
+        body.resize(RECORD_BYTES - CHECK_BYTES - readings.len(), 0);
+        body.extend(readings);
         let check = blake3::hash(&body);
         let mut bytes = [0; RECORD_BYTES];
         bytes[..body.len()].copy_from_slice(&body);
@@ -86,7 +98,8 @@ impl Record {
             && blake3::hash(body).as_bytes().first_chunk::<CHECK_BYTES>() == Some(check);
         let ([kind, count], rest) = body.split_first_chunk().filter(|_| is_whole)?;
         let (id, rest) = rest.split_first_chunk()?;
-        let (content, rest) = rest.split_first_chunk()?;
+        let (content, rest) = rest.split_first_chunk::<CONTENT_BYTES>()?;
+        let (rest, readings) = rest.split_last_chunk::<{ Said::BYTES - CONTENT_BYTES }>()?;
         let what = match *kind {
             STORED => {
                 let names = rest.chunks_exact(16).take(usize::from(*count).min(RECEIPTS_MAX));
@@ -102,23 +115,27 @@ impl Record {
             UNSURE => What::Unsure,
             _ => return None,
         };
-        Some(Record { id: MessageId(*id), content: Content(*content), what })
+        let mut said = [0; Said::BYTES];
+        said[..CONTENT_BYTES].copy_from_slice(content);
+        said[CONTENT_BYTES..].copy_from_slice(readings);
+        Some(Record { id: MessageId(*id), said: Said::from_bytes(&said), what })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::message::tests::heart_rate;
 
     #[test]
     fn a_record_is_read_as_it_was_written_and_no_other_bytes_are_one() {
         let receipt = |group| ReceiptName { group, journal: [7; 8] };
         let stored = |count| What::Stored((0..count).map(receipt).collect());
-        let (id, content) = (MessageId([1; 16]), Content([2; 16]));
+        let (id, said) = (MessageId([1; 16]), Said::of(Content([2; 16]), &[heart_rate(7, 720)]));
         let all = [stored(0), stored(1), stored(3), What::Part([5; 16])];
         let all = all.into_iter().chain([What::Forgotten([5; 16]), What::Unsure]);
         for what in all {
-            let record = Record { id, content, what };
+            let record = Record { id, said, what };
             let bytes = record.to_bytes();
             assert_eq!(Record::read(&bytes), Some(record));
             for at in 0..RECORD_BYTES {
@@ -129,7 +146,7 @@ mod tests {
             }
         }
         // Of more receipts the last ones are kept.
-        let many = Record { id, content, what: stored(5) };
+        let many = Record { id, said, what: stored(5) };
         let kept = Record::read(&many.to_bytes()).expect("a record");
         assert_eq!(kept.what, What::Stored((2..5).map(receipt).collect()));
     }

@@ -4,7 +4,7 @@ use files::Audience;
 
 use super::*;
 
-const CONTENT: Content = Content([9; 16]);
+const SAID: Said = Said::without_readings(Content([9; 16]));
 
 fn id(number: u8) -> MessageId {
     MessageId([number; 16])
@@ -14,13 +14,39 @@ fn receipt(group: u64) -> ReceiptName {
     ReceiptName { group, journal: [7; 8] }
 }
 
+impl Taken {
+    /// Its disk takes nothing in any more; gives the file that was written.
+    pub(in crate::bridge) async fn break_disk(&self) -> std::sync::Arc<std::fs::File> {
+        // What is no file of a disk cannot be synced.
+        let (_reader, pipe) = std::io::pipe().unwrap();
+        let pipe = std::fs::File::from(std::os::fd::OwnedFd::from(pipe));
+        let file = self.log.lock().await.replace_file(pipe);
+        assert!(self.sync().await.is_err());
+        file
+    }
+}
+
+/// A record as the version wrote it that kept the hash of a message's bytes alone: a message that
+/// is stored (kind 1) by receipts, or a part of one (kind 2).
+pub(in crate::bridge) fn record_of_before(
+    (kind, count): (u8, u8),
+    (name, content): (u8, u8),
+    rest: &[u8],
+) -> Vec<u8> {
+    let mut bytes = [&[kind, count][..], &[name; 16], &[content; 16], rest].concat();
+    bytes.resize(88, 0);
+    let check = blake3::hash(&bytes);
+    bytes.extend(&check.as_bytes()[..8]);
+    bytes
+}
+
 async fn store(taken: &Taken, number: u8) {
     let receipts = [receipt(number.into())];
-    taken.store(&[(id(number), CONTENT)], &receipts).await.unwrap();
+    taken.store(&[(id(number), SAID)], &receipts).await.unwrap();
 }
 
 async fn store_part(taken: &Taken, number: u8, part: u8) {
-    let messages = std::iter::once((id(number), CONTENT));
+    let messages = std::iter::once((id(number), SAID));
     taken.store_part([part; 16], messages, || true).await.unwrap();
 }
 
@@ -34,7 +60,7 @@ async fn records(taken: &Taken) -> usize {
 
 #[test]
 fn what_is_known_of_a_message_takes_little_memory() {
-    assert_eq!(size_of::<Entry>(), 40);
+    assert_eq!(size_of::<Entry>(), 48);
 }
 
 #[tokio::test]
@@ -43,7 +69,7 @@ async fn what_is_stored_is_known_after_a_restart_and_a_torn_end_is_cut() {
     let taken = Taken::open(folder.path()).unwrap();
     store_part(&taken, 1, 5).await;
     let receipts: Vec<_> = (1..=4).map(receipt).collect();
-    taken.store(&[(id(2), CONTENT)], &receipts).await.unwrap();
+    taken.store(&[(id(2), SAID)], &receipts).await.unwrap();
     store(&taken, 3).await;
     drop(taken);
     let path = folder.path().join("messages.log");
@@ -73,13 +99,13 @@ async fn what_follows_a_write_that_failed_in_the_middle_of_a_record_is_read() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let file = taken.log.lock().await.replace_file(full);
     for _ in 0..2 {
-        assert!(taken.store(&[(id(2), CONTENT)], &[receipt(2)]).await.is_err());
+        assert!(taken.store(&[(id(2), SAID)], &[receipt(2)]).await.is_err());
     }
     // Some of the record went, and then there is room again.
     let file = file.try_clone().unwrap();
     taken.log.lock().await.replace_file(file);
     files::append(&path).unwrap().write_all(&[1; 40]).unwrap();
-    taken.store(&[(id(3), CONTENT), (id(4), CONTENT)], &[receipt(3)]).await.unwrap();
+    taken.store(&[(id(3), SAID), (id(4), SAID)], &[receipt(3)]).await.unwrap();
     drop(taken);
     let taken = Taken::open(folder.path()).unwrap();
     let found = [1, 2, 3, 4].map(|number| taken.find(id(number)).is_some());
@@ -111,7 +137,7 @@ async fn a_part_that_is_given_up_is_forgotten_of_its_messages_and_stays_that_of_
 async fn a_part_that_stands_no_more_is_not_kept() {
     let folder = tempfile::tempdir().unwrap();
     let taken = Taken::open(folder.path()).unwrap();
-    let messages = std::iter::once((id(1), CONTENT));
+    let messages = std::iter::once((id(1), SAID));
     taken.store_part([5; 16], messages, || false).await.unwrap();
     assert_eq!(taken.find(id(1)), None);
 }
@@ -122,7 +148,7 @@ async fn a_message_that_the_node_may_have_is_unsure_over_a_restart_and_what_is_s
     let taken = Taken::open(folder.path()).unwrap();
     store(&taken, 1).await;
     store_part(&taken, 2, 5).await;
-    let all = [1, 2, 3].map(|number| (id(number), CONTENT));
+    let all = [1, 2, 3].map(|number| (id(number), SAID));
     taken.doubt(all.into_iter()).await.unwrap();
     drop(taken);
     let taken = Taken::open(folder.path()).unwrap();
@@ -209,15 +235,12 @@ async fn a_disk_that_fails_is_told_and_nothing_more_is_kept_before_the_next_star
     let folder = tempfile::tempdir().unwrap();
     let taken = Taken::open(folder.path()).unwrap();
     store(&taken, 1).await;
-    // What is no file of a disk cannot be synced.
-    let (_reader, pipe) = std::io::pipe().unwrap();
-    let pipe = std::fs::File::from(std::os::fd::OwnedFd::from(pipe));
-    let file = taken.log.lock().await.replace_file(pipe);
-    assert!(taken.sync().await.is_err());
+    let file = taken.break_disk().await;
     taken.log.lock().await.replace_file(file.try_clone().unwrap());
-    let error = taken.store(&[(id(2), CONTENT)], &[receipt(2)]).await.unwrap_err();
+    let error = taken.store(&[(id(2), SAID)], &[receipt(2)]).await.unwrap_err();
     assert!(error.to_string().contains("the disk failed"), "{error}");
     assert_eq!(taken.find(id(2)), None);
+    assert!(taken.disk_failed().await.is_some());
     drop(taken);
     let taken = Taken::open(folder.path()).unwrap();
     store(&taken, 2).await;
@@ -234,7 +257,7 @@ async fn no_message_is_answered_while_more_is_unsynced_than_the_marks_of_a_strea
         tasks.spawn(async move {
             let mut whole = [0; 16];
             whole[..2].copy_from_slice(&n.to_be_bytes());
-            taken.store(&[(MessageId(whole), CONTENT)], &[receipt(1)]).await.unwrap();
+            taken.store(&[(MessageId(whole), SAID)], &[receipt(1)]).await.unwrap();
             assert!(taken.log.lock().await.unsynced() <= 256);
         });
     }
@@ -248,4 +271,30 @@ async fn no_message_is_answered_while_more_is_unsynced_than_the_marks_of_a_strea
     let taken = Taken::open(folder.path()).unwrap();
     assert_eq!(records(&taken).await, 2000);
     assert_eq!(taken.lock().entries.len(), 2000);
+}
+
+#[tokio::test]
+async fn a_file_of_the_version_before_is_read_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let receipts = [[0, 0, 0, 0, 0, 0, 0, 4u8], [7; 8], [0, 0, 0, 0, 0, 0, 0, 5], [7; 8]];
+    let records = [
+        record_of_before((2, 0), (1, 9), &[5; 16]),
+        record_of_before((1, 2), (1, 9), &receipts.concat()),
+        record_of_before((2, 0), (2, 9), &[5; 16]),
+        record_of_before((2, 0), (2, 9), &[6; 16]),
+        record_of_before((1, 0), (3, 9), &[]),
+    ];
+    let bytes = records.concat();
+    assert_eq!(bytes.len(), 5 * 96);
+    let path = folder.path().join("messages.log");
+    files::replace(&path, &[&bytes], Audience::Owner).unwrap();
+    for _ in 0..2 {
+        let taken = Taken::open(folder.path()).unwrap();
+        let found = [1, 2, 3].map(|number| taken.find(id(number)).unwrap());
+        assert!(found.iter().all(|entry| entry.said == SAID));
+        assert_eq!(found[0].receipts(), Some(&[receipt(4), receipt(5)][..]));
+        assert_eq!(found[1].parts(), [[5; 16], [6; 16]]);
+        assert_eq!(found[2].receipts(), Some(&[][..]));
+        store(&taken, 4).await;
+    }
 }
