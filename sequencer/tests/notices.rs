@@ -209,10 +209,17 @@ async fn an_app_is_told_once_of_each_batch_with_an_access_also_after_it_was_away
     let doctor = reconnect(&site, &node).await;
     let last = read_and_settle(&site, &node, &doctor, 6..7).await;
     anna.is_told_of(last, &mut receiver).await;
+    let (status, made) = subscribe(&node, &issuer, &endpoint).await;
+    assert_eq!(status, 201, "{made}");
+    let second = Subscribed::of(&made);
     let (status, _) =
         ask(&node, &issuer, &format!("DELETE /fhir/Subscription/{}", anna.id), "").await;
     assert_eq!(status, 204);
-    read_and_settle(&site, &node, &doctor, 7..8).await;
+    // Two batches: what was sent of the first by a subscription that is deleted would have arrived.
+    for nonces in [7..8, 8..9] {
+        let batch = read_and_settle(&site, &node, &doctor, nonces).await;
+        second.is_told_of(batch, &mut receiver).await;
+    }
     doctor.close().await;
     drop(edge);
     node.stop().await.unwrap();

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use accounting::notices::{Endpoint, Kept, NoticeSecret, SubscriptionId};
 use alloy::consensus::{SignableTransaction as _, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::network::TxSignerSync as _;
@@ -11,8 +12,9 @@ use alloy::primitives::{TxKind, U256};
 use alloy::providers::Provider as _;
 use alloy::rpc::types::TransactionRequest;
 use l1_contracts::Edge;
-use model::{BatchHeader, Digest, Position, Window};
+use model::{BatchHeader, BatchNumber, Digest, Position, Window};
 use sequencer::folder::store::{OutboxRow, OutboxState, Store};
+use sequencer::folder::subscriptions::Subscriptions;
 use sequencer::node::loss::{LossError, LossTerms};
 use sequencer::node::{NodeError, setup};
 use sequencer::window::Assembled;
@@ -21,7 +23,7 @@ use wire::{GroupIdentity, Holder, Items, JournalPlace, Receipt, RefusalItem, Rol
 
 use crate::loss::{check_held, offline, terms};
 use crate::small;
-use crate::support::{Site, check_settled, close_and_settle, used};
+use crate::support::{Site, check_settled, close_and_settle, stream_key, used};
 
 /// A batch that only the store remembers: its close lies far behind the journal's end.
 fn unheard_of(site: &Site) -> Assembled {
@@ -149,6 +151,50 @@ async fn a_transaction_that_never_left_is_given_up_with_its_batch() {
     let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
     assert_eq!(accepted.batches, Some((1, 1)));
     assert_eq!(open_store(&site).outbox(nonce).unwrap().unwrap().state, OutboxState::Void);
+}
+
+/// Somebody who was told of all batches up to this one.
+fn told_of(number: u64) -> Subscriptions {
+    Subscriptions(vec![Kept {
+        id: SubscriptionId::new([1; 16]),
+        patient: stream_key().patient,
+        endpoint: Endpoint::parse("https://app.example.org/hook").unwrap(),
+        reason: "tell my app".into(),
+        end: None,
+        secret: NoticeSecret::new([2; 32]),
+        told: BatchNumber(number),
+        failing_since: None,
+        fault: None,
+        given_up: false,
+    }])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_are_given_up_only_where_whoever_subscribed_is_told_of_those_that_come_instead() {
+    let site = Site::new().await;
+    assembled_and_signed(&site, OutboxState::Built).await;
+    let whole = std::fs::read(site.journal_file()).unwrap();
+    let path = site.layout.subscriptions();
+    // What the disk does not give could be whole, and nothing is given up.
+    std::fs::create_dir(&path).unwrap();
+    let refused = offline(&site).await.accept_loss(terms(), site.clock.clone()).await;
+    assert!(matches!(refused, Err(LossError::Subscriptions(_))), "{refused:?}");
+    assert_eq!(std::fs::read(site.journal_file()).unwrap(), whole);
+    assert!(open_store(&site).batch(BatchNumber(1)).unwrap().is_some());
+    std::fs::remove_dir(&path).unwrap();
+    told_of(1).write(&path).unwrap();
+    let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
+    assert_eq!(accepted.batches, Some((1, 1)));
+    assert_eq!(Subscriptions::read(&path).unwrap(), told_of(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_subscriptions_keep_no_node_from_going_on() {
+    let site = Site::new().await;
+    assembled_and_signed(&site, OutboxState::Built).await;
+    std::fs::write(site.layout.subscriptions(), "{}").unwrap();
+    let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
+    assert_eq!(accepted.batches, Some((1, 1)));
 }
 
 /// Keeps a receipt of this node's key for what it cannot have given, as the folder's only one.

@@ -16,10 +16,14 @@ pub struct Destroyed {
 }
 
 impl BodyKeys {
-    /// What is left of the keys of this patient; nothing where none were destroyed, or one is here.
+    /// What is left of the keys of this patient; nothing where none were destroyed, one is here, or
+    /// one that was destroyed may still stand in a file: what is answered holds for the disk. Also
+    /// nothing of a folder that is only looked at, where what was begun stays unfinished.
     pub fn remains(&self, patient: PatientIndex, now: Millis) -> Option<Remains> {
         let is_here = self.newest(patient).is_some();
-        self.held().ledger.remains(patient, now).filter(|_| !is_here)
+        let held = self.held();
+        let is_gone = !is_here && !held.unfinished.contains(&patient) && !self.is_looked_at();
+        held.ledger.remains(patient, now).filter(|_| is_gone)
     }
 
     /// Destroys every key of these patients. What is collected of them from now on has a new key,
@@ -61,8 +65,8 @@ impl BodyKeys {
         // Also where it may have been said in one place: what was sealed under a key of theirs from
         // now on could be erased by the next open, and would be acknowledged and lost.
         files.pending.retain(|drawn| !patients.contains(&drawn.record.named.id.patient));
-        files.unfinished = true;
         let mut held = self.hold();
+        held.unfinished.extend(patients);
         held.ledger = ledger;
         let removed = held.keys.remove(patients);
         // Before anybody else derives one of what is left.

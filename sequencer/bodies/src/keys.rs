@@ -63,8 +63,6 @@ pub(crate) struct Files {
     pub(crate) meanwhile: Option<Vec<KeyId>>,
     /// When the last try failed, if none succeeded since.
     pub(crate) failed_at: Option<Millis>,
-    /// Keys were destroyed, and still stand in files of the generation that held then.
-    pub(crate) unfinished: bool,
 }
 
 /// A key that is not durable yet, and its record.
@@ -77,6 +75,9 @@ pub(crate) struct Drawn {
 pub(crate) struct Held {
     pub(crate) ledger: Ledger,
     pub(crate) keys: Keys,
+    /// Whose keys were destroyed and may still stand in files, of the generation that held then.
+    /// Here, and not with the files: whoever asks what is left waits for no disk.
+    pub(crate) unfinished: BTreeSet<PatientIndex>,
 }
 
 /// How the key folder stands.
@@ -156,7 +157,7 @@ impl BodyKeys {
         let lost = || KeyStoreError::Lost { name: LEDGER_NAME.to_owned() };
         let Opened { ledger, mut keys, .. } = opened.ok_or_else(lost)?;
         keys.retain(|id| !ledger.is_destroyed(id));
-        let held = RwLock::new(Held { ledger, keys });
+        let held = RwLock::new(Held { ledger, keys, unfinished: BTreeSet::new() });
         Ok(BodyKeys(Arc::new(Shared {
             places,
             epoch_ms: 1,
@@ -194,12 +195,11 @@ impl BodyKeys {
             pending: Vec::new(),
             meanwhile: None,
             failed_at: None,
-            unfinished: false,
         };
         BodyKeys(Arc::new(Shared {
             places,
             epoch_ms: epoch_ms.max(1),
-            held: RwLock::new(Held { ledger, keys }),
+            held: RwLock::new(Held { ledger, keys, unfinished: BTreeSet::new() }),
             files: Some(Mutex::new(files)),
             changing: Mutex::new(()),
             trouble: Mutex::new(None),
@@ -227,6 +227,11 @@ impl BodyKeys {
     pub(crate) fn files(&self) -> Result<MutexGuard<'_, Files>, KeyStoreError> {
         let files = self.0.files.as_ref().ok_or(KeyStoreError::LookedAt)?;
         Ok(files.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether nothing is ever written here.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.0.files.is_none()
     }
 
     pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {

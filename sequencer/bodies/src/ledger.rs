@@ -44,7 +44,8 @@ pub struct BackupRow {
 /// What is left of the keys of a patient that were destroyed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Remains {
-    /// When they were destroyed the last time.
+    /// When they were destroyed the last time; not before any backup that was begun until then,
+    /// also where a clock was set back.
     pub destroyed_at: Millis,
     /// When the last copy that may hold one expires; nothing if no such backup of keys exists that
     /// has not.
@@ -186,8 +187,11 @@ impl Ledger {
         self.destroyed.len()
     }
 
-    /// Every key of the patient that there was until now is destroyed.
+    /// Every key of the patient that there was until now is destroyed. Every backup that was begun
+    /// until now may hold one: with a clock that was set back since, `at` lies before such a one,
+    /// and it would count as none of theirs.
     pub(crate) fn destroy(&mut self, patient: PatientIndex, at: Millis) {
+        let at = self.last_begun().map_or(at, |begun| at.max(begun));
         self.destroyed.insert(patient, (self.epochs_begun, at));
     }
 

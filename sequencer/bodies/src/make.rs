@@ -162,8 +162,8 @@ impl BodyKeys {
     pub fn make_ahead(&self, now: Millis) -> Result<(), KeyStoreError> {
         let made = self.make_due(now);
         let is_due = {
-            let unfinished = self.files()?.unfinished;
-            unfinished || self.held().ledger.tail >= TAIL_LONG
+            let held = self.held();
+            !held.unfinished.is_empty() || held.ledger.tail >= TAIL_LONG
         };
         // Whoever goes through all keys now writes the files as well, or does not need them.
         let changing = self.try_changing().filter(|_| is_due);

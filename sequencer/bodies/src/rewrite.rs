@@ -41,7 +41,7 @@ impl BodyKeys {
         }
         let number = self.held().ledger.generation;
         self.places().erase_others(number)?;
-        self.files()?.unfinished = false;
+        self.hold().unfinished.clear();
         Ok(())
     }
 

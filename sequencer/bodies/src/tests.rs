@@ -21,6 +21,7 @@ use crate::{KeyBackup, KeyFolder, RecoveryKey, Remains};
 
 mod growth;
 mod life;
+mod remains;
 
 const LOG: [u8; 16] = [9; 16];
 const PLACE: EntryPlace = EntryPlace { salt: [3; 32], index: 0, time: 5 };

@@ -17,6 +17,7 @@ use super::open::{open_shortened_journal, open_stopped_journal};
 use super::settle_limits::SettleLimits;
 use super::setup::{self, BaseChain};
 use crate::folder::backup::Restored;
+use crate::folder::checked::CheckedError;
 use crate::folder::layout::Layout;
 use crate::folder::store::{Store, StoreError};
 use crate::folder::subscriptions::Subscriptions;
@@ -181,7 +182,14 @@ pub enum LossError {
     Store(#[from] StoreError),
     /// The witness cannot be written.
     #[error(transparent)]
-    Witness(#[from] crate::folder::checked::CheckedError),
+    Witness(#[from] CheckedError),
+    /// How far subscriptions were told cannot be changed.
+    #[error(
+        "expected to change how far whoever subscribed to notices was told, and the file refuses: \
+         of new batches with the numbers of those that are given up nobody would be told. Nothing \
+         is given up yet: put right what the disk says, and run this again"
+    )]
+    Subscriptions(#[source] CheckedError),
     /// The chain does not fit.
     #[error("the base chain does not fit the deployment")]
     Edge(#[from] EdgeError),
@@ -333,7 +341,7 @@ impl Offline {
     ///
     /// # Errors
     /// [`LossError`]; before the entry is journaled nothing is changed but the outbox, which
-    /// learns what the chain says of its transactions.
+    /// learns what the chain says of its transactions, and who is told of which batch again.
     pub async fn accept_loss(
         mut self,
         terms: LossTerms<'_>,
@@ -374,6 +382,9 @@ impl Offline {
             source,
         })?;
         self.check_window(memory.settled, place)?;
+        if let Some(lost) = lost {
+            self.tell_again_from(lost)?;
+        }
         group.append(EntryKind::GAP, &Entry::Gap(gap.clone()).to_bytes()?)?;
         // The journal first: once it stands beyond every number, a crash before the rest leaves a
         // node that is held and can be recovered again, and never one that gives a number twice.
@@ -383,7 +394,7 @@ impl Offline {
             None => None,
             Some(lost) => {
                 settler.void_rows(of_lost)?;
-                self.give_up_from(lost)?
+                self.store.give_up_after(BatchNumber(lost.0 - 1))?
             }
         };
         WitnessFile::of(&self.layout, &self.edge, gap.term).write(&self.log.head())?;
@@ -392,16 +403,21 @@ impl Offline {
         Ok(AcceptedLoss { lacked, gap, place, batches })
     }
 
-    /// Gives up this batch and all behind it, first and last.
-    fn give_up_from(&self, lost: BatchNumber) -> Result<Option<(u64, u64)>, StoreError> {
+    /// Has everybody told of this batch and all behind it, whatever they were told of: one that
+    /// settled and was taken back with its blocks may have been, and the next of its number is
+    /// another. Before the journal says anything: told twice is no loss, and once the batches are
+    /// given up nobody would ask again.
+    fn tell_again_from(&self, lost: BatchNumber) -> Result<(), LossError> {
         let last = BatchNumber(lost.0 - 1);
-        // One that settled and was taken back with its blocks may have been told of, and the next
-        // of its number is another. Before the rows go: told twice is no loss. Damaged
-        // subscriptions are told of by the next start, and keep no node from going on.
-        if let Err(error) = Subscriptions::tell_again_behind(&self.layout.subscriptions(), last) {
-            tracing::warn!("subscriptions cannot be changed: {}", with_causes(&error));
+        match Subscriptions::tell_again_behind(&self.layout.subscriptions(), last) {
+            // The next start tells, and whoever subscribed does so anew: it keeps no node from
+            // going on.
+            Err(error @ CheckedError::Damaged { .. }) => {
+                tracing::warn!("subscriptions cannot be changed: {}", with_causes(&error));
+                Ok(())
+            }
+            told => told.map_err(LossError::Subscriptions),
         }
-        self.store.give_up_after(last)
     }
 
     /// The first unsettled batch that was assembled from what the journal lacks. One whose file is

@@ -11,6 +11,9 @@ use model::{BatchNumber, Millis};
 
 /// Pause after a batch that could not be read: the scrub makes damaged files anew.
 pub(super) const UNREAD_PAUSE_MS: u64 = 60_000;
+/// How long what is known of a batch is kept at least behind its rest, also where a receiver is
+/// tried for less: a look that comes a little late goes on counting.
+const KEPT_MS: u64 = 10 * UNREAD_PAUSE_MS;
 /// Looks in this run before a batch counts as lost for the time that it took: while the node was
 /// off, or its clock was wrong, nobody looked.
 const LOOKS_MIN: u32 = 3;
@@ -55,8 +58,8 @@ impl Rests {
     /// Those that rest now. What nobody looks at any more, because whoever waited for it went away,
     /// is forgotten.
     pub(super) fn resting(&mut self, now: Millis) -> BTreeSet<BatchNumber> {
-        let lost_after_ms = self.lost_after_ms;
-        self.batches.retain(|_, rest| now.since(rest.until) <= lost_after_ms);
+        let kept_ms = self.lost_after_ms.max(KEPT_MS);
+        self.batches.retain(|_, rest| now.since(rest.until) <= kept_ms);
         // A rest that is longer than any was begun by a clock that somebody set back since.
         let rests = |rest: &Rest| (1..=UNREAD_PAUSE_MS).contains(&rest.until.since(now));
         let resting = self.batches.iter().filter(|(_, rest)| rests(rest));
@@ -136,6 +139,16 @@ mod tests {
         assert!(rests.resting(at(late + 503)).is_empty());
         let settled_again = late + 503;
         assert_eq!(lost_at(&mut rests, (0..3).map(|n| settled_again + n * 60_000)), None);
+    }
+
+    #[test]
+    fn looks_that_come_late_go_on_counting_where_a_batch_is_lost_after_less_than_a_rest() {
+        let mut rests = Rests::new(1_000);
+        let found = [0, 65_000, 130_000].map(|ms| {
+            assert!(rests.resting(at(ms)).is_empty());
+            rests.unread(BATCH, at(ms), Cause::Files)
+        });
+        assert_eq!(found, [Unread::Rests, Unread::Rests, Unread::Lost]);
     }
 
     #[test]

@@ -61,10 +61,20 @@ enum Event {
     Stop,
     /// A notice was delivered, or was not.
     Ended(Notice, Result<(), Fault>),
-    /// A batch was looked at.
+    /// A batch was looked at, for these; for whom it could not be, where it failed.
     Looked(Look, Seen),
     /// It is time to look again.
     Woken,
+}
+
+/// What a batch has for those for whom it was looked at.
+struct Found {
+    /// Those whose part opens, and those who have none.
+    opened: Look,
+    /// Of these, whose data somebody read.
+    read: BTreeSet<PatientIndex>,
+    /// Why the first part that does not open does not, if there is one.
+    broken: Option<PartError>,
 }
 
 /// False if the batch is settled no more.
@@ -118,10 +128,10 @@ impl Teller {
     /// Begins to look at the next batch; none if there is none that does not rest.
     fn look(&self, rests: &mut Rests) -> Option<Looking> {
         let now = self.clock.now();
-        let look = self.desk.next_look(self.settled(), now, &rests.resting(now))?;
+        let mut look = self.desk.next_look(self.settled(), now, &rests.resting(now))?;
         let this = self.clone();
         Some(Box::pin(off_runtime(move || {
-            let seen = this.look_at(&look);
+            let seen = this.look_at(&mut look);
             (look, seen)
         })))
     }
@@ -147,19 +157,25 @@ impl Teller {
             Err(error) => error,
         };
         let (batch, cause) = (look.batch.0, with_causes(error));
+        let patients = look.patients.len();
         let unread = rests.unread(look.batch, now, cause_of(error));
         self.metrics.notices_unread_total.inc();
         match unread {
             Unread::Rests => {
-                tracing::warn!(batch, cause, "a batch cannot be looked at for notices: it rests");
+                tracing::warn!(
+                    batch,
+                    cause,
+                    patients,
+                    "a batch cannot be looked at for notices of so many patients: it rests"
+                );
             }
             Unread::Lost => {
                 tracing::error!(
                     batch,
                     cause,
-                    subscriptions_of = look.patients.len(),
-                    "a batch that nobody can read is passed over: whether somebody read in it, \
-                     nobody is told"
+                    patients,
+                    "a batch that cannot be read for so many patients is passed over: whether \
+                     somebody read in it, they are not told"
                 );
                 self.metrics.notices_batches_lost_total.inc();
                 let desk = self.desk.clone();
@@ -168,15 +184,22 @@ impl Teller {
         }
     }
 
-    fn look_at(&self, look: &Look) -> Seen {
+    /// Looks at a batch for all whose part opens. Only the others are left in the look then: one
+    /// part that does not open keeps one patient waiting.
+    fn look_at(&self, look: &mut Look) -> Seen {
         if self.store.last_settled()? < look.batch {
             return Ok(false);
         }
-        let Some(read) = self.whose_data_was_read(look)? else { return Ok(false) };
-        // Before it is taken notice of: whoever sees that it was finds it counted.
-        self.metrics.notices_batches_total.inc();
-        self.desk.looked(look, &read);
-        Ok(true)
+        let Some(Found { opened, read, broken }) = self.whose_data_was_read(look)? else {
+            return Ok(false);
+        };
+        if !opened.patients.is_empty() {
+            // Before it is taken notice of: whoever sees that it was finds it counted.
+            self.metrics.notices_batches_total.inc();
+            self.desk.looked(&opened, &read);
+        }
+        look.patients.retain(|patient| !opened.patients.contains(patient));
+        broken.map_or(Ok(true), Err)
     }
 
     /// Ends subscriptions of whoever is erased: who was told of them, and by which secret, goes
@@ -194,23 +217,29 @@ impl Teller {
     /// Of these patients, those whose data somebody read in this batch: whom a collection is about
     /// knows of it, and would be told of each. None of a batch that there is no more: it was taken
     /// back and given up meanwhile, and another will have its number.
-    fn whose_data_was_read(
-        &self,
-        look: &Look,
-    ) -> Result<Option<BTreeSet<PatientIndex>>, PartError> {
+    fn whose_data_was_read(&self, look: &Look) -> Result<Option<Found>, PartError> {
         let Look { batch, patients } = look;
         let parts = BatchParts::read(&self.store, *batch, self.scope, ARCHIVE_WAIT)?;
         let Some(parts) = parts else { return Ok(None) };
-        let mut read = BTreeSet::new();
+        let (mut opened, mut read, mut broken) = (BTreeSet::new(), BTreeSet::new(), None);
         for &patient in patients {
-            let Some(view_key) = (self.view_key)(patient) else { continue };
-            let opening = parts.open(OpeningKey { view_key, patient })?;
+            // Without a key there is no part.
+            let key = (self.view_key)(patient).map(|view_key| OpeningKey { view_key, patient });
+            let opening = match key.map_or(Ok(None), |key| parts.open(key)) {
+                Ok(opening) => opening,
+                Err(error) => {
+                    broken = broken.or(Some(error));
+                    continue;
+                }
+            };
+            opened.insert(patient);
             let mut claims = opening.iter().flat_map(|opening| &opening.claims);
             if claims.any(|opening| opening.claim.kind != ClaimKind::Collect) {
                 read.insert(patient);
             }
         }
-        Ok(Some(read))
+        let opened = Look { batch: *batch, patients: opened };
+        Ok(Some(Found { opened, read, broken }))
     }
 
     /// Begins what is due.

@@ -15,6 +15,7 @@ use accounting::notices::{
 use model::{BatchNumber, ClaimKind, Clock as _, ManualClock, Millis, PatientIndex};
 use prometheus::IntCounter;
 use reqwest::Client;
+use statement::batch::ClaimOpening;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -23,11 +24,12 @@ use self::receiver::Receiver;
 use super::post::{Judged, sign};
 use super::*;
 use crate::folder::parts::tests::{
-    VIEW_KEY, access, anna, claimed, deployment, patient, settle, settled_store,
+    VIEW_KEY, access, anna, break_part, claimed, deployment, patient, settle, settled_store_of,
 };
 use crate::folder::store::Store;
 use crate::guard::{Failures, Guard, GuardedTask, Stage};
 use crate::metrics::{Metrics, alerts};
+use crate::window::Assembled;
 
 const HOST: &str = "app.example.org";
 const SLOW_HOST: &str = "slow.example.org";
@@ -68,14 +70,29 @@ impl Bench {
     /// One batch is settled, three are not: Anna's data was read in the first and third, of her
     /// something was collected in the second, and somebody else's was read in the fourth.
     fn new() -> Bench {
-        let folder = tempfile::tempdir().unwrap();
-        let claims = [
+        Bench::of(Bench::claims(), |_| {})
+    }
+
+    /// The same where the other's data was read in another batch as well, and batches are changed
+    /// before they are saved.
+    fn with_other_in(number: usize, change: impl Fn(&mut Assembled)) -> Bench {
+        let mut claims = Bench::claims();
+        claims[number - 1].push(claimed(patient(8), 2, ClaimKind::Access, "dr-001"));
+        Bench::of(claims, change)
+    }
+
+    fn claims() -> [Vec<ClaimOpening>; 4] {
+        [
             vec![access(0, "dr-001")],
             vec![claimed(anna(), 0, ClaimKind::Collect, "monitor-1")],
             vec![access(0, "dr-001"), access(1, "dr-002")],
             vec![claimed(patient(8), 0, ClaimKind::Access, "dr-001")],
-        ];
-        let store = settled_store(folder.path(), claims, 1);
+        ]
+    }
+
+    fn of(claims: [Vec<ClaimOpening>; 4], change: impl Fn(&mut Assembled)) -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let store = settled_store_of(folder.path(), claims, 1, change);
         let clock = Arc::new(ManualClock::fixed(Millis::from_unix_ms(1_777_624_200_000)));
         let receiver = Receiver::start(&[HOST, SLOW_HOST]);
         let (metrics, erased) = (Metrics::new(), Arc::default());
@@ -307,24 +324,43 @@ async fn a_batch_that_is_gone_for_good_ends_no_subscription_and_is_passed_over_a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_that_is_settled_no_more_is_told_of_once_it_is_again() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::with_other_in(2, |_| {});
     bench.receiver.goes_away();
     let running = bench.start();
     let taken = bench.subscribe(&running.desk, HOST);
+    let other = bench.subscribe_of(patient(8), &running.desk, SLOW_HOST);
     bench.settle(3);
     let failed = |kept: &Kept| kept.fault == Some(Fault::Connection);
     until(&running.desk, taken.kept.id, failed).await;
+    let until_other = async |fault| {
+        let found = || running.desk.get(other.kept.id, patient(8)).unwrap();
+        until_some(|| Some(found()).filter(|kept| kept.fault == fault)).await
+    };
+    until_other(Some(Fault::Connection)).await;
     // Blocks are taken back before it is sent again.
     bench.receiver.comes_back();
+    bench.receiver.answers([500]);
     bench.store.mark_settled(&[(BatchNumber(3), None)]).unwrap();
     bench.metrics.batch_settled.set(2);
-    bench.clock.advance(PACE.first_ms);
-    let other = bench.subscribe_of(patient(8), &running.desk, SLOW_HOST);
-    assert_eq!(other.kept.told, BatchNumber(2));
+    // Twice the other's notice, of a batch that is settled still: whatever was due the first time
+    // has arrived by the second.
+    let of_other = format!("{}-2", other.kept.id);
+    for (pause_ms, fault) in [(PACE.first_ms, Some(Fault::Status(500))), (PACE.most_ms, None)] {
+        bench.clock.advance(pause_ms);
+        assert_eq!(bench.receiver.next().await.header("webhook-id"), of_other);
+        until_other(fault).await;
+    }
+    assert!(bench.receiver.has_no_more(), "of a batch that is settled no more nobody is told");
+    assert!(failed(&running.desk.get(taken.kept.id, anna()).unwrap()));
+    let late = bench.subscribe_of(patient(8), &running.desk, SLOW_HOST);
+    assert_eq!(late.kept.told, BatchNumber(2));
     bench.settle(4);
-    let ids = [bench.receiver.next().await, bench.receiver.next().await];
-    let ids = ids.map(|got| got.header("webhook-id").to_owned());
-    for id in [format!("{}-3", taken.kept.id), format!("{}-4", other.kept.id)] {
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(bench.receiver.next().await.header("webhook-id").to_owned());
+    }
+    for (id, batch) in [(taken.kept.id, 3), (other.kept.id, 4), (late.kept.id, 4)] {
+        let id = format!("{id}-{batch}");
         assert!(ids.contains(&id), "{id} of {ids:?}");
     }
     until(&running.desk, taken.kept.id, |kept| kept.told == BatchNumber(4)).await;
@@ -347,6 +383,40 @@ async fn a_batch_that_cannot_be_read_keeps_nobody_from_notices_who_does_not_wait
     let kept = running.desk.get(behind.kept.id, anna()).unwrap();
     assert_eq!((kept.told, kept.fault), (BatchNumber(1), None));
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_does_not_open_keeps_its_patient_waiting_and_is_passed_over_for_that_one_alone()
+{
+    let mut bench = Bench::with_other_in(3, |batch| {
+        if batch.public.header.number == BatchNumber(3) {
+            break_part(batch, patient(8));
+        }
+    });
+    let running = bench.start();
+    let taken = bench.subscribe(&running.desk, HOST);
+    let other = bench.subscribe_of(patient(8), &running.desk, HOST);
+    bench.settle(4);
+    let got = bench.receiver.next().await;
+    assert_eq!(got.header("webhook-id"), format!("{}-3", taken.kept.id));
+    until(&running.desk, taken.kept.id, |kept| kept.told == BatchNumber(4)).await;
+    let metrics = bench.metrics.clone();
+    let of_other = || running.desk.get(other.kept.id, patient(8)).unwrap();
+    for looks in 1..=PACE.give_up_after_ms / 60_000 {
+        until_counted(&metrics.notices_unread_total, looks).await;
+        assert_eq!(
+            (of_other().told, metrics.notices_batches_lost_total.get()),
+            (BatchNumber(2), 0)
+        );
+        assert!(bench.receiver.has_no_more());
+        bench.clock.advance(60_000);
+    }
+    let got = bench.receiver.next().await;
+    assert_eq!(got.header("webhook-id"), format!("{}-4", other.kept.id));
+    until_some(|| (of_other().told == BatchNumber(4)).then_some(())).await;
+    assert_eq!(metrics.notices_batches_lost_total.get(), 1);
+    running.stop().await;
+    assert!(bench.receiver.has_no_more());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
