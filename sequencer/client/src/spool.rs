@@ -38,6 +38,7 @@ mod record;
 mod segment;
 mod segments;
 mod stage;
+mod staged;
 #[cfg(test)]
 mod tests;
 mod version1;
@@ -58,8 +59,8 @@ use wire::{
 };
 
 pub(crate) use amount::Amount;
-use disk::Disk;
 pub(crate) use disk::Unsynced;
+use disk::{Disk, Sync};
 pub use error::SpoolError;
 use folder::{Found, begin_segment, find, frames, old_path, take_over};
 pub use gap::{Gap, GapCause};
@@ -68,10 +69,8 @@ pub(crate) use kept::NO_EPOCH;
 use record::{Epoch, KeptFrame, Record};
 use segment::Segment;
 pub use segments::{SegmentRead, checked_record, read_segment};
-use stage::Staged;
+use staged::Staged;
 pub(crate) use worth::{Spare, Worth};
-
-use write::Sync;
 
 use crate::InputMark;
 use crate::encryption::{BodyKey, Encrypting};

@@ -241,6 +241,24 @@ impl Config {
         }
     }
 
+    /// Checks the words that say how and where it is proven.
+    fn check_proving(&self) -> Result<(), ConfigError> {
+        if let Err(error) = self.prover.engine.parse::<Choice>() {
+            let (expected, found) = (Choice::NAMES.join(", "), error.found);
+            return Err(ConfigError::Value { key: "prover.engine", expected, found });
+        }
+        if let Err(error) = self.prover.setup.parse::<Setup>() {
+            let (expected, found) = (Setup::NAMES.join(" or "), error.found);
+            return Err(ConfigError::Value { key: "prover.setup", expected, found });
+        }
+        if let Err(error) = self.prover.priority.parse::<Priority>() {
+            let (expected, found) = (Priority::NAMES.join(" or "), error.found);
+            return Err(ConfigError::Value { key: "prover.priority", expected, found });
+        }
+        self.prover.elsewhere()?;
+        Ok(())
+    }
+
     /// Checks what no range can say.
     fn check_words(&self) -> Result<(), ConfigError> {
         let batch = &self.batch;
@@ -264,19 +282,7 @@ impl Config {
             let (expected, found) = (expected.into(), format!("{claims:?}"));
             return Err(ConfigError::Value { key, expected, found });
         }
-        if let Err(error) = self.prover.engine.parse::<Choice>() {
-            let (expected, found) = (Choice::NAMES.join(", "), error.found);
-            return Err(ConfigError::Value { key: "prover.engine", expected, found });
-        }
-        if let Err(error) = self.prover.setup.parse::<Setup>() {
-            let (expected, found) = (Setup::NAMES.join(" or "), error.found);
-            return Err(ConfigError::Value { key: "prover.setup", expected, found });
-        }
-        if let Err(error) = self.prover.priority.parse::<Priority>() {
-            let (expected, found) = (Priority::NAMES.join(" or "), error.found);
-            return Err(ConfigError::Value { key: "prover.priority", expected, found });
-        }
-        self.prover.elsewhere()?;
+        self.check_proving()?;
         self.archive.check(self.journal.file_bytes_max)?;
         // A certificate without a name is one that no client accepts.
         if self.ingest.server_names.is_empty() {

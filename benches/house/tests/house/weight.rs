@@ -30,17 +30,17 @@ const WEIGHTS: &[(&str, &[&str], usize)] = &[
     ("accounting", &["circuits", "k256", "tokio", "alloy"], 101),
     ("extract", &["circuits", "tokio", "alloy", "quinn"], 115),
     ("circuits", &["k256", "tokio", "alloy"], 92),
-    ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 120),
+    ("prover", &["tokio", "quinn", "alloy", "revm", "redb", "axum"], 121),
     ("pcf", &["circuits", "tokio", "jiff", "alloy"], 105),
     ("jobs", &["circuits", "prover", "tokio", "async-nats", "alloy"], 102),
-    ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 192),
+    ("workers", &["sequencer", "quinn", "alloy", "revm", "redb", "axum"], 193),
     // A third of them is of the program `vitals`: the library names none, which a test of it holds.
     ("client", &["alloy", "revm", "redb", "axum", "circuits", "prover"], 178),
     ("loadgen", &["alloy", "revm", "redb", "axum", "circuits", "prover", "sequencer"], 190),
     ("l1-contracts", &["revm", "circuits", "prover", "quinn", "redb"], 281),
     ("devchain", &["statement", "quinn", "redb"], 274),
     ("auditor", &["sequencer", "prover", "circuits", "redb", "revm", "quinn"], 310),
-    ("sequencer", &["proptest", "criterion"], 423),
+    ("sequencer", &["proptest", "criterion"], 424),
 ];
 
 /// Crates that nobody may link: one crypto provider, and no foreign TLS stack.

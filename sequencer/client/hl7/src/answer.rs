@@ -6,7 +6,6 @@ use model::calendar::Utc;
 
 use crate::fault::{Fault, Place};
 use crate::header::Header;
-use crate::segment::Field;
 
 /// Most faults that an answer names.
 pub const FAULTS_MAX: usize = 10;
@@ -47,43 +46,6 @@ pub struct Answer {
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Answer({})", self.code)
-    }
-}
-
-/// When an acknowledgement is asked for, as table 0155 has it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Asked {
-    /// Nothing is said.
-    #[default]
-    Unsaid,
-    Always,
-    Never,
-    OnError,
-    OnSuccess,
-    /// Something else is said: the message is refused for it, and whoever said it may wait.
-    Unknown,
-}
-
-impl Asked {
-    pub(crate) fn read(field: Field<'_>) -> Asked {
-        match field.raw().trim() {
-            "" | "\"\"" => Asked::Unsaid,
-            "AL" => Asked::Always,
-            "NE" => Asked::Never,
-            "ER" => Asked::OnError,
-            "SU" => Asked::OnSuccess,
-            _ => Asked::Unknown,
-        }
-    }
-
-    fn is_for(self, verdict: Verdict) -> bool {
-        match self {
-            Asked::Always | Asked::Unknown => true,
-            // One of the two that is left empty beside the other asks for nothing.
-            Asked::Never | Asked::Unsaid => false,
-            Asked::OnError => verdict != Verdict::Accept,
-            Asked::OnSuccess => verdict == Verdict::Accept,
-        }
     }
 }
 
@@ -133,10 +95,10 @@ pub fn answers(header: &Header, outcome: &Outcome, own: Own<'_>) -> Vec<Answer> 
         codes.push(verdict.application());
     } else {
         // Both only once it is stored: "commit" is a word for that.
-        if header.accept.is_for(verdict) {
+        if header.accept.is_for(verdict == Verdict::Accept) {
             codes.push(verdict.commit());
         }
-        if header.acknowledge.is_for(verdict) {
+        if header.acknowledge.is_for(verdict == Verdict::Accept) {
             codes.push(verdict.application());
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bridge::{Cause, Charset, Map};
 
-use crate::answer::Asked;
+use crate::asked::Asked;
 use crate::fault::{Fault, Place};
 use crate::segment::{Field, Separators};
 

@@ -13,6 +13,7 @@ pub use segment::{Field, SEGMENTS_MAX, Segment, Separators, segments};
 pub use time::read_time;
 
 mod answer;
+mod asked;
 mod fault;
 mod header;
 mod mllp;

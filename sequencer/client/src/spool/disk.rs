@@ -46,6 +46,15 @@ impl Disk {
     }
 }
 
+/// When a write has to be on the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sync {
+    /// Before what it allows is sent.
+    Before,
+    /// With one that has to.
+    Whenever,
+}
+
 /// What is to be synced, by whoever may wait for the disk.
 #[derive(Debug)]
 pub(crate) struct Unsynced {

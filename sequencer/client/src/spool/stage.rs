@@ -1,29 +1,13 @@
 //! Frames on their way to the session: staged in order, and ready once their write is synced.
 
 use model::StreamHandle;
-use wire::{Frame, FramePlace};
+use wire::FramePlace;
 
+use super::disk::Sync;
 use super::record::{KeptFrame, Record};
 use super::segment::{self, Segment};
-use super::write::Sync;
+use super::staged::{Ready, Staged};
 use super::{Spool, SpoolError, frames};
-
-/// A frame that may be sent once so many writes are synced.
-#[derive(Debug)]
-pub(super) struct Staged {
-    pub(super) written: u64,
-    /// Whether it may have been sent before.
-    pub(super) again: bool,
-    pub(super) frame: Frame,
-}
-
-/// A frame for the session.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    /// Whether it may have been sent before a restart.
-    pub(crate) again: bool,
-    pub(crate) frame: Frame,
-}
 
 impl Spool {
     /// Stages what waits, in order, up to so many bytes.

@@ -3,19 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use super::disk::Unsynced;
+use super::disk::{Sync, Unsynced};
 use super::record::Record;
 use super::segment::Segment;
 use super::{Spool, SpoolError, begin_segment};
-
-/// When a write has to be on the disk.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sync {
-    /// Before what it allows is sent.
-    Before,
-    /// With one that has to.
-    Whenever,
-}
 
 impl Spool {
     /// What is to be synced; `None` if everything is, and where the disk failed to once.

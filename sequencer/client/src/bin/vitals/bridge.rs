@@ -56,8 +56,9 @@ mod taken;
 mod telling;
 mod turn;
 
+pub(crate) use self::content::Content;
 pub(crate) use self::message::{Member, Message};
-pub(crate) use self::taken::{Content, MessageId, ReceiptName};
+pub(crate) use self::taken::{MessageId, ReceiptName};
 pub(crate) use self::telling::Telling;
 
 /// Most messages that are under way, each member of one that has several for itself. Below the

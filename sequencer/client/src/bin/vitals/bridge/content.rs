@@ -2,7 +2,9 @@
 
 use bridge::Measurement;
 
-use super::taken::Content;
+/// The hash of what it says, as its protocol tells messages apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Content(pub(crate) [u8; 16]);
 
 /// Of the hash of a message's readings, the bytes that are kept: as many as a record of
 /// `messages.log` has room for behind three receipts. Only messages of one identity are told apart

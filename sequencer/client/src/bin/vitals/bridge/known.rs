@@ -1,7 +1,8 @@
 //! What is known of messages, for protocols that answer otherwise to what they took before.
 
 use super::Delivery;
-use super::taken::{Content, MessageId, ReceiptName};
+use super::content::Content;
+use super::taken::{MessageId, ReceiptName};
 
 impl Delivery {
     /// What of a message was stored, and by which receipts.

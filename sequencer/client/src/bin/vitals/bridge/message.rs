@@ -6,9 +6,9 @@ use bridge::{Cause, Measurement};
 use model::Millis;
 use wire::{DeviceTime, Reading, StreamKey};
 
-use super::content::Said;
+use super::content::{Content, Said};
 use super::receipts::Slot;
-use super::taken::{Content, MessageId, PartId};
+use super::taken::{MessageId, PartId};
 
 /// How far ahead of this bridge's clock or the node's, whichever is later, a time may be: less than
 /// the node allows (300 s), which takes the frame of a later one only when its own clock is there,

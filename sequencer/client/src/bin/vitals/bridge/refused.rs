@@ -74,9 +74,9 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use super::super::content::Content;
     use super::super::message::Message;
     use super::super::message::tests::heart_rate;
-    use super::super::taken::Content;
     use super::*;
 
     fn part(patient: u32, name: u8) -> Part {

@@ -21,7 +21,7 @@ mod record;
 
 pub(super) use log::DiskFailed;
 use log::{Enough, Log};
-pub(crate) use record::{Content, MessageId, ReceiptName};
+pub(crate) use record::{MessageId, ReceiptName};
 pub(super) use record::{PartId, RECEIPTS_MAX};
 use record::{Record, What};
 

@@ -6,7 +6,7 @@
 //!
 //! Versions before this one left zeros where the hash is, and had the first two kinds alone.
 
-use crate::bridge::content::Said;
+use crate::bridge::content::{Content, Said};
 
 /// Bytes of a record.
 pub(super) const RECORD_BYTES: usize = 96;
@@ -19,10 +19,6 @@ pub(in crate::bridge) const RECEIPTS_MAX: usize = 3;
 /// A message: the hash of who sent it and of the identifier it has there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct MessageId(pub(crate) [u8; 16]);
-
-/// The hash of what it says, as its protocol tells messages apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Content(pub(crate) [u8; 16]);
 
 /// A receipt as an answer names it: group and journal hash, cut.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
