@@ -6,7 +6,7 @@
 //!
 //! Versions before this one left zeros where the hash is, and had the first two kinds alone.
 
-use crate::bridge::content::{Content, Said};
+use crate::bridge::content::Said;
 
 /// Bytes of a record.
 pub(super) const RECORD_BYTES: usize = 96;
@@ -121,6 +121,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::content::Content;
     use crate::bridge::message::tests::heart_rate;
 
     #[test]

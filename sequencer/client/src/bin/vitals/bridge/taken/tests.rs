@@ -3,6 +3,7 @@ use std::io::Write;
 use files::Audience;
 
 use super::*;
+use crate::bridge::content::Content;
 
 const SAID: Said = Said::without_readings(Content([9; 16]));
 
