@@ -192,7 +192,8 @@ async fn batches_are_given_up_only_where_whoever_subscribed_is_told_of_those_tha
 async fn damaged_subscriptions_keep_no_node_from_going_on() {
     let site = Site::new().await;
     assembled_and_signed(&site, OutboxState::Built).await;
-    std::fs::write(site.layout.subscriptions(), "{}").unwrap();
+    let path = site.layout.subscriptions();
+    files::replace(&path, &[b"{}"], files::Audience::Owner).unwrap();
     let accepted = offline(&site).await.accept_loss(terms(), site.clock.clone()).await.unwrap();
     assert_eq!(accepted.batches, Some((1, 1)));
 }
