@@ -2,13 +2,11 @@
 //! by which both are read.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hasher};
 
 use model::{Millis, Record, RuleSlot, Word};
 use pcf::{CONSULT_BYTES_MAX, Document, Effect, InUtc, Names, NamesError, Reading, Stated};
 
-/// What of a text is too long to stand in a message by chance.
-const QUOTED_BYTES: usize = 24;
+use crate::quoted::repeats;
 
 /// What stands in the samples, and what an export asks for.
 const NAMES: &str = r#"
@@ -56,18 +54,7 @@ fn names_nobody(error: &NamesError, text: &[u8]) -> bool {
         causes.push(next);
     }
     let said: String = causes.iter().map(ToString::to_string).collect();
-    quoted(text).is_disjoint(&quoted(said.as_bytes()))
-}
-
-/// The parts of a text that are long enough, by their hashes: from a comparison of the texts
-/// themselves a fuzzer learns what the program says, and writes that.
-fn quoted(text: &[u8]) -> BTreeSet<u64> {
-    let hash = |part: &[u8]| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(part);
-        hasher.finish()
-    };
-    text.windows(QUOTED_BYTES).map(hash).collect()
+    !repeats(&said, text)
 }
 
 fn leads_back(read: &Reading, names: &Names) {

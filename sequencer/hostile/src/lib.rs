@@ -24,6 +24,7 @@ mod messages;
 mod parties;
 mod posted;
 mod published;
+mod quoted;
 mod recorded;
 mod server;
 mod source;

@@ -11,14 +11,13 @@ use fhir::{
 };
 use model::DeviceId;
 
+use crate::quoted::repeats;
 use crate::source::Source;
 
 /// Small, so that it is reached.
 const BODY_BYTES_MAX: usize = 2 << 10;
 /// Requests of one connection that are looked at.
 const REQUESTS_MAX: usize = 64;
-/// What of a text is too long to stand in a message by chance.
-const QUOTED_BYTES: usize = 24;
 /// Bytes of an element's place; the longest names of FHIR R4 that are read come to half of it.
 const EXPRESSION_BYTES_MAX: usize = 160;
 
@@ -214,9 +213,7 @@ fn observed(observation: &Observation) {
 fn says_nothing(issue: &Issue, sent: &[u8]) {
     is_place(&issue.expression);
     let said = issue.fault.to_string();
-    let sent = String::from_utf8_lossy(sent);
-    let repeats = |at| said.get(at..at + QUOTED_BYTES).is_some_and(|part| sent.contains(part));
-    assert!(!(0..said.len()).any(repeats), "repeated: {said}");
+    assert!(!repeats(&said, sent), "repeated: {said}");
     assert!((400..=599).contains(&issue.fault.status()), "a refusal has its status");
     let told = fhir::operation_outcome(&[Told::from(issue)]);
     assert_eq!(told["issue"][0]["expression"][0], issue.expression.as_str());
