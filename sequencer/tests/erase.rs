@@ -67,7 +67,7 @@ fn opening(node: &Node, number: u64) -> PatientOpening {
 
 /// What the desk lists of requests to erase.
 fn listed(node: &Node) -> Value {
-    TellDesk::desk(node.watched(), 0)["erasures"].clone()
+    node.watched().erasures()
 }
 
 /// The desk lists this request alone, and what it waits for.
@@ -86,7 +86,7 @@ async fn check_next_start(site: &Site, node: Node) {
     let watched = node.watched().clone();
     node.stop().await.unwrap();
     let (node, edge) = site.start().await;
-    assert_eq!(TellDesk::desk(&watched, 0)["erasures"], Value::Null);
+    assert_eq!(watched.erasures(), Value::Null);
     drop(edge);
     node.stop().await.unwrap();
 }

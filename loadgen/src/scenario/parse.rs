@@ -247,7 +247,7 @@ impl Source<'_> {
     }
 
     fn group(&self, raw: &RawGroup, common: Expect) -> Result<Group, ScenarioError> {
-        let rate: Rate = raw.rate.get_ref().parse().map_err(|_| {
+        let rate: Rate = raw.rate.get_ref().parse::<Rate>().map_err(|_| {
             let expected = "`max`, `natural` or readings a second such as 50000, 250k or 4M";
             self.wrong("rate", &raw.rate, expected)
         })?;

@@ -208,8 +208,7 @@ impl Observation {
         Ok(Observation {
             expression: element.at().to_owned(),
             identifiers: read_identifiers(&resource)?,
-            // Whoever needs none is not refused for what it looks like.
-            categories: read_categories(&resource).unwrap_or_default(),
+            categories: read_categories(&resource),
             subject: who("subject")?.ok_or_else(|| {
                 refuse_field(&resource, "subject", Fault::Missing { element: "subject" })
             })?,
@@ -312,12 +311,11 @@ fn read_identifier(element: &Element<'_>) -> Result<Option<Identifier>, Issue> {
     Ok(value.map(|value| Identifier { system, value }))
 }
 
-fn read_categories(resource: &Object<'_>) -> Result<Vec<Coding>, Issue> {
-    let mut codings = Vec::new();
-    for category in resource.items("category", CATEGORIES_MAX)? {
-        codings.extend(concept_codings(&category.object()?)?);
-    }
-    Ok(codings)
+/// Those that can be read: whoever needs none is not refused for what one looks like.
+fn read_categories(resource: &Object<'_>) -> Vec<Coding> {
+    let categories = resource.items("category", CATEGORIES_MAX).unwrap_or_default();
+    let codings = |one: Element<'_>| concept_codings(&one.object().ok()?).ok();
+    categories.into_iter().filter_map(codings).flatten().collect()
 }
 
 fn read_codings(object: &Object<'_>) -> Result<Vec<Coding>, Issue> {

@@ -8,9 +8,10 @@ use model::{Millis, Position, RejectCode, Sequence, StreamHandle};
 use wire::{
     AccessAnswer, AccessItem, BlockFrame, ClientConfig, ClientEvent, ClientLimits, ClientMessage,
     ClientSession, ClockFact, Concern, Credit, DeviceTime, Features, Frame, FramesItem,
-    GroupIdentity, Items, KeptFrames, Lane, NamesAnswer, NamesQuestion, OperationItem,
-    PROTOCOL_VERSION, Page, Receipt, RefusalItem, Reject, ReleaseEnd, Released, RenewalAnswer,
-    RequestId, ServerMessage, SignedReceipt, Standing, SyncMethod, Welcome, signer_address,
+    GroupIdentity, HEADER_BYTES, Items, KeptFrames, Lane, NamesAnswer, NamesQuestion,
+    OperationItem, PROTOCOL_VERSION, Page, RAW_ROW_BYTES, Receipt, RefusalItem, Reject, ReleaseEnd,
+    Released, RenewalAnswer, RequestId, ServerMessage, SignedReceipt, Standing, SyncMethod,
+    Welcome, signer_address,
 };
 
 use crate::parties;
@@ -52,8 +53,17 @@ pub fn client_session(bytes: &[u8]) {
     held.check();
 }
 
-/// Sequence and bytes of each frame that has no receipt yet, of each stream.
-type Frames = BTreeMap<StreamHandle, VecDeque<(Sequence, usize)>>;
+/// Each frame that has no receipt yet, of each stream.
+type Frames = BTreeMap<StreamHandle, VecDeque<HeldFrame>>;
+
+struct HeldFrame {
+    sequence: Sequence,
+    /// Bytes of it when it was made, which are those that the limit counts.
+    room: usize,
+    /// The most bytes that it may go as: as it was made, or as rows for a server that does not
+    /// speak its codec (W.71).
+    sent_max: usize,
+}
 
 struct Held {
     session: ClientSession,
@@ -140,7 +150,7 @@ impl Held {
             }
             2 | 3 => {
                 let last = self.frames.get(&handle).and_then(|frames| frames.back());
-                let last = last.map(|(last, _)| *last).or(self.durable.get(&handle).copied());
+                let last = last.map(|frame| frame.sequence).or(self.durable.get(&handle).copied());
                 let next = last.map_or(1, |last| last.0.saturating_add(1));
                 let place = parties::place(source, handle, next);
                 let Some(frame) = parties::frame(source, place, self.now) else { return };
@@ -161,7 +171,10 @@ impl Held {
 
     fn note(&mut self, handle: StreamHandle, frame: &Frame) {
         let frames = self.frames.get_mut(&handle).expect("frames are of open streams");
-        frames.push_back((frame.sequence(), frame.as_bytes().len()));
+        let room = frame.as_bytes().len();
+        let as_rows = HEADER_BYTES + RAW_ROW_BYTES * usize::from(frame.header().count);
+        let sent_max = room.max(as_rows);
+        frames.push_back(HeldFrame { sequence: frame.sequence(), room, sent_max });
     }
 
     fn call(&mut self, step: u8, source: &mut Source<'_>) {
@@ -335,7 +348,7 @@ impl Held {
                 let frames = self.frames.get_mut(&handle).expect("of a stream that is open");
                 let before = self.durable.insert(handle, last);
                 assert!(before < Some(last), "it goes on, and is told once");
-                while frames.front().is_some_and(|(sequence, _)| *sequence <= last) {
+                while frames.front().is_some_and(|frame| frame.sequence <= last) {
                     frames.pop_front();
                 }
                 // What has a receipt was held, or its owner said that it had been sent.
@@ -349,7 +362,7 @@ impl Held {
             ClientEvent::StreamStopped { handle, frames, .. } => {
                 let held = self.frames.remove(&handle).expect("a stream stops once");
                 let given: Vec<_> = frames.iter().map(Frame::sequence).collect();
-                let held: Vec<_> = held.into_iter().map(|(sequence, _)| sequence).collect();
+                let held: Vec<_> = held.iter().map(|frame| frame.sequence).collect();
                 assert_eq!(given, held, "what has no receipt is handed back");
                 self.durable.remove(&handle);
             }
@@ -393,16 +406,19 @@ impl Held {
         assert!(after.fits(self.credit), "within the credit: {after:?} of {:?}", self.credit);
         assert_eq!(after.frames as usize, before.frames as usize + sent.len());
         for (handle, sequence) in sent {
-            let is_held = self.frames[&handle].iter().any(|(held, _)| *held == sequence);
+            let is_held = self.frames[&handle].iter().any(|held| held.sequence == sequence);
             assert!(is_held, "what is sent has no receipt");
         }
     }
 
     fn check(&self) {
         let (bytes, under_way) = (self.session.held_bytes(), self.session.under_way());
-        let held = self.frames.values().flatten().map(|(_, bytes)| bytes).sum::<usize>();
+        let frames = || self.frames.values().flatten();
+        let held: usize = frames().map(|frame| frame.room).sum();
         assert_eq!(bytes, held, "every frame without a receipt is counted, and no other");
-        assert!(bytes <= LIMITS.held_bytes_max && under_way.bytes <= bytes as u64);
+        assert!(bytes <= LIMITS.held_bytes_max, "within what may be held");
+        let sent_max: usize = frames().map(|frame| frame.sent_max).sum();
+        assert!(under_way.bytes <= sent_max as u64, "what is under way is held");
         assert!(self.frames.len() <= LIMITS.streams_max);
         assert_eq!(self.session.is_open(), !self.is_over, "its end is told");
     }

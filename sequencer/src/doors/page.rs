@@ -105,6 +105,7 @@ impl Desk for OfDesk {
 
     fn tell(&self, Admitted { since_unix_ms, is_session }: Admitted) -> String {
         let mut told = self.desk.desk(since_unix_ms);
+        told["erasures"] = self.desk.erasures();
         // The page cannot see its cookie, and offers to give it back.
         if is_session {
             told["access"] = "session".into();
@@ -203,6 +204,10 @@ mod tests {
         fn desk(&self, since_unix_ms: u64) -> serde_json::Value {
             serde_json::json!({ "since": since_unix_ms })
         }
+
+        fn erasures(&self) -> serde_json::Value {
+            serde_json::json!({ "waiting": 1 })
+        }
     }
 
     fn wrong_tokens() -> WrongTokens {
@@ -283,10 +288,11 @@ mod tests {
         let set = set.to_str().unwrap();
         assert!(set.ends_with("; Secure") && !set.contains(TOKEN), "{set}");
         let cookie = ("cookie", set.split(';').next().unwrap());
-        assert_eq!(tell(&[host, cookie]).as_deref(), Ok(r#"{"access":"session","since":5}"#));
+        let seen = r#"{"access":"session","erasures":{"waiting":1},"since":5}"#;
+        assert_eq!(tell(&[host, cookie]).as_deref(), Ok(seen));
         let bearer = format!("Bearer {TOKEN}");
         let told = tell(&[host, ("authorization", &bearer)]);
-        assert_eq!(told.as_deref(), Ok(r#"{"since":5}"#));
+        assert_eq!(told.as_deref(), Ok(r#"{"erasures":{"waiting":1},"since":5}"#));
         // By an ssh tunnel there is no TLS, and none is asked for.
         let near = desk.begin(TOKEN, &headers(&[("origin", "http://localhost:9090")])).unwrap();
         assert!(!near.to_str().unwrap().contains("Secure"));

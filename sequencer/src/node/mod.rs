@@ -245,7 +245,7 @@ impl Node {
         let live = Live { settle, rates: ingest.rates(), operations };
         let tuning = start::tuning(&opened, &core, &common, live);
         let orders = start::order_desk(&opened, &core, &common, tuning.clone());
-        let (consult, issuer) = (common.consult.clone(), common.issuer.clone());
+        start::list_erasures(&opened, &core, &common);
         let Common { stop, guard, watched, around, operations: door_place, .. } = common;
         let body_keys = start::key_desk(&opened);
         let Opened { layout, edge, store, keys, .. } = opened;
@@ -275,8 +275,8 @@ impl Node {
             core,
             ingest,
             operations: door_place,
-            consult,
-            issuer,
+            consult: common.consult,
+            issuer: common.issuer,
             http: None,
             admin,
             embedded,

@@ -438,7 +438,6 @@ pub(super) fn order_desk(
     common: &Common,
     tuning: Arc<Tuning>,
 ) -> Arc<OrderDesk> {
-    list_erasures(opened, core, common);
     Arc::new(OrderDesk::new(Parts {
         layout: opened.layout.clone(),
         tuning,
@@ -461,7 +460,7 @@ pub(super) fn order_desk(
 }
 
 /// From now on the desk lists who asks to be erased.
-fn list_erasures(opened: &Opened, core: &Core, common: &Common) {
+pub(super) fn list_erasures(opened: &Opened, core: &Core, common: &Common) {
     common.watched.erasure_list().open(Sources {
         view: core.view.clone(),
         store: opened.store.clone(),

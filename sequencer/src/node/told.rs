@@ -42,8 +42,11 @@ impl TellDesk for Watched {
         told["paused"] = json!(paused);
         told["draining"] = json!(draining);
         told["tuned"] = json!(tuned);
-        told["erasures"] = self.erasure_list().tell();
         told
+    }
+
+    fn erasures(&self) -> Value {
+        self.erasure_list().tell()
     }
 }
 

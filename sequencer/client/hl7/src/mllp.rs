@@ -125,10 +125,15 @@ impl Decoder {
     /// [`Framed::GivenUp`], with enough of it to say whose it is. Between messages nothing happens.
     pub fn give_up(&mut self) {
         if self.is_inside() {
-            self.buffer.truncate(BEGIN_BYTES);
-            self.buffer.shrink_to_fit();
+            self.keep_begin();
             self.state = State::GivenUp;
         }
+    }
+
+    /// Keeps what says whose message it is, and no more memory.
+    fn keep_begin(&mut self) {
+        self.buffer.truncate(BEGIN_BYTES);
+        self.buffer.shrink_to_fit();
     }
 
     /// Messages that another one began within: their sender never ended them.
@@ -160,11 +165,12 @@ impl Decoder {
             State::Inside => self.limit - self.buffer.len().min(self.limit),
             _ => 0,
         };
-        if part.len() > free && self.state == State::Inside {
-            self.state = State::Beyond;
-        }
         // Checked before it is kept: of what is too long, only the begin is.
         self.buffer.extend_from_slice(&part[..part.len().min(free)]);
+        if part.len() > free && self.state == State::Inside {
+            self.state = State::Beyond;
+            self.keep_begin();
+        }
         let (stop, after) = match after.split_first() {
             Some((stop, after)) => (Some(*stop), after),
             None => (None, after),

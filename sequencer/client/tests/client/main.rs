@@ -23,7 +23,6 @@ mod node;
 mod offline;
 mod pinned;
 mod promised;
-mod puback;
 mod reading;
 mod receipts;
 mod requests;

@@ -33,7 +33,8 @@ async fn exchange(stream: &mut TcpStream, text: &str) -> String {
 async fn a_message_that_never_ends_gives_its_place_back() {
     let node = Node::start(Behaviour::default());
     let folder = folder_with_identities(&node);
-    let options = "--max-connections 1 --message-within 1s";
+    // Were the second one let in, it would be closed after a while, and not be counted.
+    let options = "--max-connections 1 --message-within 2s --idle 10s";
     let bridge = Bridge::start(folder.path(), &node, options).await;
     let mut slow = TcpStream::connect(&bridge.address).await.unwrap();
     // Answered once, so that it has the place for sure.

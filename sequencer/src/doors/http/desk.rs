@@ -36,6 +36,9 @@ pub(super) const PASSED_ON: [&str; 5] =
 pub trait TellDesk: Send + Sync {
     /// The last point and those later than this, milliseconds since 1970.
     fn desk(&self, since_unix_ms: u64) -> Value;
+
+    /// Requests to erase, with numbers of patients: for those alone who have a token.
+    fn erasures(&self) -> Value;
 }
 
 /// A token's file that gives none.

@@ -54,7 +54,11 @@ impl TellWindows for Stages {
 
 impl TellDesk for Stages {
     fn desk(&self, since_unix_ms: u64) -> serde_json::Value {
-        serde_json::json!({ "since": since_unix_ms, "erasures": { "waiting": 1 } })
+        serde_json::json!({ "since": since_unix_ms })
+    }
+
+    fn erasures(&self) -> serde_json::Value {
+        serde_json::json!({ "waiting": 1 })
     }
 }
 

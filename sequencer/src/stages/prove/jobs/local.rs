@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prover::Priority;
 use rand::SeedableRng;
@@ -21,9 +21,9 @@ use crate::guard::{self, Guard, GuardedThread, Stage};
 use crate::metrics::ProvingStep;
 
 /// Starts a thread for each local worker of the service. They end once it stops, each with the
-/// proof that it is making. Proofs are made in threads of that priority, which do nothing else:
-/// a lock of the service is never held in the background. `seed` gives fresh bytes of the operating
-/// system: they blind proofs.
+/// proof that it is making. Proofs are made in threads of that priority, which do nothing else: no
+/// lock of the service or of its figures is ever held in the background. `seed` gives fresh bytes
+/// of the operating system: they blind proofs.
 ///
 /// # Errors
 /// If the system starts no further thread, or has no random bytes.
@@ -81,18 +81,19 @@ impl LocalWorker {
         let Taken { job, cores } = taken;
         let chunk = &job.work;
         self.service.metrics().count_cores(cores == Cores::All);
-        let LocalWorker { service, one_core, all_cores, entropy, .. } = &mut *self;
+        let LocalWorker { one_core, all_cores, entropy, .. } = &mut *self;
+        let pool: &ThreadPool = if cores == Cores::One { one_core } else { all_cores };
         // A panic is this job's: the thread goes on with the next one.
-        let proven = guard::caught(|| match cores {
-            Cores::One => one_core.install(|| prove(service, chunk, entropy)),
-            Cores::All => all_cores.install(|| prove(service, chunk, entropy)),
-        });
+        let proven = guard::caught(|| pool.install(|| prove(chunk, entropy)));
         let proven = proven.map_err(JobError::from).and_then(|proven| proven);
         let worker = self.name.clone();
         // Refused only if nobody waits for it any more, or if the proof is none, which the service
         // tells and counts.
         match proven {
-            Ok(proof) => {
+            Ok(Proven { proof, assigning, proving }) => {
+                let metrics = self.service.metrics();
+                metrics.observe_step(ProvingStep::Witness, assigning);
+                metrics.observe_step(ProvingStep::Prove, proving);
                 let (token, input_hash) = (job.token, job.input_hash);
                 self.service.answer(Answer { token, input_hash, worker, proof }).ok();
             }
@@ -103,16 +104,17 @@ impl LocalWorker {
     }
 }
 
-fn prove(
-    service: &ProvingService,
-    chunk: &ChunkJob,
-    entropy: &mut StdRng,
-) -> Result<ProofBytes, JobError> {
+/// A proof, and how long its steps took.
+struct Proven {
+    proof: ProofBytes,
+    assigning: Duration,
+    proving: Duration,
+}
+
+fn prove(chunk: &ChunkJob, entropy: &mut StdRng) -> Result<Proven, JobError> {
     let begun = Instant::now();
     let assignment = chunk.assign()?;
     let assigned = Instant::now();
-    service.metrics().observe_step(ProvingStep::Witness, assigned - begun);
     let proof = chunk.prove(&assignment, entropy)?;
-    service.metrics().observe_step(ProvingStep::Prove, assigned.elapsed());
-    Ok(proof)
+    Ok(Proven { proof, assigning: assigned - begun, proving: assigned.elapsed() })
 }

@@ -85,10 +85,8 @@ impl Sent {
     fn message(&self, delivery: &Delivery) -> Message {
         let is_new = |id: &u8| delivery.stored(MessageId([*id; 16])).is_none();
         let members = self.members.iter().filter(|(id, _)| *id == self.id || is_new(id));
-        let members = members.map(|(id, readings)| Member {
-            id: MessageId([*id; 16]),
-            content: Content([*id; 16]),
-            readings: readings.clone(),
+        let members = members.map(|(id, readings)| {
+            Member::new(MessageId([*id; 16]), Content([*id; 16]), readings.clone())
         });
         let (id, content) = (MessageId([self.id; 16]), Content([self.id; 16]));
         Message { id, content, members: members.collect() }

@@ -29,28 +29,28 @@ pub(crate) struct Message {
 
 /// What of a message is known by itself: as the message is stored, each of them is.
 pub(crate) struct Member {
-    pub(crate) id: MessageId,
-    pub(crate) content: Content,
-    /// None of one that is another name of one beside it.
+    pub(super) id: MessageId,
+    /// Made once: it is asked often, and a member may have a million readings.
+    said: Said,
     pub(crate) readings: Vec<Measurement>,
 }
 
 impl Message {
     /// One that is known as a whole alone.
     pub(crate) fn single(id: MessageId, content: Content, readings: Vec<Measurement>) -> Message {
-        Message { id, content, members: vec![Member { id, content, readings }] }
+        Message { id, content, members: vec![Member::new(id, content, readings)] }
     }
 
     /// What it says. As a whole it has no readings but where one member is all of it.
     pub(super) fn said(&self) -> Said {
         let own = self.members.iter().find(|member| member.id == self.id);
-        own.map_or(Said::without_readings(self.content), Member::said)
+        own.map_or(Said::without_readings(self.content), |own| own.said)
     }
 
     /// Its members with names of their own.
     pub(super) fn named(&self) -> impl Iterator<Item = (MessageId, Said)> {
         let named = self.members.iter().filter(|member| member.id != self.id);
-        named.map(|member| (member.id, member.said()))
+        named.map(|member| (member.id, member.said))
     }
 
     /// Whether no time is ahead of now, but for what clocks disagree. Asked before anything of it
@@ -78,8 +78,9 @@ impl Message {
 }
 
 impl Member {
-    fn said(&self) -> Said {
-        Said::of(self.content, &self.readings)
+    /// Without readings it is another name of one beside it.
+    pub(crate) fn new(id: MessageId, content: Content, readings: Vec<Measurement>) -> Member {
+        Member { id, said: Said::of(content, &readings), readings }
     }
 }
 
@@ -102,7 +103,7 @@ impl Part {
     pub(super) fn of(message: &Message) -> Result<Vec<Part>, Cause> {
         let mut parts = BTreeMap::<_, Part>::new();
         for member in &message.members {
-            let said = member.said();
+            let said = member.said;
             for one in &member.readings {
                 let (device, signal) = (one.device.clone(), one.signal.code);
                 let key = StreamKey { device, patient: one.patient, signal };
@@ -200,10 +201,9 @@ pub(super) mod tests {
 
     #[test]
     fn readings_of_one_stream_stay_those_of_their_members() {
-        let member = |n: u8, count: i32| Member {
-            id: MessageId([n; 16]),
-            content: Content([n; 16]),
-            readings: (0..count).map(|value| heart_rate(7, value)).collect(),
+        let member = |n: u8, count: i32| {
+            let readings = (0..count).map(|value| heart_rate(7, value)).collect();
+            Member::new(MessageId([n; 16]), Content([n; 16]), readings)
         };
         let members = vec![member(2, 1), member(3, 2)];
         let message = Message { id: MessageId([1; 16]), content: Content([1; 16]), members };

@@ -255,11 +255,14 @@ impl Known {
             return;
         }
         self.order.push_back(id);
-        if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.entries.remove(&oldest);
-            self.gone.remove(&oldest);
+        if self.order.len() <= self.most + self.gone.len() {
+            return;
+        }
+        while let Some(oldest) = self.order.pop_front() {
+            if !self.gone.remove(&oldest) {
+                self.entries.remove(&oldest);
+                return;
+            }
         }
     }
 

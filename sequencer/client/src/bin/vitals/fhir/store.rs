@@ -109,8 +109,8 @@ impl Posted {
 
     /// Its readings, under its own name, and its other names without any: they are stored with it.
     fn members(self) -> Vec<Member> {
-        let member =
-            |id, readings| Member { id: MessageId(id), content: Content(self.content), readings };
+        let content = Content(self.content);
+        let member = |id, readings| Member::new(MessageId(id), content, readings);
         let others: Vec<_> = self.names().skip(1).collect();
         let mut members = vec![member(self.id, self.measurements)];
         members.extend(others.into_iter().map(|name| member(name, Vec::new())));

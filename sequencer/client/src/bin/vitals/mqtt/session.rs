@@ -189,13 +189,18 @@ impl Session {
             while self.waiting.try_join_next().is_some() {}
             // Not before everything is acknowledged that can be: else it would come again, and take
             // the room of what was let go. Those that wait for their time may do so for hours: they
-            // come again, too. Where as many of these wait as may, what was let go had no room.
-            let waiting = self.waiting.len();
-            let is_done = waiting <= self.worker.count_ahead() && waiting < self.waiting_max;
-            if self.has_let_go && is_done && self.acks.lock().unsent == 0 {
+            // come again, too, and so do those that cannot be taken or kept for long. Where as many
+            // of these wait as may, what was let go had no room.
+            if self.has_let_go && self.is_done() {
                 self.drop_connection();
             }
         }
+    }
+
+    /// Whether all that can be acknowledged soon is.
+    fn is_done(&self) -> bool {
+        let (waiting, held) = (self.waiting.len(), self.worker.count_held());
+        waiting <= held && waiting < self.waiting_max && self.acks.lock().unsent == 0
     }
 
     fn take(&mut self, packet: Packet) -> anyhow::Result<()> {

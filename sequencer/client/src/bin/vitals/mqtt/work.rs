@@ -56,6 +56,10 @@ pub(super) struct Worker {
     topics: Topics,
     bytes_max: usize,
     ahead: Ahead,
+    /// Held by each message that waits although another attempt is not likely to help soon.
+    stuck: Arc<()>,
+    /// Held while one is kept: each would else have a thread that waits for the disk.
+    keeping: tokio::sync::Mutex<()>,
     /// Where what is refused is kept.
     refused: Option<Arc<RefusedFile>>,
     counts: Mutex<Counts>,
@@ -69,10 +73,10 @@ impl Worker {
         limits: Limits,
         refused: Option<RefusedFile>,
     ) -> Worker {
-        let (counts, telling) = Default::default();
+        let (counts, telling, stuck, keeping) = Default::default();
         let (bytes_max, ahead) = (limits.bytes, Ahead::new(limits.waiting));
         let refused = refused.map(Arc::new);
-        Worker { delivery, map, topics, bytes_max, ahead, refused, counts, telling }
+        Worker { delivery, map, topics, bytes_max, ahead, stuck, keeping, refused, counts, telling }
     }
 
     pub(super) fn filters(&self) -> impl Iterator<Item = &str> {
@@ -125,8 +129,11 @@ impl Worker {
                     return self.refuse(publish, refusal).await;
                 }
             }
+            // One that is ahead is counted there.
+            let stuck = (!is_ahead && pause == AGAIN_AFTER_MAX).then(|| self.stuck.clone());
             self.say(&refusal.cause.code(), &format!("waits: {refusal}"));
             tokio::time::sleep(pause).await;
+            drop(stuck);
             pause = (pause * 2).min(AGAIN_AFTER_MAX);
         }
     }
@@ -173,9 +180,10 @@ impl Worker {
         }
     }
 
-    /// How many messages wait for their time, with a place or without: for hours perhaps.
-    pub(super) fn count_ahead(&self) -> usize {
-        self.ahead.count()
+    /// How many messages wait for their time, with a place or without, or can be neither taken nor
+    /// kept: for hours perhaps.
+    pub(super) fn count_held(&self) -> usize {
+        self.ahead.count() + Arc::strong_count(&self.stuck) - 1
     }
 
     async fn refuse(&self, publish: Publish, refusal: Refusal) {
@@ -198,8 +206,10 @@ impl Worker {
         let mut pause = AGAIN_AFTER;
         loop {
             let (file, refused) = (file.clone(), refused.clone());
+            let keeping = self.keeping.lock().await;
             // A sync takes as long as the disk does, and one thread serves all.
             let kept = tokio::task::spawn_blocking(move || file.keep(&refused)).await;
+            drop(keeping);
             let why = match kept {
                 Ok(Ok(())) => return self.count(|counts| counts.refused_kept += 1),
                 Ok(Err(why)) => with_causes(&why),
@@ -209,7 +219,9 @@ impl Worker {
                 return self.say("not-kept", &format!("refused, and not kept: {why}"));
             }
             self.say("not-kept", &format!("refused, not kept and so not acknowledged: {why}"));
+            let stuck = self.stuck.clone();
             tokio::time::sleep(pause).await;
+            drop(stuck);
             pause = (pause * 2).min(AGAIN_AFTER_MAX);
         }
     }
@@ -385,7 +397,7 @@ mod tests {
         early.send(of_now("d"), Duration::ZERO).await.unwrap();
         let sent = early.send_all(20, &["d", "e"], NEVER);
         early.tried().await;
-        let waiting = early.worker.count_ahead();
+        let waiting = early.worker.count_held();
         assert_eq!((acknowledged(&sent), waiting), (12, 8), "of a window of 20");
         assert_eq!(early.worker.counts().refused, 12);
     }
@@ -395,15 +407,15 @@ mod tests {
         let early = Early::new();
         let of_one = early.send_all(20, &["d"], NEVER);
         early.tried().await;
-        assert_eq!((acknowledged(&of_one), early.worker.count_ahead()), (12, 8));
+        assert_eq!((acknowledged(&of_one), early.worker.count_held()), (12, 8));
         // While another one is ahead as well it may be this machine.
         let other = early.send(of_now("e"), Duration::from_secs(60));
         let beyond = early.send_all(3, &["d"], NEVER);
         early.tried().await;
-        assert_eq!((acknowledged(&beyond), early.worker.count_ahead()), (0, 12));
+        assert_eq!((acknowledged(&beyond), early.worker.count_held()), (0, 12));
         other.await.unwrap();
         pass(2 * AGAIN_AFTER_MAX).await;
-        assert_eq!((acknowledged(&beyond), early.worker.count_ahead()), (3, 8));
+        assert_eq!((acknowledged(&beyond), early.worker.count_held()), (3, 8));
         let Counts { stored, refused, .. } = early.worker.counts();
         assert_eq!((stored, refused), (1, 15));
     }

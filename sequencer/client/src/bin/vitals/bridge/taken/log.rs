@@ -27,6 +27,8 @@ const NEXT_NAME: &str = "messages.next";
 const UNSYNCED_MAX: usize = 256;
 /// The disk is asked to take in what was written once it is so many: before anybody waits for it.
 const SYNC_AFTER: usize = UNSYNCED_MAX / 2;
+/// Behind a hole that a power cut left there are so many at most: those, and what was written last.
+const TORN_MAX: usize = 2 * UNSYNCED_MAX;
 /// How much of a file is read at once.
 const READ_BYTES: usize = 512 * RECORD_BYTES;
 /// So many records later it is tried again to begin a file for which there was no room.
@@ -204,6 +206,9 @@ impl Log {
             // Made before anything is renamed: a full disk leaves all as it is.
             let Ok(next) = make_next(&folder) else { return Ok(Done::NotBegun(count)) };
             files::rename(&folder.join(NAME), &folder.join(BEFORE_NAME))?;
+            // In this order on the disk, too: the second name alone would leave what this one says
+            // behind.
+            files::sync_folder(&folder)?;
             files::rename(&folder.join(NEXT_NAME), &folder.join(NAME))?;
             files::sync_folder(&folder)?;
             Ok(Done::Begun(next))
@@ -266,16 +271,16 @@ fn make_next(folder: &Path) -> io::Result<File> {
 struct Found {
     /// Records that read, before the first that does not.
     good: usize,
-    /// Whether something follows them.
-    has_more: bool,
-    /// Whether some of that reads.
+    /// How many records follow them, a cut one included.
+    behind: usize,
+    /// Whether some of those read.
     has_good_behind: bool,
 }
 
 /// Reads the records of a file in turn, without holding it.
 fn read(file: &File, mut take: impl FnMut(Record)) -> io::Result<Found> {
     let mut reader = BufReader::with_capacity(READ_BYTES, file);
-    let mut found = Found { good: 0, has_more: false, has_good_behind: false };
+    let mut found = Found { good: 0, behind: 0, has_good_behind: false };
     let mut bytes = Vec::with_capacity(RECORD_BYTES);
     loop {
         bytes.clear();
@@ -283,21 +288,25 @@ fn read(file: &File, mut take: impl FnMut(Record)) -> io::Result<Found> {
             return Ok(found);
         }
         match Record::read(&bytes) {
-            Some(_) if found.has_more => found.has_good_behind = true,
-            Some(record) => {
+            Some(record) if found.behind == 0 => {
                 found.good += 1;
                 take(record);
             }
-            None => found.has_more = true,
+            record => {
+                found.behind += 1;
+                found.has_good_behind |= record.is_some();
+            }
         }
     }
 }
 
 impl Found {
-    /// Before a record that reads, one that does not is no torn end; nor is there one where
-    /// another file `follows`.
+    /// A record that does not read is a torn end, with what follows it: the disk may have taken in
+    /// what was not synced in any order, and the marks of the frames say the same of it. Not before
+    /// more good ones than may be unsynced; nor is there one where another file `follows`.
     fn check(&self, path: &Path, follows: bool) -> Result<(), Damaged> {
-        match self.has_good_behind || follows && self.has_more {
+        let is_torn = !self.has_good_behind || self.behind <= TORN_MAX;
+        match !is_torn || follows && self.behind > 0 {
             true => Err(Damaged { path: path.display().to_string(), record: self.good + 1 }),
             false => Ok(()),
         }
