@@ -8,9 +8,9 @@ use ark_bn254::{Fr, G1Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{BigInt, PrimeField};
 use ark_poly::EvaluationDomain;
-use kernel::Ifma;
 use kernel::multiexp::{Digits, G1, G2, Points, Windows, digit_bits};
 use kernel::transform::{Quotients, SIZE_MIN};
+use kernel::{Ifma, give_way};
 use rayon::prelude::*;
 use statement::proof::Proof;
 use zeroize::Zeroizing;
@@ -150,18 +150,24 @@ impl Engine for AcceleratedEngine {
 
     fn prove(&self, assignment: &Assignment, blinding: &Blinding) -> Result<Proof, ProveError> {
         refuse_unfit(&self.key, assignment, blinding)?;
+        give_way();
         let _proving = Proving::begin(self);
         let Assignment { instance, witness, az, bz, .. } = assignment;
         // The rows behind the constraints bind the public columns; only A has something there.
         let az = Zeroizing::new([az.as_slice(), instance].concat());
         // C is A B on every row: the constraints were just checked, and B is zero behind them.
         let h = self.quotients.quotient(&az, bz);
+        give_way();
         let columns = instance.par_iter().chain(witness);
         let z: Zeroizing<Vec<BigInt<4>>> =
             columns.map(|column: &Fr| column.into_bigint()).collect::<Vec<_>>().into();
         let tables = self.tables();
-        let verify =
-            |sums: Sums| verify_or_withhold(&self.key, instance, sums.blind(&self.key, blinding));
+        let verify = |sums: Sums| {
+            give_way();
+            let proof = sums.blind(&self.key, blinding);
+            give_way();
+            verify_or_withhold(&self.key, instance, proof)
+        };
         let proof = verify(self.sum(&tables, &z, &h));
         if proof.is_ok() || tables.bytes() == 0 {
             return proof;

@@ -13,8 +13,9 @@ use thread_priority::{Error, ThreadPriority};
 /// What an operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// Whatever else wants a core gets it at once (Linux's `SCHED_IDLE`, sched(7)). A nice value of
-    /// 19 is not that: a thread that wakes may wait for up to a tick of 4 ms behind a proof, and a
+    /// Whatever else wants a core gets it at once (Linux's `SCHED_IDLE`, sched(7)), or where Linux
+    /// does not see to that, within a part of a proof ([`kernel::give_way`]). A nice value of 19 is
+    /// not that: a thread that wakes may wait for up to a tick of 4 ms behind a proof, and a
     /// receipt needs a dozen wakes.
     #[default]
     Background,
@@ -43,13 +44,16 @@ impl Priority {
     }
 }
 
-/// Puts the thread that calls this in the background.
+/// Puts the thread that calls this in the background, where it gives way by itself, too.
 fn lower() -> Result<(), NotLowered> {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let lowered = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
     match (lowered, thread_schedule_policy()) {
         // The policy counts: a nice value, which is set with it, means nothing to it.
-        (_, Ok(found)) if found == idle => Ok(()),
+        (_, Ok(found)) if found == idle => {
+            kernel::set_gives_way();
+            Ok(())
+        }
         (Err(Error::OS(code)), _) => {
             Err(NotLowered(std::io::Error::from_raw_os_error(code).to_string()))
         }
@@ -100,6 +104,18 @@ mod tests {
         let own = thread_schedule_policy().unwrap();
         assert_ne!(own, idle, "the thread that asks proves nothing");
         assert_eq!(policies(Priority::Normal), [own; 2]);
+    }
+
+    #[test]
+    fn threads_in_the_background_give_way_by_themselves_too_and_no_other_does() {
+        let give_way = |priority: Priority| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+            priority.give(&pool).unwrap();
+            pool.broadcast(|_| kernel::gives_way())
+        };
+        assert_eq!(give_way(Priority::Background), [true; 2]);
+        assert_eq!(give_way(Priority::Normal), [false; 2]);
+        assert!(!kernel::gives_way(), "the thread that asks proves nothing");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::addition::{Added, Gathered, Lined, Passes, Source, Step, copy, save};
 use crate::cpu::Ifma;
 use crate::lanes::{Mask, lanes};
 use crate::points::{Coordinate, Curve, Lanes, Memory};
+use crate::turns::{PART, give_way, give_way_every};
 
 /// Bytes of points that a block reads. With what the passes leave to each other that is somewhat
 /// more than a megabyte.
@@ -62,7 +63,8 @@ impl<C: Curve> Workers<C> {
             return self.sum_short(cpu, segments);
         }
         let (mut pieces, mut firsts) = (vec![0], Vec::with_capacity(count + 1));
-        for ends in segments.starts.windows(2) {
+        for (segment, ends) in segments.starts.windows(2).enumerate() {
+            give_way_every(PART, segment);
             firsts.push(pieces.len() as u32 - 1);
             pieces.extend((ends[0]..ends[1]).step_by(PIECE).skip(1));
             pieces.push(ends[1]);
@@ -91,6 +93,7 @@ impl<C: Curve> Workers<C> {
             (groups, rest) = (others, other_sums);
         }
         blocks.into_par_iter().for_each(|(groups, sums)| {
+            give_way();
             let free = self.0.lock().expect("nothing panics with the lock").pop();
             let mut worker = free.unwrap_or_default();
             worker.add_block(cpu, segments, groups, sums);
@@ -98,7 +101,8 @@ impl<C: Curve> Workers<C> {
             self.0.lock().expect("nothing panics with the lock").push(worker);
         });
         let mut sums = vec![C::Stored::INFINITY; segments.starts.len() - 1];
-        for (group, sorted) in order.iter().zip(&sorted) {
+        for (number, (group, sorted)) in order.iter().zip(&sorted).enumerate() {
+            give_way_every(PART, 8 * number);
             for ((segment, length), sum) in group.segments.iter().zip(group.lengths).zip(sorted) {
                 if length > 0 {
                     sums[*segment as usize] = *sum;
@@ -147,6 +151,7 @@ fn by_length(starts: &[u32]) -> Vec<Group> {
     let (count, mut places) = (starts.len() - 1, [0usize; PIECE + 2]);
     // A sort by counting: place l + 1 counts those of length PIECE - l, then sums up.
     for segment in 0..count {
+        give_way_every(PART, segment);
         places[PIECE - length(segment) + 1] += 1;
     }
     for place in 1..places.len() {
@@ -155,6 +160,7 @@ fn by_length(starts: &[u32]) -> Vec<Group> {
     let used = places[PIECE];
     let mut groups = vec![Group::default(); used.div_ceil(8)];
     for segment in (0..count).filter(|segment| length(*segment) > 0) {
+        give_way_every(PART, segment);
         let length = length(segment);
         let place = &mut places[PIECE - length];
         let group = &mut groups[*place / 8];

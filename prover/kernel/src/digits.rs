@@ -4,6 +4,7 @@ use ark_ff::{BigInt, BigInteger};
 use zeroize::Zeroize;
 
 use crate::pages;
+use crate::turns::{PART, give_way, give_way_every};
 
 /// Bits of a scalar, with one more for the carry of the last digit.
 const SCALAR_BITS: u32 = 255;
@@ -48,10 +49,12 @@ impl Digits {
         let shifted = Shifted::new(scalars, bits);
         let mut starts = vec![0u32; if merged { 1 } else { count } * buckets + 1];
         for window in 0..count {
+            give_way();
             let ends = &mut starts[first_of(window) + 1..][..buckets];
             shifted.each(window, |_, digit| ends[digit.unsigned_abs() as usize - 1] += 1);
         }
         for bucket in 1..starts.len() {
+            give_way_every(PART, bucket);
             starts[bucket] += starts[bucket - 1];
         }
         let mut next = starts.clone();
@@ -60,6 +63,7 @@ impl Digits {
         references.resize(total, 0);
         // Window by window: the places that are written next then stay in the cache.
         for window in 0..count {
+            give_way();
             let next = &mut next[first_of(window)..][..buckets];
             let first = if merged { window * scalars.len() } else { 0 };
             shifted.each(window, |place, digit| {
@@ -128,7 +132,8 @@ impl Digits {
         let mut references = Vec::with_capacity(self.references.len());
         let mut starts = Vec::with_capacity(self.starts.len());
         starts.push(0);
-        for ends in self.starts.windows(2) {
+        for (bucket, ends) in self.starts.windows(2).enumerate() {
+            give_way_every(PART, bucket);
             let own = &self.references[ends[0] as usize..ends[1] as usize];
             references.extend(own.iter().filter(|reference| keep((**reference >> 1) as usize)));
             starts.push(references.len() as u32);
@@ -139,7 +144,9 @@ impl Digits {
 
 impl Drop for Digits {
     fn drop(&mut self) {
-        self.references.zeroize();
-        self.starts.zeroize();
+        for part in self.references.chunks_mut(PART).chain(self.starts.chunks_mut(PART)) {
+            give_way();
+            part.zeroize();
+        }
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! Layers, each tested against arkworks: `field` (eight numbers at once), `points` (points in
 //! memory), `addition` (many affine additions with one inversion), [`multiexp`] (buckets, digits,
-//! tables).
+//! tables). Between their parts they give way (`turns`).
 
 #![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 
@@ -45,5 +45,7 @@ mod points;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 pub mod transform;
+mod turns;
 
 pub use cpu::{FEATURES, Ifma, Missing};
+pub use turns::{give_way, gives_way, set_gives_way};

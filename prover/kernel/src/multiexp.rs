@@ -20,9 +20,13 @@ use crate::lanes::lanes;
 use crate::pages;
 use crate::points::{Coordinate, Lanes, Memory};
 pub use crate::points::{Curve, G1, G2};
+use crate::turns::{PART, give_way, give_way_every};
 
 /// Points that are doubled together: in the cache through all doublings.
 const CHUNK: usize = 2048;
+
+/// Lines that are weighed between two turns.
+const LINES: usize = 128;
 
 /// Points that are written or read at once.
 const AT_ONCE: usize = 1 << 13;
@@ -68,6 +72,7 @@ impl<C: Curve> Points<C> {
         assert_eq!(digits.scalars, self.stored.len(), "a scalar each point");
         let buckets = 1 << (digits.bits - 1);
         assert_eq!(digits.starts.len() - 1, window_count(digits.bits) * buckets, "sorted apart");
+        give_way();
         let sums = self.add_buckets(digits);
         let windows = sums.chunks(buckets).map(|buckets| self.weigh(buckets, digits.bits));
         let windows: Vec<C::Group> = windows.collect();
@@ -102,6 +107,7 @@ impl<C: Curve> Points<C> {
         let grid = |lines: usize, length: usize, place: &dyn Fn(usize, usize) -> usize| {
             let (mut references, mut starts) = (Vec::with_capacity(buckets.len()), vec![0]);
             for line in 0..lines {
+                give_way_every(PART, line * length);
                 let places = (0..length).map(|at| place(line, at));
                 let finite = places.filter(|place| buckets[*place] != C::Stored::INFINITY);
                 references.extend(finite.map(|place| (place as u32) << 1));
@@ -116,7 +122,8 @@ impl<C: Curve> Points<C> {
         // Running sums from the last on: line l is in l + 1 of them.
         let weigh = |lines: &[C::Stored]| {
             let (mut running, mut sum) = (C::Group::zero(), C::Group::zero());
-            for line in lines.iter().rev() {
+            for (number, line) in lines.iter().rev().enumerate() {
+                give_way_every(LINES, number);
                 running += C::restore(line);
                 sum += running;
             }
@@ -151,7 +158,10 @@ impl<C: Curve> Table<C> {
                 return None;
             }
             let mut multiples = stored[(window - 1) * bases..].to_vec();
-            multiples.par_chunks_mut(CHUNK).for_each(|chunk| double::<C>(cpu, chunk, bits));
+            multiples.par_chunks_mut(CHUNK).for_each(|chunk| {
+                give_way();
+                double::<C>(cpu, chunk, bits);
+            });
             stored.extend_from_slice(&multiples);
         }
         Some(Self { points: Points::of(cpu, stored), bits, bases })

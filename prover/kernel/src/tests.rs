@@ -11,6 +11,7 @@ use crate::addition::{Added, Gathered, Lined, Passes, Step, copy};
 use crate::field::{Below, Fq as KernelFq, Numbers, Raw, Wide};
 use crate::multiexp::{Curve, Digits, G1, G2, Points, Table, Windows};
 use crate::points::{Coordinate, Lanes, Memory};
+use crate::turns::TURNS;
 use crate::{FEATURES, Ifma};
 
 /// The token, or `None` with a line that says what was not tested.
@@ -240,6 +241,33 @@ fn sums_in_g1_are_arkworks_whatever_points_and_scalars() {
 #[test]
 fn sums_in_g2_are_arkworks_whatever_points_and_scalars() {
     check_all_sums::<G2>();
+}
+
+/// How often a thread gives way that sums points, and how many additions into buckets that is.
+fn turns_in_a_sum(cpu: Ifma, is_told: bool) -> [usize; 2] {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        let mut rng = rng();
+        let scalars: Vec<Fr> = (0..2048).map(|_| Fr::rand(&mut rng)).collect();
+        let numbers: Vec<_> = scalars.iter().map(|scalar| scalar.into_bigint()).collect();
+        let points = Points::<G1>::new(cpu, &vec![G1Affine::generator(); scalars.len()]);
+        if is_told {
+            crate::set_gives_way();
+        }
+        let digits = Digits::sort(&numbers, 7, Windows::Apart);
+        let expected = G1Affine::generator() * scalars.iter().sum::<Fr>();
+        assert_eq!(points.sum(&digits), expected);
+        [TURNS.get(), digits.references.len()]
+    })
+}
+
+#[test]
+fn a_thread_that_is_told_to_gives_way_between_parts_and_no_other_does() {
+    let Some(cpu) = cpu() else { return };
+    assert_eq!(turns_in_a_sum(cpu, false)[0], 0);
+    let [turns, additions] = turns_in_a_sum(cpu, true);
+    // A tenth of a microsecond each, at the most.
+    assert!(turns >= additions / 4096, "{turns} turns in {additions} additions");
 }
 
 #[test]

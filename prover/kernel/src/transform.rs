@@ -23,11 +23,14 @@ use zeroize::Zeroizing;
 use crate::cpu::Ifma;
 use crate::field::{Below, Fr, Numbers, Raw, canonical};
 use crate::lanes::lanes;
+use crate::turns::{give_way, give_way_every};
 
 /// Least size of a domain: one transform of eight on vectors of eight.
 pub const SIZE_MIN: usize = 64;
 /// Vectors below which a transform is one task.
 const TASK: usize = 1 << 10;
+/// Transforms of eight vectors between two turns.
+const BLOCKS: usize = 1 << 8;
 
 type Eight = Below<Fr, 2>;
 /// A twiddle, the same in all lanes.
@@ -84,7 +87,9 @@ impl Quotients {
     pub fn quotient(&self, a: &[Scalar], b: &[Scalar]) -> Zeroizing<Vec<BigInt<4>>> {
         assert!(a.len() <= self.size && b.len() <= self.size, "the rows fit the domain");
         let (mut a, mut b) = (self.load(a), self.load(b));
+        give_way();
         let mut c = Wiped::zeros(self.cpu, self.size / 8);
+        give_way();
         // SAFETY: the token says that the processor has the features.
         unsafe { multiply(self.cpu, &a.values, &b.values, &mut c.values) };
         let _: Vec<()> = [&mut a, &mut b, &mut c]
@@ -93,6 +98,7 @@ impl Quotients {
             .collect();
         let mut scalars = Zeroizing::new(vec![BigInt::new([0; 4]); self.size]);
         scalars.par_chunks_mut(8 * TASK).enumerate().for_each(|(task, scalars)| {
+            give_way();
             let at = task * TASK..task * TASK + scalars.len() / 8;
             // SAFETY: as above.
             unsafe {
@@ -103,22 +109,28 @@ impl Quotients {
     }
 
     fn load(&self, values: &[Scalar]) -> Wiped {
+        give_way();
         let mut vectors = Wiped::zeros(self.cpu, self.size / 8);
         // In arkworks' form 256 is 2^264 modulo the order: what takes a number of arkworks to the
         // kernel's form in one product.
         let factor = Scalar::from(256u64).0.0;
         let tasks = vectors.values.par_chunks_mut(TASK).zip(values.par_chunks(8 * TASK));
-        // SAFETY: as above.
-        tasks.for_each(|(vectors, values)| unsafe { load(self.cpu, factor, values, vectors) });
+        tasks.for_each(|(vectors, values)| {
+            give_way();
+            // SAFETY: the token says that the processor has the features.
+            unsafe { load(self.cpu, factor, values, vectors) }
+        });
         vectors
     }
 
     fn to_odd(&self, values: &mut [Eight]) {
+        give_way();
         let mut between = Wiped::zeros(self.cpu, values.len());
         // SAFETY: the token says that the processor has the features.
         unsafe {
             spread(self.cpu, &self.down, values, &mut between.values);
             go_down(self.cpu, &self.down.levels, &mut between.values);
+            give_way();
             scale(self.cpu, &mut between.values, &self.coset);
             go_up(self.cpu, &self.up.levels, &mut between.values);
             gather(self.cpu, &self.up, &between.values, values);
@@ -267,6 +279,7 @@ fn spread(cpu: Ifma, roots: &Roots, from: &[Eight], into: &mut [Eight]) {
     let (rows, _) = into.as_chunks_mut::<8>();
     let (twiddles, _) = roots.between.as_chunks::<8>();
     for (block, (rows, twiddles)) in rows.iter_mut().zip(twiddles).enumerate() {
+        give_way_every(BLOCKS, block);
         let v = lanes!(|I| from[I * blocks + block]);
         let v = transform_eight(cpu, v, &roots.eighth);
         let v = lanes!(|I| v[I].mul(cpu, twiddles[I]));
@@ -281,6 +294,7 @@ fn gather(cpu: Ifma, roots: &Roots, from: &[Eight], into: &mut [Eight]) {
     let (rows, _) = from.as_chunks::<8>();
     let (twiddles, _) = roots.between.as_chunks::<8>();
     for (block, (rows, twiddles)) in rows.iter().zip(twiddles).enumerate() {
+        give_way_every(BLOCKS, block);
         let v = Below::transpose(cpu, *rows);
         let v = lanes!(|I| v[I].mul(cpu, twiddles[I]));
         let v = transform_eight(cpu, v, &roots.eighth);
@@ -300,6 +314,7 @@ fn go_down(cpu: Ifma, levels: &[Vec<Twiddle>], values: &mut [Eight]) {
         }
         return;
     }
+    give_way_before(values);
     // SAFETY: as above.
     unsafe { pass_down(cpu, &levels[0], &levels[1], values) };
     each_quarter(values, |quarter| go_down(cpu, &levels[2..], quarter));
@@ -316,8 +331,16 @@ fn go_up(cpu: Ifma, levels: &[Vec<Twiddle>], values: &mut [Eight]) {
         return;
     }
     each_quarter(values, |quarter| go_up(cpu, &levels[2..], quarter));
+    give_way_before(values);
     // SAFETY: as above.
     unsafe { pass_up(cpu, &levels[0], &levels[1], values) };
+}
+
+/// Before a pass over so many: shorter ones are parts of a task.
+fn give_way_before(values: &[Eight]) {
+    if values.len() >= TASK {
+        give_way();
+    }
 }
 
 fn each_quarter(values: &mut [Eight], work: impl Fn(&mut [Eight]) + Sync + Send) {
