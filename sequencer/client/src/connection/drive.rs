@@ -485,14 +485,18 @@ async fn write(
     }
 }
 
-/// What a broken lane means: the session's end if it is over, else what QUIC says.
+/// What a broken lane means: the session's end if it is over, else what the node said before it
+/// ended the lane, else what QUIC says.
 fn explain_break(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
-    if shared.lock().is_ended() {
+    let state = shared.lock();
+    if state.is_ended() {
         return LaneStop::Over;
     }
-    LaneStop::Lost(match connection.close_reason() {
-        Some(error) => ConnectionError::of_quic(error),
-        None => ConnectionError::Lane,
+    LaneStop::Lost(match (state.closed, connection.close_reason()) {
+        // QUIC's last word comes later: without this one, whoever is refused would be back at once.
+        (Some(code), _) => ConnectionError::Closed { code },
+        (None, Some(error)) => ConnectionError::of_quic(error),
+        (None, None) => ConnectionError::Lane,
     })
 }
 

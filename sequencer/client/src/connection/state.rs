@@ -101,6 +101,8 @@ pub(super) struct State {
     /// Whether the driving task has left the last connection.
     pub(super) driver_done: bool,
     pub(super) end_reason: Option<ConnectionError>,
+    /// Why the node closed this connection, where another one may be taken.
+    pub(super) closed: Option<RejectCode>,
     pub(super) counts: Counts,
     pub(super) streams: BTreeMap<StreamHandle, StreamState>,
     pub(super) requests: Requests,
@@ -157,6 +159,7 @@ impl State {
             ever_welcomed: false,
             driver_done: false,
             end_reason: None,
+            closed: None,
             counts: Counts::default(),
             streams: BTreeMap::new(),
             requests: Requests::new(config.released_bytes_max),
@@ -206,7 +209,7 @@ impl State {
     /// The connection is gone.
     pub(super) fn on_disconnect(&mut self) {
         self.session.disconnected();
-        self.welcomed = false;
+        (self.welcomed, self.closed) = (false, None);
         self.take_events();
     }
 

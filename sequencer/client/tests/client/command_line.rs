@@ -379,6 +379,28 @@ async fn folders_that_others_may_open_are_refused_with_the_command_that_closes_t
 }
 
 #[tokio::test]
+async fn whoever_is_no_gateway_is_told_before_anything_is_sent_or_listened_for() {
+    let node = Node::start(Behaviour::default());
+    let folder = folder_with_identities(&node);
+    let bridge = "--identity DIR/practitioner --state DIR/state --map DIR/none";
+    std::fs::write(folder.path().join("beats.csv"), "value\n60\n").unwrap();
+    for line in [
+        "stream --identity DIR/practitioner --device m-1 --patient 7 --signal heart-rate \
+         --rate-hz 2 --end now DIR/beats.csv",
+        &format!("mllp --listen 127.0.0.1:0 {bridge}"),
+        &format!("fhir --listen 127.0.0.1:0 --open {bridge}"),
+        &format!("mqtt --broker 127.0.0.1:1 --client-id ward --topics DIR/none {bridge}"),
+    ] {
+        let refused = vitals(folder.path(), &node, line).await;
+        let error = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{line}: {error}");
+        let why = "expected the identity of a gateway, found that of practitioner dr-001";
+        assert!(error.contains(why), "{line}: {error}");
+    }
+    assert!(node.log().connections.is_empty());
+}
+
+#[tokio::test]
 async fn wrong_lines_refusals_and_silence_have_their_own_exit_codes() {
     let node = Node::start(Behaviour { refuse_access: true, ..Behaviour::default() });
     let folder = folder_with_identities(&node);

@@ -9,6 +9,7 @@ use client::{Connection, ConnectionError, Identity, Stream, StreamError};
 use model::RejectCode;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use wire::Lane;
 
 use crate::node::{Behaviour, Node, descriptor, reading};
@@ -92,6 +93,28 @@ async fn connect(
         }));
     });
     connected.await.unwrap()
+}
+
+#[tokio::test]
+async fn what_the_node_says_before_it_ends_a_lane_is_why_and_it_is_not_asked_again_and_again() {
+    let refusing = Behaviour { close_on_open: Some(RejectCode::Identity), ..Behaviour::default() };
+    let node = Node::start(refusing);
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("gw-01");
+    node.write_identity(&folder, "gateway", "gw-01");
+    let (told, mut refusals) = mpsc::unbounded_channel();
+    let connection = connect(&node, &folder, Duration::from_secs(600), told.clone()).await;
+    let renewed = async {
+        let why = timeout(Duration::from_secs(60), refusals.recv()).await.expect("told in time");
+        assert!(why.expect("somebody tells").contains("does not entitle"));
+        assert_eq!(certificates(&node).len(), 1);
+        node.behave(Behaviour::default());
+        node.write_identity(&folder, "gateway", "gw-01");
+    };
+    let (stream, ()) = tokio::join!(open(&connection, 1), renewed);
+    send(&stream, 0..10).await;
+    stream.flush().await.unwrap();
+    assert_eq!((values(&node).len(), certificates(&node).len()), (10, 2));
 }
 
 #[tokio::test]

@@ -76,6 +76,8 @@ pub(crate) struct Behaviour {
     pub(crate) clock_ahead_ms: u64,
     /// Opens so many streams only when asked again.
     pub(crate) postpone_opens: usize,
+    /// Closes the session with this when a stream is to be opened, and ends the lane that says so.
+    pub(crate) close_on_open: Option<RejectCode>,
     /// Rejects operations and requests.
     pub(crate) reject_request: Option<RejectCode>,
     /// Rejects the next further page once.
@@ -339,6 +341,8 @@ struct Session {
     /// Rejected sequences: what was delivered behind them is void until they come again.
     rejected: BTreeMap<StreamHandle, Sequence>,
     lanes: Vec<SendStream>,
+    /// Whether it was closed with a code.
+    is_closed: bool,
 }
 
 impl Session {
@@ -359,7 +363,9 @@ impl Session {
         }
         drop(sender);
         let (names, patients, rejected) = Default::default();
-        let mut this = Session { session, connection, log, told, names, patients, rejected, lanes };
+        let is_closed = false;
+        let mut this =
+            Session { session, connection, log, told, names, patients, rejected, lanes, is_closed };
         while let Some((lane, bytes)) = received.recv().await {
             let ahead_ms = this.log.lock().unwrap().behaviour.clock_ahead_ms;
             this.session.handle_bytes(lane, &bytes, SystemClock.now().plus(ahead_ms));
@@ -369,6 +375,11 @@ impl Session {
                 }
             }
             this.transmit().await;
+            if this.is_closed {
+                // QUIC's own word would come later.
+                drop(this.lanes[0].finish());
+                return;
+            }
         }
     }
 
@@ -410,6 +421,10 @@ impl Session {
                 let standing = Standing { term: log.term, head_group: log.groups };
                 let now = SystemClock.now().plus(log.behaviour.clock_ahead_ms);
                 self.session.welcome(marks.collect(), standing, now);
+            }
+            ServerEvent::OpenStream(_) if log.behaviour.close_on_open.is_some() => {
+                log.behaviour.close_on_open.into_iter().for_each(|code| self.session.close(code));
+                self.is_closed = true;
             }
             ServerEvent::OpenStream(open) if log.behaviour.postpone_opens > 0 => {
                 log.behaviour.postpone_opens -= 1;

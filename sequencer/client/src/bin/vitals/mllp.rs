@@ -13,6 +13,7 @@ use model::calendar::parse_length;
 use model::{ExitCode, escape};
 use serde_json::json;
 use tokio::net::TcpListener;
+use wire::Role;
 
 use self::serve::{Limits, Server};
 use crate::bridge::Delivery;
@@ -96,6 +97,7 @@ pub(crate) struct Mllp {
 
 impl Mllp {
     pub(crate) fn run(self, json: bool) -> Outcome {
+        self.node.check_role(&[Role::Gateway])?;
         let fingerprint = self.node.deployment()?.fingerprint;
         let map = Arc::new(self.read_map()?);
         let tls = self.tls.acceptor()?;

@@ -11,6 +11,7 @@ use files::Audience;
 use model::{ExitCode, escape, whole_number};
 use payloads::{TOPICS_BYTES_MAX, Topics};
 use serde_json::json;
+use wire::Role;
 
 use self::refused::{Keeping, RefusedFile};
 use self::session::{Broker, Login, Session};
@@ -109,6 +110,7 @@ pub(crate) struct Mqtt {
 
 impl Mqtt {
     pub(crate) fn run(self, json: bool) -> Outcome {
+        self.node.check_role(&[Role::Gateway])?;
         let fingerprint = self.node.deployment()?.fingerprint;
         let map = read(&self.map, MAP_BYTES_MAX as u64)?;
         let map = Map::parse(&map).map_err(|error| wrong(&self.map, error))?;

@@ -19,7 +19,7 @@ use recordings::text::{Lines, Period, Reader, Rules, Times};
 use recordings::{Format, When};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use wire::{Descriptor, Frame, Lane, Layout, StreamKey};
+use wire::{Descriptor, Frame, Lane, Layout, Role, StreamKey};
 
 use self::delay::Teller;
 use self::feed::{Feed, TextFeed};
@@ -429,6 +429,7 @@ impl Stream {
                 shown.say(&sentence);
             }
         };
+        self.node.check_role(&[Role::Gateway])?;
         // Its name is looked up for each attempt.
         let mut config = self.node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
         config.state_bounds = self.keeping.bounds(self.file.is_some());

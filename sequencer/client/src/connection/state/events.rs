@@ -145,8 +145,9 @@ impl State {
     fn on_closed(&mut self, code: RejectCode) {
         let why = ConnectionError::Closed { code };
         let may_pass = why.is_passing() || self.renews && why.is_refusal();
-        if !may_pass {
-            self.end(why);
+        match may_pass {
+            true => self.closed = Some(code),
+            false => self.end(why),
         }
     }
 
