@@ -1,10 +1,10 @@
 //! Where a pass gives its core to who waits for it.
 //!
 //! A thread in the background is to give way at once to every other one that wakes. Linux does not
-//! always see to that: a thread that ran for longer than its share before it slept is not eligible
-//! again at once (EEVDF), and whether it is by now is asked at the next tick only, up to 4 ms
-//! later. A thread that gives up its core has it asked. So the passes do, between parts of a
-//! fraction of a millisecond each, on threads that are told to; on others nothing happens.
+//! always see to that: now and then one that wakes was seen to wait for the next tick, of up to
+//! 4 ms, behind one of `SCHED_IDLE`. A thread that gives up its core has the scheduler look at
+//! once. So the passes do, between parts of a fraction of a millisecond each, on threads that are
+//! told to; on others nothing happens. What it brings and costs stands in `benches/README.md`.
 
 use std::cell::Cell;
 
