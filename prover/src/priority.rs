@@ -14,9 +14,10 @@ use thread_priority::{Error, ThreadPriority};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
     /// Whatever else wants a core gets it at once (Linux's `SCHED_IDLE`, sched(7)), or where Linux
-    /// does not see to that, within a part of a proof ([`kernel::give_way`]). A nice value of 19 is
-    /// not that: a thread that wakes may wait for up to a tick of 4 ms behind a proof, and a
-    /// receipt needs a dozen wakes.
+    /// does not see to that, within a part of a pass of the accelerated engine
+    /// ([`kernel::give_way`]); behind what else makes a proof, at the next tick. A nice value of 19
+    /// is not that: a thread that wakes may wait for up to a tick of 4 ms each time, and a receipt
+    /// needs a dozen wakes.
     #[default]
     Background,
     /// As everything else.
@@ -44,7 +45,8 @@ impl Priority {
     }
 }
 
-/// Puts the thread that calls this in the background, where it gives way by itself, too.
+/// Puts the thread that calls this in the background, where the kernel's passes give way by
+/// themselves, too.
 fn lower() -> Result<(), NotLowered> {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     let lowered = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);

@@ -159,9 +159,12 @@ fn by_length(starts: &[u32]) -> Vec<Group> {
     }
     let used = places[PIECE];
     let mut groups = vec![Group::default(); used.div_ceil(8)];
-    for segment in (0..count).filter(|segment| length(*segment) > 0) {
+    for segment in 0..count {
         give_way_every(PART, segment);
         let length = length(segment);
+        if length == 0 {
+            continue;
+        }
         let place = &mut places[PIECE - length];
         let group = &mut groups[*place / 8];
         (group.segments[*place % 8], group.lengths[*place % 8]) = (segment as u32, length as u32);

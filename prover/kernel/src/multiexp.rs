@@ -158,10 +158,7 @@ impl<C: Curve> Table<C> {
                 return None;
             }
             let mut multiples = stored[(window - 1) * bases..].to_vec();
-            multiples.par_chunks_mut(CHUNK).for_each(|chunk| {
-                give_way();
-                double::<C>(cpu, chunk, bits);
-            });
+            multiples.par_chunks_mut(CHUNK).for_each(|chunk| double::<C>(cpu, chunk, bits));
             stored.extend_from_slice(&multiples);
         }
         Some(Self { points: Points::of(cpu, stored), bits, bases })

@@ -8,9 +8,11 @@ use ark_ff::{BigInt, PrimeField, UniformRand, Zero};
 use ark_std::rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::addition::{Added, Gathered, Lined, Passes, Step, copy};
+use crate::buckets::{Segments, Workers};
 use crate::field::{Below, Fq as KernelFq, Numbers, Raw, Wide};
 use crate::multiexp::{Curve, Digits, G1, G2, Points, Table, Windows};
 use crate::points::{Coordinate, Lanes, Memory};
+use crate::transform::Quotients;
 use crate::turns::TURNS;
 use crate::{FEATURES, Ifma};
 
@@ -243,31 +245,40 @@ fn sums_in_g2_are_arkworks_whatever_points_and_scalars() {
     check_all_sums::<G2>();
 }
 
-/// How often a thread gives way that sums points, and how many additions into buckets that is.
-fn turns_in_a_sum(cpu: Ifma, is_told: bool) -> [usize; 2] {
+/// How often a thread gives way while it adds points into buckets, how many additions that is, and
+/// how often it does in a quotient.
+fn turns(cpu: Ifma, is_told: bool) -> [usize; 3] {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
         let mut rng = rng();
         let scalars: Vec<Fr> = (0..2048).map(|_| Fr::rand(&mut rng)).collect();
         let numbers: Vec<_> = scalars.iter().map(|scalar| scalar.into_bigint()).collect();
-        let points = Points::<G1>::new(cpu, &vec![G1Affine::generator(); scalars.len()]);
+        let points = vec![G1::store(&G1Affine::generator()); scalars.len()];
+        // Before it is told: what sorts gives way, too.
+        let Digits { references, starts, .. } = &Digits::sort(&numbers, 7, Windows::Apart);
         if is_told {
             crate::set_gives_way();
         }
-        let digits = Digits::sort(&numbers, 7, Windows::Apart);
-        let expected = G1Affine::generator() * scalars.iter().sum::<Fr>();
-        assert_eq!(points.sum(&digits), expected);
-        [TURNS.get(), digits.references.len()]
+        let segments = Segments { points: &points, references, starts, infinite: false };
+        let sums = Workers::<G1>::default().sum(cpu, segments);
+        assert_eq!(sums.len(), starts.len() - 1);
+        let in_sums = TURNS.get();
+        let quotients = Quotients::new(cpu, scalars.len()).unwrap();
+        assert_eq!(quotients.quotient(&scalars, &scalars).len(), scalars.len());
+        [in_sums, references.len(), TURNS.get() - in_sums]
     })
 }
 
 #[test]
 fn a_thread_that_is_told_to_gives_way_between_parts_and_no_other_does() {
     let Some(cpu) = cpu() else { return };
-    assert_eq!(turns_in_a_sum(cpu, false)[0], 0);
-    let [turns, additions] = turns_in_a_sum(cpu, true);
-    // A tenth of a microsecond each, at the most.
-    assert!(turns >= additions / 4096, "{turns} turns in {additions} additions");
+    let [in_sums, _, in_quotient] = turns(cpu, false);
+    assert_eq!((in_sums, in_quotient), (0, 0));
+    let [in_sums, additions, in_quotient] = turns(cpu, true);
+    // A block of 4,096 is one part.
+    assert!(in_sums >= additions / 4096, "{in_sums} turns in {additions} additions");
+    // Three transforms there and back, each with its zeros, spread and gather.
+    assert!(in_quotient >= 3 * 3, "{in_quotient} turns in a quotient");
 }
 
 #[test]
@@ -335,7 +346,7 @@ fn quotients_are_arkworks() {
         }
         let [x, y, z] = all;
         let expected = (0..size).map(|i| (x[i] * y[i] - z[i]).into_bigint());
-        let found = crate::transform::Quotients::new(cpu, size).unwrap().quotient(&a, &b);
+        let found = Quotients::new(cpu, size).unwrap().quotient(&a, &b);
         assert!(found.iter().copied().eq(expected), "size {size}");
     }
 }

@@ -27,8 +27,8 @@ pub fn gives_way() -> bool {
     GIVES_WAY.get()
 }
 
-/// Gives the core to whoever waits for it, on a thread that [gives way](set_gives_way): between
-/// two steps of a proof, in which nothing is locked.
+/// Gives the core to whoever waits for it, on a thread that [gives way](set_gives_way). Called
+/// where no lock is held.
 pub fn give_way() {
     if gives_way() {
         #[cfg(test)]

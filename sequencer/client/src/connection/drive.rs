@@ -488,12 +488,14 @@ async fn write(
 /// What a broken lane means: the session's end if it is over, else what the node said before it
 /// ended the lane, else what QUIC says.
 fn explain_break(shared: &Shared, connection: &quinn::Connection) -> LaneStop {
+    let reason = connection.close_reason();
     let state = shared.lock();
     if state.is_ended() {
         return LaneStop::Over;
     }
-    LaneStop::Lost(match (state.closed, connection.close_reason()) {
-        // QUIC's last word comes later: without this one, whoever is refused would be back at once.
+    LaneStop::Lost(match (state.closed, reason) {
+        // QUIC's last word comes later: without this one, whoever is refused would come again and
+        // again, and nobody was told.
         (Some(code), _) => ConnectionError::Closed { code },
         (None, Some(error)) => ConnectionError::of_quic(error),
         (None, None) => ConnectionError::Lane,

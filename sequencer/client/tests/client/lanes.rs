@@ -90,7 +90,8 @@ async fn live_readings_pass_the_backfill_that_the_transport_holds() {
     for _ in 0..LIVE {
         live.send(&readings).await.expect("taken");
     }
-    // All on one thread: whoever lets the others go on finds that the transport has these, too.
+    // All on one thread, so that who lets the others go on finds that the transport has these, too:
+    // it takes four tasks that wake each other.
     for _ in 0..16 {
         yield_now().await;
     }

@@ -96,7 +96,7 @@ async fn connect(
 }
 
 #[tokio::test]
-async fn what_the_node_says_before_it_ends_a_lane_is_why_and_it_is_not_asked_again_and_again() {
+async fn a_refusal_said_before_a_lane_ends_is_why_and_its_certificate_is_shown_once() {
     let refusing = Behaviour { close_on_open: Some(RejectCode::Identity), ..Behaviour::default() };
     let node = Node::start(refusing);
     let root = tempfile::tempdir().unwrap();
@@ -107,7 +107,7 @@ async fn what_the_node_says_before_it_ends_a_lane_is_why_and_it_is_not_asked_aga
     let renewed = async {
         let why = timeout(Duration::from_secs(60), refusals.recv()).await.expect("told in time");
         assert!(why.expect("somebody tells").contains("does not entitle"));
-        assert_eq!(certificates(&node).len(), 1);
+        assert_eq!(node.log().connections.len(), 1);
         node.behave(Behaviour::default());
         node.write_identity(&folder, "gateway", "gw-01");
     };
@@ -115,6 +115,7 @@ async fn what_the_node_says_before_it_ends_a_lane_is_why_and_it_is_not_asked_aga
     send(&stream, 0..10).await;
     stream.flush().await.unwrap();
     assert_eq!((values(&node).len(), certificates(&node).len()), (10, 2));
+    assert_eq!((node.log().connections.len(), connection.counts().reconnects), (2, 1));
 }
 
 #[tokio::test]

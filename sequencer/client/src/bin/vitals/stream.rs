@@ -180,6 +180,10 @@ impl Stream {
                        it comes";
             return Err(Usage(why.to_owned()).into());
         }
+        // A look at a file needs no identity.
+        if !self.dry_run {
+            self.node.check_role(&[Role::Gateway])?;
+        }
         let input = self.input()?;
         let found = self.file.as_deref().map(|path| input.survey(path)).transpose()?;
         if let Some(found) = found.as_ref().filter(|_| self.dry_run) {
@@ -429,7 +433,6 @@ impl Stream {
                 shown.say(&sentence);
             }
         };
-        self.node.check_role(&[Role::Gateway])?;
         // Its name is looked up for each attempt.
         let mut config = self.node.config(SocketAddr::from(([0, 0, 0, 0], 0)))?;
         config.state_bounds = self.keeping.bounds(self.file.is_some());

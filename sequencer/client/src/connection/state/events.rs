@@ -145,9 +145,10 @@ impl State {
     fn on_closed(&mut self, code: RejectCode) {
         let why = ConnectionError::Closed { code };
         let may_pass = why.is_passing() || self.renews && why.is_refusal();
-        match may_pass {
-            true => self.closed = Some(code),
-            false => self.end(why),
+        if may_pass {
+            self.closed = Some(code);
+        } else {
+            self.end(why);
         }
     }
 
