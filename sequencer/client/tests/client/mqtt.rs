@@ -2,7 +2,7 @@
 //! has then.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::files::Audience;
 use model::calendar::{Utc, parse_instant};
@@ -412,12 +412,17 @@ async fn what_is_refused_stands_in_a_file_of_its_owner_before_it_is_acknowledged
     assert_eq!(mode & 0o7777, 0o600);
 }
 
+/// Makes that file as long as it may be with `--refused-max 4`.
+fn fill_refused(folder: &Path) -> PathBuf {
+    let path = folder.join("refused.jsonl");
+    ::files::append(&path).unwrap().set_len(4 << 20).unwrap();
+    path
+}
+
 #[tokio::test]
 async fn what_cannot_be_kept_keeps_nothing_back_that_was_let_go_beside_it() {
     let (node, folder) = ward(Behaviour::default());
-    // As long as it may be.
-    let path = folder.path().join("refused.jsonl");
-    ::files::append(&path).unwrap().set_len(4 << 20).unwrap();
+    fill_refused(folder.path());
     let broker = Broker::start().await;
     let options = "--refused DIR/refused.jsonl --refused-max 4 --max-waiting 2";
     let mut bridge = Bridge::start(folder.path(), &node, &broker, options);
@@ -440,9 +445,7 @@ async fn what_cannot_be_kept_keeps_nothing_back_that_was_let_go_beside_it() {
 #[tokio::test]
 async fn what_cannot_be_kept_is_not_acknowledged_until_it_can_be() {
     let (node, folder) = ward(Behaviour::default());
-    let path = folder.path().join("refused.jsonl");
-    // As long as it may be.
-    ::files::append(&path).unwrap().set_len(4 << 20).unwrap();
+    let path = fill_refused(folder.path());
     let broker = Broker::start().await;
     let options = "--refused DIR/refused.jsonl --refused-max 4 --refused-by-consent";
     let mut bridge = Bridge::start(folder.path(), &node, &broker, options);
